@@ -1,0 +1,17 @@
+// What `import … from 'bulkhead'` gives. It changes slowly and by semver.
+
+export { z } from 'zod'
+export { sql } from './postgres.ts'
+export * from './errors.ts'
+export { definePlugin } from './plugin.ts'
+export type * from './access.ts'
+export type * from './clock.ts'
+export type * from './kubernetes.ts'
+export type * from './log.ts'
+export type * from './plugin.ts'
+export type * from './postgres.ts'
+export type * from './resource.ts'
+export type * from './route.ts'
+export type * from './storage.ts'
+export type * from './task.ts'
+export type * from './valkey.ts'

@@ -1,0 +1,100 @@
+// What a plugin is: a manifest (data, read first) and a definition (code, run under the host's supervision).
+
+import type { Access } from './access.ts'
+import type { Clock } from './clock.ts'
+import type { Kubernetes } from './kubernetes.ts'
+import type { Log } from './log.ts'
+import type { Postgres } from './postgres.ts'
+import type { Routes } from './route.ts'
+import type { Storage } from './storage.ts'
+import type { Tasks } from './task.ts'
+import type { Valkey } from './valkey.ts'
+
+/** The resources a manifest may name, and what the scope then holds under that name. */
+export interface Resources {
+  postgres: Postgres
+  valkey: Valkey
+  storage: Storage
+  kubernetes: Kubernetes
+  access: Access
+}
+export const resourceNames = ['postgres', 'valkey', 'storage', 'kubernetes', 'access'] as const satisfies readonly (keyof Resources)[]
+export type ResourceName = (typeof resourceNames)[number]
+
+/** The `bulkhead` key of a plugin's `package.json`, defaults filled in. */
+export interface Manifest {
+  readonly id: string
+  /** A semver range over the host's version. */
+  readonly host: string
+  readonly requires: Readonly<Record<string, string>>
+  readonly optional: Readonly<Record<string, string>>
+  readonly mounts: readonly string[]
+  readonly resources: readonly ResourceName[]
+  readonly readiness: 'required' | 'degraded'
+  /** An example is off in production unless `PLATFORM_PLUGINS_ENABLED` names it. */
+  readonly example: boolean
+}
+
+/** One setting of a plugin, in convict's words. `env` must be named for the environment to reach it. */
+export interface ConfigField<T = unknown> {
+  doc: string
+  format: string | readonly T[]
+  default: T
+  env?: string
+  /** A secret shows as `[secret]` wherever settings are printed. */
+  sensitive?: boolean
+}
+export type ConfigFields = Record<string, ConfigField>
+type Widen<T> = T extends string ? string : T extends number ? number : T extends boolean ? boolean : T
+export type ConfigOf<C extends ConfigFields> = { readonly [K in keyof C]: Widen<C[K]['default']> }
+
+export interface PermissionDeclaration {
+  description: string
+  /** System roles that hold it from the start; `admin` always does. */
+  roles?: readonly ('developer' | 'ops' | 'viewer')[]
+}
+
+/**
+ * What other plugins offer, by id. A plugin adds its own by declaration merging:
+ * `declare module 'bulkhead' { interface Services { invoices: Invoices } }`.
+ */
+export interface Services {}
+
+/** Everything a plugin reaches, it reaches through this; what is registered here is undone, newest first, when the plugin ends. */
+export interface Scope<Config = Record<string, unknown>> extends Resources {
+  readonly id: string
+  readonly version: string
+  readonly config: Config
+  readonly log: Log
+  readonly clock: Clock
+  /** Aborts when the plugin is to end: its start budget ran out, or it stops. */
+  readonly signal: AbortSignal
+  readonly routes: Routes
+  readonly tasks: Tasks
+  /** What `requires` and `optional` plugins returned from `start`; an optional one that is not there is undefined. */
+  readonly plugins: Services & Readonly<Record<string, unknown>>
+  /** Adds a step to take when the plugin ends. Steps run newest first, and none is skipped because another failed. */
+  undo (name: string, step: () => void | Promise<void>): void
+}
+
+export interface PluginDefinition<C extends ConfigFields = ConfigFields, Service = unknown> {
+  config?: C
+  permissions?: Record<string, PermissionDeclaration>
+  /** Registers what the plugin contributes; what it returns is what other plugins get. */
+  start (scope: Scope<ConfigOf<C>>): Service | Promise<Service>
+  /** Rejects when the plugin is not well. */
+  check? (signal: AbortSignal): void | Promise<void>
+}
+
+const brand = Symbol.for('bulkhead.plugin')
+
+/** Marks and types a plugin's default export. */
+export function definePlugin<const C extends ConfigFields = Record<never, never>, Service = unknown> (
+  definition: PluginDefinition<C, Service>
+): PluginDefinition<C, Service> {
+  return Object.freeze(Object.assign({}, definition, { [brand]: true }))
+}
+
+export function isPluginDefinition (value: unknown): value is PluginDefinition {
+  return typeof value === 'object' && value !== null && brand in value
+}

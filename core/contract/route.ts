@@ -1,0 +1,72 @@
+// How a plugin declares its routes: everything the host needs to guard, check and describe one is in the declaration.
+
+import type { ParameterizedContext, DefaultState, Middleware } from 'koa'
+import type { z } from 'zod'
+import type { User } from './access.ts'
+import type { Log } from './log.ts'
+
+export const methods = ['get', 'post', 'put', 'patch', 'delete'] as const
+export type Method = (typeof methods)[number]
+
+/** Who may call: exactly one of the three. A route with none of them does not load. */
+export type Guard =
+  | { permission: string, public?: never, signedIn?: never }
+  | { /** Why anyone may call it. */ public: string, permission?: never, signedIn?: never }
+  | { /** Why being signed in is enough. */ signedIn: string, permission?: never, public?: never }
+
+export interface Shape {
+  params?: z.ZodType
+  query?: z.ZodType
+  body?: z.ZodType
+  /** What a success answers. The body is checked against it and holds nothing it does not name. */
+  returns?: z.ZodType
+  /** Of a success. 200 unless said; 204 when the handler returns undefined and `returns` is absent. */
+  status?: number
+  /** One line for the API description. */
+  summary?: string
+}
+
+export type RouteOptions = Guard & Shape
+
+type Checked<S> = S extends z.ZodType ? z.output<S> : undefined
+type Answer<O> = O extends { returns: infer R extends z.ZodType } ? z.input<R> : unknown
+
+export interface RequestFacts<O extends RouteOptions = RouteOptions> {
+  readonly input: {
+    readonly params: Checked<O['params']>
+    readonly query: Checked<O['query']>
+    readonly body: Checked<O['body']>
+  }
+  readonly user: O extends { public: string } ? User | undefined : User
+  readonly requestId: string
+  readonly log: Log
+  /** Aborts when the client has gone or the request's time is up. */
+  readonly signal: AbortSignal
+}
+
+/** Koa's context with the checked input and the caller. */
+export type RequestContext<O extends RouteOptions = RouteOptions> = ParameterizedContext<DefaultState, RequestFacts<O>>
+
+/** What it returns is the body; a handler that set `ctx.body` itself returns undefined. */
+export type Handler<O extends RouteOptions> = (ctx: RequestContext<O>) => Answer<O> | Promise<Answer<O>>
+
+export type Register = <const O extends RouteOptions>(path: string, options: O, handler: Handler<O>) => void
+
+/** Paths begin with `/` and are relative to `/api/<mount>`; the mount is the plugin's first unless `at` names another. */
+export interface Routes extends Record<Method, Register> {
+  /** The same registrations under another of the plugin's mounts. */
+  at (mount: string): Routes
+  /** Any Koa middleware, for every route of this plugin, after the guard and before the handler. In-process only. */
+  use (middleware: Middleware): void
+}
+
+/** A declared route as the host keeps it. */
+export interface RouteRecord {
+  readonly plugin: string
+  readonly mount: string
+  readonly method: Method
+  /** Relative to the mount. */
+  readonly path: string
+  readonly options: RouteOptions
+  readonly handler: Handler<RouteOptions>
+}

@@ -1,0 +1,80 @@
+// Holds the import arrows of the house: which room may import which, and each outside package in one file.
+
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { test } from 'node:test'
+import ts from 'typescript'
+
+const root = join(import.meta.dirname, '..')
+
+/** What each room may import of ours, beside itself. */
+const arrows: Record<string, readonly string[]> = {
+  'core/main.js': ['core/boot.ts'],
+  'core/boot.ts': ['core/contract', 'core/kernel', 'core/resources', 'core/host', 'core/http', 'core/access', 'core/tasks', 'core/telemetry', 'config', 'core/boot'],
+  'core/boot': ['core/contract', 'core/kernel', 'core/resources', 'core/host', 'core/http', 'core/access', 'core/tasks', 'core/telemetry', 'config'],
+  'core/contract': [],
+  'core/kernel': ['core/contract'],
+  'core/resources': ['core/contract'],
+  'core/host': ['core/contract', 'core/kernel'],
+  'core/http': ['core/contract', 'core/access'],
+  'core/access': ['core/contract'],
+  'core/tasks': ['core/contract'],
+  'core/telemetry': ['core/contract'],
+  config: ['core/contract']
+}
+
+/** The words a plugin may use come from these, so the contract hands them on; and what one file opens, the contract may type. */
+const contractMayImport = new Set(['zod', 'slonik', 'koa', '@kubernetes/client-node'])
+
+interface Import { file: string, to: string }
+
+const files = globSync(['core/**/*.{ts,js}', 'config/**/*.{ts,js}', 'plugins/**/*.{ts,js}'], { cwd: root })
+const imports: Import[] = files.flatMap(file =>
+  ts.preProcessFile(readFileSync(join(root, file), 'utf8'), true, true).importedFiles.map(({ fileName }) => ({
+    file, to: fileName.startsWith('.') ? relative(root, join(root, dirname(file), fileName)) : fileName
+  })))
+
+const isOurs = (to: string): boolean => /^(core|config|plugins|test|migrations)\//.test(to)
+const roomOf = (path: string): string =>
+  path.startsWith('plugins/') ? path.split('/').slice(0, 2).join('/')
+    : path.startsWith('config/') ? 'config'
+      : path in arrows ? path
+        : path.split('/').slice(0, 2).join('/')
+
+test('a room imports only what the house allows it', () => {
+  const broken = imports.filter(({ file, to }) => {
+    if (!isOurs(to)) return false
+    const from = roomOf(file)
+    const target = roomOf(to)
+    return from !== target && !(arrows[from] ?? []).includes(target)
+  })
+  assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
+})
+
+test('a plugin imports bulkhead, node and its own folder, nothing else', () => {
+  const broken = imports.filter(({ file, to }) => file.startsWith('plugins/') && !isOurs(to) && to !== 'bulkhead' && !to.startsWith('node:'))
+  assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
+})
+
+test('the kernel imports no package and nothing of Node', () => {
+  const broken = imports.filter(({ file, to }) => file.startsWith('core/kernel/') && !isOurs(to))
+  assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
+})
+
+test('each outside package is imported in one file', () => {
+  const importers = new Map<string, Set<string>>()
+  for (const { file, to } of imports) {
+    if (isOurs(to) || to.startsWith('node:') || to === 'bulkhead' || !file.startsWith('core/')) continue
+    const name = to.split('/').slice(0, to.startsWith('@') ? 2 : 1).join('/')
+    if (file.startsWith('core/contract/') && contractMayImport.has(name)) continue
+    importers.set(name, (importers.get(name) ?? new Set()).add(file))
+  }
+  const broken = [...importers].filter(([, from]) => from.size > 1)
+  assert.deepEqual(broken.map(([name, from]) => `${name} is imported in ${[...from].join(', ')}`), [])
+})
+
+test('the check sees the imports it is there for', () => {
+  assert.ok(imports.some(({ file, to }) => file.startsWith('core/http/') && to.startsWith('core/contract/')))
+  assert.ok(imports.some(({ to }) => to === 'slonik'))
+})
