@@ -1,0 +1,38 @@
+// Reads `<NODE_ENV>.json` and parts the host's settings from the plugins' own.
+
+import { readFileSync } from 'node:fs'
+import { relative } from 'node:path'
+import { isContent, type Content } from './load.ts'
+
+export interface File {
+  /** How messages name it. */
+  readonly path: string
+  readonly content: Content
+  /** `plugins.config`: a section for each plugin id. */
+  readonly plugins: Content
+  readonly problems: readonly string[]
+}
+
+/** The defaults are those of development, so only production cannot do without its file. */
+export function readContent (absolute: string, root: string, environment: string): File {
+  const path = relative(root, absolute)
+  const empty = { path, content: {}, plugins: {} }
+  let whole: unknown
+  try {
+    whole = JSON.parse(readFileSync(absolute, 'utf8'))
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT' && environment !== 'production') return { ...empty, problems: [] }
+    const how = code === 'ENOENT' ? 'is missing; it holds what differs in production' : code === undefined ? `is not JSON: ${message}` : `cannot be read: ${message}`
+    return { ...empty, problems: [`${path} ${how}`] }
+  }
+  if (!isContent(whole)) return { ...empty, problems: [`${path} must hold one object`] }
+
+  const { environment: misplaced, ...content } = whole
+  const { config = {}, ...plugins } = isContent(content.plugins) ? content.plugins : {}
+  const problems = [
+    ...misplaced === undefined ? [] : [`${path}: "environment" cannot be set here; NODE_ENV chooses the file`],
+    ...isContent(config) ? [] : [`${path}: "plugins.config" must be an object with a section for each plugin id`]
+  ]
+  return { path, problems, plugins: isContent(config) ? config : {}, content: isContent(content.plugins) ? { ...content, plugins } : content }
+}

@@ -1,0 +1,144 @@
+// Brings one tree of settings together from its defaults, a config file and the environment, and says everything that is wrong with them.
+
+import { isDeepStrictEqual } from 'node:util'
+import convict from 'convict'
+import { distance } from 'fastest-levenshtein'
+import { formats, type FormatName, type ReadAs } from './format.ts'
+
+export interface Setting {
+  readonly doc: string
+  readonly format: FormatName | readonly unknown[]
+  /** What the setting is when nothing sets it; an empty text means that it has no value, whatever the format. */
+  readonly default: unknown
+  readonly env?: string
+  readonly sensitive?: boolean
+  /** Production does not start without it. */
+  readonly production?: 'required'
+}
+
+export interface Tree { readonly [key: string]: Setting | Tree }
+
+export type Values<T> = { readonly [Key in keyof T]: T[Key] extends { format: infer Format, default: unknown }
+  ? Format extends FormatName ? ReadAs<Format> : Format extends readonly (infer Option)[] ? Option : never
+  : Values<T[Key]> }
+
+/** What `npm run settings` shows of one setting. */
+export interface Row {
+  readonly name: string
+  readonly env: string | undefined
+  /** `[secret]` when the setting is secret and set. */
+  readonly value: string
+  /** `default`, the config file's path, or `environment` and the variable's name. */
+  readonly source: string
+}
+
+export interface Given {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The part of a config file that is for this tree; `path` is how a message names the file. */
+  readonly file: { readonly path: string, readonly content: Content }
+  /** Relative paths are relative to it. */
+  readonly root: string
+  /** Stands before the names of the tree in messages and rows, with its dot. */
+  readonly prefix?: string
+}
+
+export interface Section {
+  /** A setting that did not pass has its default here. */
+  readonly values: object
+  readonly rows: readonly Row[]
+  readonly problems: readonly string[]
+}
+
+export type Content = Readonly<Record<string, unknown>>
+export const isContent = (value: unknown): value is Content => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isSetting = (node: Setting | Tree | undefined): node is Setting => node !== undefined && 'default' in node && 'format' in node
+
+for (const [name, { wants, parse, fits }] of Object.entries(formats)) {
+  convict.addFormat({
+    name,
+    validate: value => { if (!fits(value)) throw new Error(`must be ${wants}`) },
+    coerce: (text: string): unknown => parse(text) ?? text
+  })
+}
+
+export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given): Section {
+  const leaves = leavesOf(tree)
+  const { known, problems } = sift(tree, file.content, name => `${file.path}: "${prefix}${name}"`)
+  // A variable that is there but empty counts as not set, so that a compose file may name what it leaves open.
+  const set = Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text !== ''))
+  const config = convict<Record<string, unknown>>(tree as convict.Schema<Record<string, unknown>>, { env: set, args: [] }).load(known)
+
+  const values: Record<string, unknown> = {}
+  const rows: Row[] = []
+  for (const [name, setting] of leaves) {
+    const text = setting.env === undefined ? undefined : set[setting.env]
+    const source = text !== undefined ? `environment ${setting.env ?? ''}` : find(known, name) !== undefined ? file.path : 'default'
+    const value: unknown = config.get(name)
+    const hasDefault = isDeepStrictEqual(value, setting.default)
+    // convict reads a number out of "2abc" when the options are numbers.
+    const passes = Array.isArray(setting.format)
+      ? setting.format.includes(value) && (text === undefined || text === String(value))
+      : hasDefault || formats[setting.format as FormatName].fits(value)
+    if (!passes) {
+      const shown = setting.sensitive === true ? 'a value that does not fit' : JSON.stringify(text ?? value)
+      problems.push(`${prefix}${name}: ${text === undefined ? source : setting.env ?? ''} is ${shown}; it must be ${wantsOf(setting)}`)
+    }
+    const read = readAs(setting, passes ? value : setting.default, root)
+    put(values, name, read)
+    rows.push({ name: prefix + name, env: setting.env, source, value: setting.sensitive === true && value !== '' ? '[secret]' : show(read, value) })
+  }
+  return { values, rows, problems }
+}
+
+export function leavesOf (tree: Tree, prefix = ''): [name: string, setting: Setting][] {
+  return Object.entries(tree).flatMap(([key, node]) =>
+    isSetting(node) ? [[prefix + key, node] as [string, Setting]] : leavesOf(node, `${prefix}${key}.`))
+}
+
+export const wantsOf = ({ format }: Setting): string =>
+  Array.isArray(format) ? `one of ${format.join(', ')}` : formats[format as FormatName].wants
+
+/** Keeps what the tree knows of a file's content; unknown keys, and objects in the place of values or the other way round, are problems. */
+function sift (tree: Tree, content: Content, at: (name: string) => string): { known: Content, problems: string[] } {
+  const problems: string[] = []
+  const names = leavesOf(tree).map(([name]) => name)
+  const walk = (node: Tree, part: Content, above: string): Content => Object.fromEntries(Object.entries(part).flatMap(([key, value]) => {
+    const name = above + key
+    const child = Object.hasOwn(node, key) ? node[key] : undefined
+    if (child === undefined) problems.push(`${at(name)} is not a setting; ${suggest(name, names)}`)
+    else if (isSetting(child) && isContent(value)) problems.push(`${at(name)} must be ${wantsOf(child)}, not an object`)
+    else if (!isSetting(child) && !isContent(value)) problems.push(`${at(name)} must be an object with ${Object.keys(child).join(', ')}`)
+    else return [[key, isSetting(child) ? value : walk(child, value as Content, `${name}.`)]]
+    return []
+  }))
+  return { known: walk(tree, content, ''), problems }
+}
+
+/** A key may be misspelt or in the wrong place; the last part alone finds the second. */
+function suggest (name: string, names: readonly string[]): string {
+  const last = (path: string): string => path.slice(path.lastIndexOf('.') + 1)
+  const cost = (other: string): number => Math.min(
+    distance(name.toLowerCase(), other.toLowerCase()), distance(last(name).toLowerCase(), last(other).toLowerCase()) + 1)
+  const [nearest] = names.toSorted((a, b) => cost(a) - cost(b))
+  return nearest === undefined ? 'there are none here' : `the nearest is "${nearest}"`
+}
+
+function readAs (setting: Setting, value: unknown, root: string): unknown {
+  if (Array.isArray(setting.format) || value === '') return value
+  const { read } = formats[setting.format as FormatName] as { read?: (value: unknown, root: string) => unknown }
+  return read === undefined ? value : read(value, root)
+}
+
+const show = (read: unknown, value: unknown): string => Array.isArray(read) ? read.join(', ') : isContent(read) ? String(value) : String(read)
+
+function find (content: Content, name: string): unknown {
+  return name.split('.').reduce<unknown>((part, key) => isContent(part) ? part[key] : undefined, content)
+}
+
+function put (values: Record<string, unknown>, name: string, value: unknown): void {
+  const keys = name.split('.')
+  const last = keys.pop() ?? ''
+  const parent = keys.reduce((part, key) => (part[key] ??= {}) as Record<string, unknown>, values)
+  parent[last] = value
+}

@@ -1,0 +1,45 @@
+// What settings must be together, and what production asks of them beside that.
+
+import type { Settings } from './schema.ts'
+import { leavesOf, wantsOf, type Row, type Tree } from './load.ts'
+
+/** Left of the grace for the last log lines and the exit itself. */
+const exitMarginMs = 1_000
+
+/** After the grace Kubernetes kills: whatever a stop may take must be over by then. */
+export function checkBudgets ({ drainWaitMs, drainMs, stopMs, graceMs }: Settings['budgets']): string[] {
+  const sumMs = drainWaitMs + drainMs + stopMs + exitMarginMs
+  return sumMs <= graceMs ? [] : [
+    `budgets: PLATFORM_DRAIN_WAIT_MS ${drainWaitMs} + PLATFORM_DRAIN_BUDGET_MS ${drainMs} + PLATFORM_STOP_BUDGET_MS ${stopMs} + ${exitMarginMs} ` +
+    `to exit is ${sumMs} ms, more than PLATFORM_GRACE_MS ${graceMs}; shorten them, or raise it with terminationGracePeriodSeconds`
+  ]
+}
+
+/** Half a storage would quietly be a folder, or fail at the first object. */
+export function checkStorage ({ endpoint, accessKey, secretKey }: Settings['storage']): string[] {
+  const parts = Object.entries({ MINIO_ENDPOINT: endpoint, MINIO_ACCESS_KEY: accessKey, MINIO_SECRET_KEY: secretKey })
+  const missing = parts.filter(([, value]) => value === '').map(([env]) => env)
+  return missing.length === 0 || missing.length === parts.length ? [] : [
+    `storage: ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} not set; set all of ${parts.map(([env]) => env).join(', ')}, or none for a folder`
+  ]
+}
+
+/** Compared without the digits and marks that people put behind. */
+const knownPasswords = new Set([
+  '', 'admin', 'administrator', 'bulkhead', 'changeme', 'change-me', 'letmein', 'password', 'passw0rd', 'platform', 'qwertyuiop', 'secret', 'welcome'
+])
+
+/** A required setting that is empty, and values that only development may use. */
+export function checkProduction ({ storage, masterKey, admin }: Settings, schema: Tree, rows: readonly Row[]): string[] {
+  const unset = new Set(rows.filter(({ value }) => value === '').map(({ name }) => name))
+  const missing = leavesOf(schema).flatMap(([name, setting]) => setting.production === 'required' && unset.has(name)
+    ? [`${name}: ${setting.env ?? ''} is not set; production needs ${wantsOf(setting)}`] : [])
+  const weak = [
+    ...[storage.accessKey, storage.secretKey].includes('minioadmin') ? ['storage: MINIO_ACCESS_KEY and MINIO_SECRET_KEY must not be MinIO\'s defaults in production; make a key pair'] : [],
+    ...Object.entries({ PLATFORM_MASTER_KEY: masterKey.current, PLATFORM_MASTER_KEY_PREVIOUS: masterKey.previous })
+      .flatMap(([env, key]) => /^(.{1,16})\1+$/.test(key) ? [`masterKey: ${env} repeats itself; production needs random digits, as \`openssl rand -hex 32\` makes them`] : []),
+    ...admin.password !== '' && knownPasswords.has(admin.password.toLowerCase().replace(/[\d!?.]+$/, ''))
+      ? ['admin.password: PLATFORM_ADMIN_PASSWORD is one that anybody would try first; production needs another'] : []
+  ]
+  return [...missing, ...weak]
+}

@@ -1,0 +1,150 @@
+// Every setting of the host, once: what it is for, its strict format, its default, the environment variable that sets it.
+// The defaults are those of development; `production.json` holds what differs there.
+
+import { join } from 'node:path'
+import type { ConfigFields } from '../core/contract/index.ts'
+import { readContent } from './file.ts'
+import { loadSection, type Row, type Section, type Tree, type Values } from './load.ts'
+import { loadPluginSection } from './plugin.ts'
+import { checkBudgets, checkProduction, checkStorage } from './rule.ts'
+
+const keyDoc = 'Encrypts what is secret in the database'
+
+export const schema = {
+  environment: { doc: 'What the host runs as', format: ['development', 'test', 'production'], default: 'development', env: 'NODE_ENV' },
+  listen: { doc: 'Where the API listens; port 0 takes a free one', format: 'address', default: '127.0.0.1:8080', env: 'PLATFORM_LISTEN' },
+  probes: {
+    port: { doc: 'Where /health, /live and /ready answer', format: 'port', default: 9000, env: 'LIGHTSHIP_PORT' }
+  },
+  postgres: {
+    url: { doc: 'Empty: an embedded server', format: 'postgres url', default: '', env: 'DATABASE_URL', sensitive: true, production: 'required' },
+    poolMax: { doc: 'Connections to the database', format: 'positive', default: 10, env: 'DATABASE_POOL_MAX' },
+    connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 5_000, env: 'DATABASE_CONNECT_TIMEOUT_MS' },
+    acquireTimeoutMs: { doc: 'To wait for a free connection', format: 'milliseconds', default: 2_000, env: 'DATABASE_ACQUIRE_TIMEOUT_MS' },
+    acquireQueueMax: { doc: 'How many may wait for one', format: 'nat', default: 1_000, env: 'DATABASE_ACQUIRE_QUEUE_MAX' },
+    statementTimeoutMs: { doc: 'For one statement', format: 'milliseconds', default: 30_000, env: 'DATABASE_STATEMENT_TIMEOUT_MS' }
+  },
+  valkey: {
+    url: { doc: 'Empty: kept in the process', format: 'valkey url', default: '', env: 'VALKEY_URL', sensitive: true, production: 'required' },
+    connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 2_000, env: 'VALKEY_CONNECT_TIMEOUT_MS' },
+    commandTimeoutMs: { doc: 'For one command', format: 'milliseconds', default: 1_000, env: 'VALKEY_COMMAND_TIMEOUT_MS' }
+  },
+  storage: {
+    endpoint: { doc: 'An S3 service; empty: a folder', format: 'url', default: '', env: 'MINIO_ENDPOINT', production: 'required' },
+    accessKey: { doc: 'Who asks it', format: 'string', default: '', env: 'MINIO_ACCESS_KEY', sensitive: true, production: 'required' },
+    secretKey: { doc: 'And proves it', format: 'string', default: '', env: 'MINIO_SECRET_KEY', sensitive: true, production: 'required' },
+    bucket: { doc: 'Holds every object', format: 'bucket', default: 'platform', env: 'MINIO_BUCKET' },
+    region: { doc: 'Of the bucket', format: 'string', default: 'us-east-1', env: 'MINIO_REGION' },
+    timeoutMs: { doc: 'For one call', format: 'milliseconds', default: 10_000, env: 'MINIO_TIMEOUT_MS' }
+  },
+  kubernetes: {
+    kubeconfig: { doc: 'Empty: the cluster the host runs in, if any', format: 'path', default: '', env: 'KUBECONFIG' }
+  },
+  masterKey: {
+    current: { doc: keyDoc, format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY', sensitive: true, production: 'required' },
+    previous: { doc: 'Still decrypts', format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY_PREVIOUS', sensitive: true }
+  },
+  dataPath: { doc: 'Where the host keeps files', format: 'path', default: '.data', env: 'PLATFORM_DATA_PATH' },
+  gitReposPath: { doc: 'Bare repositories; empty: `repos` in the data folder', format: 'path', default: '', env: 'PLATFORM_GIT_REPOS_PATH' },
+  smtp: {
+    host: { doc: 'Sends mail; empty: no mail', format: 'string', default: '', env: 'PLATFORM_SMTP_HOST' },
+    port: { doc: 'Of the mail server', format: 'port', default: 587, env: 'PLATFORM_SMTP_PORT' },
+    from: { doc: 'Who mail comes from', format: 'email', default: 'platform@localhost', env: 'PLATFORM_SMTP_FROM' },
+    username: { doc: 'To sign in there; empty: without', format: 'string', default: '', env: 'PLATFORM_SMTP_USERNAME' },
+    password: { doc: 'To sign in there', format: 'string', default: '', env: 'PLATFORM_SMTP_PASSWORD', sensitive: true }
+  },
+  admin: {
+    name: { doc: 'The first admin', format: 'user name', default: 'admin', env: 'PLATFORM_ADMIN_NAME' },
+    email: { doc: 'Of the first admin', format: 'email', default: 'admin@localhost', env: 'PLATFORM_ADMIN_EMAIL' },
+    password: { doc: 'Empty: made at random', format: 'password', default: '', env: 'PLATFORM_ADMIN_PASSWORD', sensitive: true }
+  },
+  plugins: {
+    paths: { doc: 'Folders that hold plugins', format: 'paths', default: ['plugins'], env: 'PLATFORM_PLUGINS_PATH' },
+    packages: { doc: 'npm packages that are plugins', format: 'list', default: [], env: 'PLATFORM_PLUGINS_PACKAGES' },
+    disabled: { doc: 'Ids of plugins to leave out', format: 'list', default: [], env: 'PLATFORM_PLUGINS_DISABLED' },
+    enabled: { doc: 'Ids of examples to run in production', format: 'list', default: [], env: 'PLATFORM_PLUGINS_ENABLED' }
+  },
+  http: {
+    secureCookies: { doc: 'Cookies over https only', format: 'boolean', default: false, env: 'PLATFORM_SECURE_COOKIES' },
+    trustProxyHops: { doc: 'How many proxies in front tell the client address', format: 'nat', default: 0, env: 'PLATFORM_TRUST_PROXY' },
+    corsOrigins: { doc: 'Origins whose scripts may call', format: 'origins', default: [], env: 'PLATFORM_CORS_ORIGINS' },
+    bodyLimitBytes: { doc: 'Of a request', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
+    requestTimeoutMs: { doc: 'For one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
+  },
+  tasks: {
+    maxConnections: { doc: 'Connections to the database for tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' }
+  },
+  budgets: {
+    resourceStartMs: { doc: 'To open a resource', format: 'milliseconds', default: 60_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },
+    pluginStartMs: { doc: 'To start a plugin', format: 'milliseconds', default: 10_000, env: 'PLATFORM_PLUGIN_START_BUDGET_MS' },
+    drainWaitMs: { doc: 'Until the load balancer has noticed', format: 'nat', default: 0, env: 'PLATFORM_DRAIN_WAIT_MS' },
+    drainMs: { doc: 'To finish what runs', format: 'milliseconds', default: 10_000, env: 'PLATFORM_DRAIN_BUDGET_MS' },
+    stopMs: { doc: 'To stop plugins and close resources', format: 'milliseconds', default: 10_000, env: 'PLATFORM_STOP_BUDGET_MS' },
+    graceMs: { doc: 'terminationGracePeriodSeconds, in ms', format: 'milliseconds', default: 30_000, env: 'PLATFORM_GRACE_MS' }
+  },
+  log: {
+    level: { doc: 'The least that is logged', format: ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], default: 'info', env: 'PLATFORM_LOG_LEVEL' },
+    format: { doc: 'auto: pretty in a terminal, else json', format: ['auto', 'pretty', 'json'], default: 'auto', env: 'PLATFORM_LOG_FORMAT' }
+  }
+} as const satisfies Tree
+
+export type Settings = Values<typeof schema>
+
+export interface Loaded {
+  readonly settings: Settings
+  /** Every setting of the host in the order of the schema, then those of the plugins asked for so far. */
+  readonly describe: () => readonly Row[]
+  /** A plugin's own section: what its fields say, then `plugins.config.<id>` of the config file, then the environment variables they name. */
+  readonly pluginSettings: (plugin: { id: string, fields: ConfigFields }) => Section
+  /** The ids that the config file has a section for. */
+  readonly configured: readonly string[]
+}
+
+/** Every problem with the settings, each a line that says where, what is wrong and what is wanted. */
+export class InvalidSettings extends Error {
+  readonly code = 'BULKHEAD_SETTINGS_INVALID'
+  readonly problems: readonly string[]
+
+  constructor (problems: readonly string[]) {
+    super([problems.length === 1 ? 'One setting is wrong:' : `${problems.length} settings are wrong:`, ...problems].join('\n  '))
+    this.name = 'InvalidSettings'
+    this.problems = problems
+  }
+}
+
+interface Where {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Holds `<NODE_ENV>.json`. */
+  readonly folder: string
+  /** Relative paths in settings are relative to it. */
+  readonly root: string
+}
+
+/** Defaults, then the config file, then the environment; an empty variable counts as not set. Throws `InvalidSettings`. */
+export function loadSettings ({ env, folder, root }: Where): Loaded {
+  const environment = schema.environment.format.find(name => name === env.NODE_ENV) ?? schema.environment.default
+  const file = readContent(join(folder, `${environment}.json`), root, environment)
+  const given = { env, root, file }
+  const section = loadSection(schema, given)
+  const { gitReposPath, ...rest } = section.values as Settings
+  const settings: Settings = { ...rest, gitReposPath: gitReposPath === '' ? join(rest.dataPath, 'repos') : gitReposPath }
+
+  const problems = [
+    ...file.problems, ...section.problems, ...checkBudgets(settings.budgets),
+    ...environment === 'production' ? checkProduction(settings, schema, section.rows) : checkStorage(settings.storage)
+  ]
+  if (problems.length > 0) throw new InvalidSettings(problems)
+
+  const rows = section.rows.map(row => row.name === 'gitReposPath' ? { ...row, value: settings.gitReposPath } : row)
+  const plugins = new Map<string, Section>()
+  return {
+    settings,
+    describe: () => [rows, ...[...plugins.values()].map(({ rows }) => rows)].flat(),
+    pluginSettings: ({ id, fields }) => {
+      const own = loadPluginSection({ id, fields, content: file.plugins[id] }, given, schema)
+      plugins.set(id, own)
+      return own
+    },
+    configured: Object.keys(file.plugins)
+  }
+}
