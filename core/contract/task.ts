@@ -37,3 +37,13 @@ export interface Tasks {
   cron (name: string, expression: string, handler: TaskHandler): void
   cron (name: string, expression: string, options: CronOptions, handler: TaskHandler): void
 }
+
+interface DeclaredTask {
+  readonly name: string
+  readonly handler: TaskHandler
+}
+
+/** A declared task as the host keeps it. */
+export type TaskRecord =
+  | DeclaredTask & { readonly kind: 'every', readonly interval: Duration, readonly options: TaskOptions }
+  | DeclaredTask & { readonly kind: 'cron', readonly expression: string, readonly options: CronOptions }

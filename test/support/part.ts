@@ -1,0 +1,16 @@
+// What an `open…` function is given, in tests that run on the real clock.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock, Log, OpenParts } from '../../core/contract/index.ts'
+
+export const clock: Clock = { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, { signal }) }
+
+/** `entries` receives what is logged: the facts, with the sentence as `message`. */
+export function createLog (entries: object[] = []): Log {
+  const write = (facts: object | string, message?: string) =>
+    void entries.push(typeof facts === 'string' ? { message: facts } : { ...facts, message })
+  return { trace: write, debug: write, info: write, warn: write, error: write, fatal: write, child: () => createLog(entries) }
+}
+
+export const openParts = (parts: Partial<OpenParts> = {}): OpenParts =>
+  ({ log: createLog(), clock, signal: new AbortController().signal, ...parts })

@@ -1,0 +1,41 @@
+// What a declared task may say, and how a wrong one is told.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Duration, TaskRecord } from '../../core/contract/index.ts'
+import { InvalidTasks, readDuration, readTasks } from '../../core/tasks/plan.ts'
+
+const handler = (): void => undefined
+const every = (name: string, interval: unknown, options: object = {}): TaskRecord =>
+  ({ kind: 'every', name, interval: interval as Duration, options, handler })
+
+test('a duration is whole milliseconds or a whole number with a unit, and nothing else', () => {
+  const read = (text: unknown): number | undefined => readDuration(text as Duration)
+  assert.deepEqual(['250ms', '10s', '5m', '2h', '1d', 1500].map(read), [250, 10_000, 300_000, 7_200_000, 86_400_000, 1_500])
+  assert.deepEqual(['10', '10 s', '1.5s', '-1s', '0s', 's', '1w', '', 0, -1, 1.5, NaN, Infinity].map(read), Array(13).fill(undefined))
+})
+
+test('a task runs in the cluster, within a minute, unless it says otherwise', () => {
+  const [plan] = readTasks('notes', [every('purge', '10s')])
+  assert.deepEqual(plan, { name: 'notes/purge', once: 'cluster', timeoutMs: 60_000, handler, ticks: { everyMs: 10_000 } })
+  const [other] = readTasks('notes', [every('poll', '100ms', { once: 'replica', timeout: '2s' })])
+  assert.deepEqual([other?.once, other?.timeoutMs], ['replica', 2_000])
+})
+
+test('everything that is wrong with a plugin\'s tasks is one error that names each', () => {
+  const tasks: TaskRecord[] = [
+    every('Purge', '10s'), every('twice', '10s'), every('twice', '10s'), every('soon', '999ms'), every('sooner', '99ms', { once: 'replica' }),
+    every('vague', 'often'), every('long', '1d', { timeout: '2d' }),
+    { kind: 'cron', name: 'seconds', expression: '0 0 3 * * *', options: {}, handler }
+  ]
+  assert.throws(() => readTasks('notes', tasks), (error: InvalidTasks) => {
+    assert.equal(error.code, 'BULKHEAD_TASKS_INVALID')
+    const named = [
+      /"Purge": the name/, /"twice": is declared twice/, /"soon": .*at least 1000 ms/, /"sooner": .*at least 100 ms/,
+      /"vague": .*"often"/, /"long": timeout "2d"/, /"seconds": .*five fields/
+    ]
+    assert.equal(error.problems.length, named.length)
+    for (const [at, pattern] of named.entries()) assert.match(error.problems[at] ?? '', pattern)
+    return true
+  })
+})

@@ -1,0 +1,20 @@
+// A replica of its own process, for a test to kill: `node replica.ts <database URL>` says when its task runs, and never ends it.
+
+import { openTasks } from '../../core/tasks/index.ts'
+import { createLog, openParts } from '../support/part.ts'
+
+const { value } = await openTasks({ url: process.argv[2] ?? '', maxConnections: 3 }, openParts())
+await value.register({
+  plugin: 'notes',
+  log: createLog(),
+  tasks: [{
+    kind: 'every',
+    name: 'wait',
+    interval: '1s',
+    options: {},
+    handler: async ({ attempt }) => {
+      console.log('running', attempt)
+      await Promise.withResolvers().promise
+    }
+  }]
+})
