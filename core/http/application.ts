@@ -1,0 +1,91 @@
+// Koa, for what plugins know it by: the context, its way of answering, and its middleware. The order of a request is the dispatcher's.
+
+import { isIP } from 'node:net'
+import { Stream } from 'node:stream'
+import Koa from 'koa'
+import type { Middleware } from 'koa'
+import type { Log, RequestContext, User } from '../contract/index.ts'
+import { setOwnHeaders } from './answer.ts'
+import type { Exchange } from './exchange.ts'
+import type { Fail } from './failure.ts'
+import type { Input } from './input.ts'
+
+type OwnContext = RequestContext & { exchange: Exchange }
+
+export type { Middleware } from 'koa'
+
+export interface Application {
+  createContext (exchange: Exchange, user: User | undefined, input: Input): RequestContext
+  /** Sends `ctx.body` as koa does: text, buffers, streams, blobs, and koa's own defaults for what was not said. */
+  respond (ctx: RequestContext): Promise<void>
+  compose (middleware: readonly Middleware[]): (ctx: RequestContext) => Promise<void>
+}
+
+export interface ApplicationParts {
+  log: Log
+  trustProxyHops: number
+  secureCookies: boolean
+  fail: Fail
+}
+
+/** In koa 3.3's application; its types leave these two out. */
+interface Inside {
+  compose (middleware: readonly Middleware[]): (ctx: RequestContext) => Promise<void>
+  handleRequest (ctx: RequestContext, middleware: () => Promise<void>): Promise<void>
+}
+
+const nothing = Promise.resolve()
+
+export function createApplication ({ log, trustProxyHops, secureCookies, fail }: ApplicationParts): Application {
+  // Koa counts from the right: with n trusted hops, the n-th address from the right is the one that the outermost of them saw.
+  const koa = new Koa({ proxy: trustProxyHops > 0, maxIpsCount: trustProxyHops })
+  const inside = koa as unknown as Inside
+  // Middleware that nobody here wrote may announce errors this way; without a listener that would throw.
+  koa.on('error', (err: unknown) => log.error({ err }, 'a middleware announced an error'))
+
+  const own: PropertyDescriptorMap & ThisType<OwnContext> = {
+    requestId: { get () { return this.exchange.requestId } },
+    log: { get () { return this.exchange.logOf(log) } },
+    signal: { get () { return this.exchange.signal } },
+    // A handler that answers by itself does so with the headers that every answer has.
+    respond: {
+      get () { return !this.exchange.isTakenOver },
+      set (value: boolean) {
+        this.exchange.isTakenOver = !value
+        if (!value) setOwnHeaders(this.exchange)
+      }
+    },
+    // Koa also calls this, with nothing, when all went well.
+    onerror: { value (this: OwnContext, thrown: unknown) { if (thrown !== null && thrown !== undefined) fail(this.exchange, thrown) } }
+  }
+  Object.defineProperties(koa.context, own)
+  const ownRequest: PropertyDescriptorMap & ThisType<Koa.Request> = {
+    // Cookies are Secure where the site is, whatever the last proxy speaks to this host.
+    secure: { get () { return secureCookies || this.protocol === 'https' } },
+    ip: {
+      get () {
+        const forwarded = this.ips[0] ?? ''
+        const address = isIP(forwarded) === 0 ? this.socket.remoteAddress ?? '' : forwarded
+        return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
+      }
+    }
+  }
+  Object.defineProperties(koa.request, ownRequest)
+
+  return {
+    createContext (exchange, user, input) {
+      return Object.assign(koa.createContext(exchange.req, exchange.res), { exchange, user, input }) as unknown as RequestContext
+    },
+    respond (ctx) {
+      const { exchange, res } = ctx as OwnContext
+      if (exchange.isAbandoned || exchange.isTakenOver) return nothing
+      setOwnHeaders(exchange)
+      // Heard before koa breaks the answer off because of it, while it is still clear that it was not the client who left.
+      if (ctx.body instanceof Stream) ctx.body.once('error', (thrown: unknown) => fail(exchange, thrown))
+      const status = res.statusCode
+      // Koa begins every request as a 404.
+      return inside.handleRequest(ctx, () => { res.statusCode = status; return nothing })
+    },
+    compose: middleware => inside.compose(middleware)
+  }
+}

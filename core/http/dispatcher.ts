@@ -1,0 +1,145 @@
+// The order every request goes through: host, path, route, caller, guard, input, handler, answer. Nothing here waits unless it has to.
+
+import type { IncomingMessage } from 'node:http'
+import { BadRequest, Forbidden, MethodNotAllowed, NotFound, Unauthorized } from '../contract/index.ts'
+import type { RequestContext, User } from '../contract/index.ts'
+import { sendEmpty, sendJson } from './answer.ts'
+import type { Application, Middleware } from './application.ts'
+import { allowMethods, allowOrigin } from './cors.ts'
+import { findToken, isForgeable, isFromThisSite } from './credential.ts'
+import type { Exchange } from './exchange.ts'
+import type { Input } from './input.ts'
+import type { MountTable } from './mount-table.ts'
+import { findJson, isPromise, settle } from './result.ts'
+import type { Route } from './route.ts'
+
+type Wait = PromiseLike<void> | undefined
+
+/** Undefined when nobody is behind the token. Not waited for when it is not a promise: a cached answer costs no turn of the loop. */
+export type Authenticate = (token: string) => User | undefined | Promise<User | undefined>
+
+export interface DispatcherParts {
+  mounts: MountTable
+  application: Application
+  authenticate: Authenticate
+  corsOrigins: readonly string[]
+  trustProxyHops: number
+}
+
+/** Throws, or rejects, with what the answer is to be made from. */
+export type Dispatch = (exchange: Exchange) => Wait
+
+export function createDispatcher ({ mounts, application, authenticate, corsOrigins, trustProxyHops }: DispatcherParts): Dispatch {
+  const origins = new Set(corsOrigins)
+
+  const dispatch: Dispatch = exchange => {
+    const { req } = exchange
+    if (origins.size > 0) allowOrigin(exchange, origins)
+    if (hasTwoHosts(req)) throw new BadRequest('The request names two hosts.')
+    const path = pathOf(req)
+    if (path === '/healthz') return answerHealth(exchange)
+
+    // Compared as it came: no decoding, no folding of case or slashes, so there is one spelling of each path.
+    if (!path.startsWith('/api/')) throw new NotFound('There is nothing here.')
+    const slash = path.indexOf('/', 5)
+    const mounted = mounts.find(slash === -1 ? path.slice(5) : path.slice(5, slash))
+    const rest = slash === -1 ? '/' : path.slice(slash)
+    if (mounted === undefined || (rest === '/' && slash !== -1)) throw new NotFound('There is nothing here.')
+    exchange.plugin = mounted.plugin
+
+    const match = mounted.matcher.match(rest, req.method ?? '')
+    if (match === undefined) throw new NotFound('There is nothing here.')
+    const { route, params } = match
+    if (route === undefined) return answerOtherMethod(exchange, match.allow)
+    exchange.route = route
+    return identify(exchange, route, params)
+  }
+
+  const identify = (exchange: Exchange, route: Route, params: Record<string, string>): Wait => {
+    const token = findToken(exchange.req)
+    const user = token === undefined ? undefined : authenticate(token)
+    return isPromise(user)
+      ? user.then(found => admit(exchange, route, params, found))
+      : admit(exchange, route, params, user)
+  }
+
+  const admit = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined): Wait => {
+    const { req } = exchange
+    const { guard } = route
+    const isForged = caller !== undefined && isForgeable(req) && !isFromThisSite(req, origins, trustProxyHops)
+    if (guard.public === undefined) {
+      if (caller === undefined) throw new Unauthorized('Sign in, or send a valid token.')
+      if (isForged) throw new Forbidden('A change asked for with the session cookie must come from a page of this site: send Origin, or use a token.')
+      if (guard.signedIn === undefined && !caller.permissions.has(guard.permission)) throw new Forbidden(`This needs the permission "${guard.permission}".`)
+    }
+    const user = isForged ? undefined : caller
+    const input = route.readInput(exchange, params)
+    return isPromise(input)
+      ? input.then(read => perform(exchange, route, user, read))
+      : perform(exchange, route, user, input)
+  }
+
+  const perform = (exchange: Exchange, route: Route, user: User | undefined, input: Input): Wait => {
+    if (exchange.isAbandoned) return undefined
+    const ctx = application.createContext(exchange, user, input)
+    if (route.chain !== undefined) {
+      exchange.res.statusCode = 404
+      return route.chain(ctx).then(() => application.respond(ctx))
+    }
+    if (route.status !== 200) ctx.status = route.status
+    const result = route.record.handler(ctx)
+    return isPromise(result) ? result.then(value => answer(exchange, route, ctx, value)) : answer(exchange, route, ctx, result)
+  }
+
+  const answer = (exchange: Exchange, route: Route, ctx: RequestContext, result: unknown): Wait => {
+    if (exchange.isAbandoned || exchange.isTakenOver) return undefined
+    const { statusCode } = exchange.res
+    const json = findJson(route, statusCode, result)
+    if (json !== undefined) { sendJson(exchange, statusCode, json); return undefined }
+    settle(route, ctx, result)
+    return application.respond(ctx)
+  }
+
+  return dispatch
+}
+
+/** The plugin's middleware around the handler, composed once for each route and not for each request. */
+export function composeChain (application: Application, middleware: readonly Middleware[], route: Route): Route['chain'] {
+  if (middleware.length === 0) return undefined
+  const last = async (ctx: RequestContext): Promise<void> => {
+    // Koa's 404 is still there, so no middleware has said otherwise.
+    if (ctx.status === 404) ctx.status = route.status
+    settle(route, ctx, await route.record.handler(ctx))
+  }
+  return application.compose([...middleware, last as unknown as Middleware])
+}
+
+function answerHealth (exchange: Exchange): Wait {
+  const { method } = exchange.req
+  if (method !== 'GET' && method !== 'HEAD') return answerOtherMethod(exchange, ['GET', 'HEAD', 'OPTIONS'])
+  sendJson(exchange, 200, '{"status":"ok"}')
+  return undefined
+}
+
+function answerOtherMethod (exchange: Exchange, allow: readonly string[]): Wait {
+  const list = allow.join(', ')
+  if (exchange.req.method !== 'OPTIONS') throw new MethodNotAllowed(`This path answers ${list}.`, allow)
+  allowMethods(exchange, list)
+  sendEmpty(exchange, 204, { Allow: list })
+  return undefined
+}
+
+function pathOf ({ url = '' }: IncomingMessage): string {
+  const mark = url.indexOf('?')
+  return mark === -1 ? url : url.slice(0, mark)
+}
+
+/** Node keeps the first and drops the second, a proxy in front may do the opposite. */
+function hasTwoHosts ({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts > 1
+}

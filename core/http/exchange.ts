@@ -1,0 +1,109 @@
+// One request from its arrival to the end of its answer, and the register of those under way.
+
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock, Log } from '../contract/index.ts'
+import type { Plugin } from './mount-table.ts'
+import type { Route } from './route.ts'
+
+const acceptedRequestId = /^[\w-]{8,64}$/
+
+export class Exchange {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly requestId: string
+  readonly startedAtMs: number
+  /** Known once the path has matched; errors are logged with them. */
+  plugin: Plugin | undefined
+  route: Route | undefined
+  /** The handler said `ctx.respond = false`: it answers by itself. */
+  isTakenOver = false
+  #controller: AbortController | undefined
+  #abortedFor: Error | undefined
+  #log: Log | undefined
+
+  constructor (req: IncomingMessage, res: ServerResponse, requestId: string, startedAtMs: number) {
+    this.req = req
+    this.res = res
+    this.requestId = requestId
+    this.startedAtMs = startedAtMs
+  }
+
+  /** No handler is waited for any more: the request has failed, the client has gone or the time was up. */
+  get isAbandoned (): boolean { return this.#abortedFor !== undefined }
+
+  /** Made when first read: most handlers never ask. */
+  get signal (): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#abortedFor !== undefined) this.#controller.abort(this.#abortedFor)
+    return this.#controller.signal
+  }
+
+  abandon (reason: Error): void {
+    this.#abortedFor ??= reason
+    this.#controller?.abort(reason)
+  }
+
+  logOf (base: Log): Log {
+    return this.#log ??= (this.plugin?.log ?? base).child({ requestId: this.requestId, route: this.route?.label })
+  }
+}
+
+export interface Traffic {
+  readonly underWay: ReadonlySet<Exchange>
+  /** How many have ended so far. */
+  readonly ended: number
+  open (req: IncomingMessage, res: ServerResponse): Exchange
+  /** From now on every answer, those under way included, asks its client to leave the connection. */
+  closeConnections (): void
+  /** Resolves when nothing is under way, or when the signal aborts. */
+  untilQuiet (signal: AbortSignal): Promise<void>
+}
+
+export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traffic {
+  // Unique among replicas by its first part, within this one by the second; cheaper than a UUID for each request.
+  const replica = randomBytes(6).toString('hex')
+  let opened = 0
+  let ended = 0
+  let closing = false
+  let onQuiet: (() => void) | undefined
+  // In order of arrival, so whoever looks for old ones may stop at the first young one.
+  const underWay = new Set<Exchange>()
+
+  const end = (exchange: Exchange): void => {
+    const { req, res, requestId } = exchange
+    underWay.delete(exchange)
+    ended++
+    if (!res.writableFinished) exchange.abandon(new Error('the client has gone'))
+    const facts = { requestId, method: req.method, url: req.url, status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
+    if (res.statusCode < 500) log.debug(facts, 'answered')
+    else log.info(facts, 'answered')
+    if (underWay.size === 0) onQuiet?.()
+  }
+
+  return {
+    underWay,
+    get ended () { return ended },
+    open (req, res) {
+      const sent = req.headers['x-request-id']
+      const requestId = typeof sent === 'string' && acceptedRequestId.test(sent) ? sent : `${replica}-${(++opened).toString(36)}`
+      const exchange = new Exchange(req, res, requestId, clock.now())
+      underWay.add(exchange)
+      res.on('close', () => end(exchange))
+      if (closing) res.shouldKeepAlive = false
+      return exchange
+    },
+    closeConnections () {
+      closing = true
+      for (const { res } of underWay) res.shouldKeepAlive = false
+    },
+    untilQuiet (signal) {
+      return new Promise(resolve => {
+        if (underWay.size === 0 || signal.aborted) { resolve(); return }
+        const done = (): void => { signal.removeEventListener('abort', done); resolve() }
+        signal.addEventListener('abort', done, { once: true })
+        onQuiet = done
+      })
+    }
+  }
+}

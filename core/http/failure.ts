@@ -1,0 +1,30 @@
+// The one place where what was thrown during a request is answered and logged.
+
+import type { Log } from '../contract/index.ts'
+import { sendProblem } from './answer.ts'
+import type { Exchange } from './exchange.ts'
+import { findProblem, hiddenProblem, toError } from './problem.ts'
+
+export type Fail = (exchange: Exchange, thrown: unknown) => void
+
+export function createFailure (log: Log): Fail {
+  return (exchange, thrown) => {
+    const { res, req, requestId, plugin, route } = exchange
+    const err = toError(thrown)
+    const facts = { requestId, plugin: plugin?.id, route: route?.label, method: req.method, err }
+    // A handler that gives up because its signal said so has done right, and nobody waits for its answer.
+    if (exchange.isAbandoned || hasClientGone(exchange)) { log.debug(facts, 'a request failed after its end'); return }
+
+    exchange.abandon(err)
+    const problem = findProblem(thrown, requestId)
+    if (problem === undefined) log.error(facts, 'a request failed')
+    else if (problem.status >= 500) log.warn(facts, 'a request was refused')
+    // Half an answer is out: only a broken connection tells the client that the rest will not come.
+    if (res.headersSent) { res.destroy(); return }
+    sendProblem(exchange, problem ?? hiddenProblem(requestId))
+  }
+}
+
+function hasClientGone ({ req, res }: Exchange): boolean {
+  return !res.writableFinished && (res.destroyed || req.socket.destroyed)
+}

@@ -1,0 +1,63 @@
+// The HTTP room: koa behind one dispatcher, one mount for each plugin, one place for errors.
+
+import type { RequestListener } from 'node:http'
+import type { Clock, Log } from '../contract/index.ts'
+import { createApplication } from './application.ts'
+import { composeChain, createDispatcher } from './dispatcher.ts'
+import type { Authenticate } from './dispatcher.ts'
+import { createTraffic } from './exchange.ts'
+import { createFailure } from './failure.ts'
+import { createMountTable } from './mount-table.ts'
+import type { MountTable } from './mount-table.ts'
+import { openServer } from './server.ts'
+import type { Listening, ServerSettings } from './server.ts'
+
+export { findRouteProblems } from './route-problem.ts'
+export { InvalidRoutes } from './mount-table.ts'
+export { CannotListen } from './server.ts'
+export type { HeldPlugin, Plugin } from './mount-table.ts'
+export type { DrainReport, Listening } from './server.ts'
+export type { Authenticate } from './dispatcher.ts'
+
+export interface HttpSettings extends ServerSettings {
+  bodyLimitBytes: number
+  /** Proxies in front that append to `X-Forwarded-For` and can be trusted; 0: none. */
+  trustProxyHops: number
+  secureCookies: boolean
+  /** Origins whose pages may read answers: `https://app.example.org`. */
+  corsOrigins: readonly string[]
+}
+
+export interface Http extends Omit<MountTable, 'find'> {
+  readonly callback: RequestListener
+  listen (address: { host: string, port: number }): Promise<Listening>
+}
+
+export function createHttp ({ log, clock, authenticate, settings }: {
+  log: Log
+  clock: Clock
+  authenticate: Authenticate
+  settings: HttpSettings
+}): Http {
+  const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
+  const traffic = createTraffic({ clock, log })
+  const fail = createFailure(log)
+  const application = createApplication({ log, trustProxyHops, secureCookies, fail })
+  const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
+  const dispatch = createDispatcher({ mounts, application, authenticate, corsOrigins, trustProxyHops })
+
+  const callback: RequestListener = (req, res) => {
+    const exchange = traffic.open(req, res)
+    try {
+      dispatch(exchange)?.then(undefined, (thrown: unknown) => fail(exchange, thrown))
+    } catch (thrown) {
+      fail(exchange, thrown)
+    }
+  }
+
+  return {
+    ...mounts,
+    callback,
+    listen: address => openServer(address, { listener: callback, traffic, settings, clock, log, fail })
+  }
+}

@@ -1,0 +1,125 @@
+// The listening socket: its limits, the time a request may take, and an end that loses no request.
+
+import { createServer } from 'node:http'
+import type { RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ServiceUnavailable } from '../contract/index.ts'
+import type { Clock, Log } from '../contract/index.ts'
+import type { Traffic } from './exchange.ts'
+import type { Fail } from './failure.ts'
+
+export interface Listening {
+  readonly address: { host: string, port: number }
+  readonly url: string
+  /** Answers on, asking clients to leave, for `keepListeningMs`; then takes nothing new and waits for what is under way, until `signal` aborts. */
+  drain (options: { keepListeningMs: number, signal: AbortSignal }): Promise<DrainReport>
+  /** Ends every connection at once. */
+  close (): Promise<void>
+}
+
+export interface DrainReport {
+  /** Answered between the call and the end. */
+  readonly answered: number
+  /** Still under way when the time was up, and cut off. */
+  readonly cutOff: number
+  readonly tookMs: number
+}
+
+export interface ServerSettings {
+  /** From the arrival of a request's head to the beginning of its answer. */
+  requestTimeoutMs: number
+  /** For a request's head to arrive. 5 s unless said. */
+  headersTimeoutMs?: number
+  /** Further connections are closed at once. 10,000 unless said. */
+  maxConnections?: number
+}
+
+export interface ServerParts {
+  listener: RequestListener
+  traffic: Traffic
+  settings: ServerSettings
+  clock: Clock
+  log: Log
+  fail: Fail
+}
+
+export class CannotListen extends Error {
+  readonly code = 'BULKHEAD_CANNOT_LISTEN'
+  constructor (message: string, options: ErrorOptions) {
+    super(message, options)
+    this.name = 'CannotListen'
+  }
+}
+
+const causes: Record<string, string> = {
+  EADDRINUSE: 'another process listens there; stop it, or name another port',
+  EADDRNOTAVAIL: 'this machine has no such address; name one it has, or 0.0.0.0 for all',
+  EACCES: 'this user may not listen there; name a port above 1023',
+  ENOTFOUND: 'there is no such host name; name an address of this machine',
+  ERR_SOCKET_BAD_PORT: 'there is no such port; name one from 0 to 65535'
+}
+
+export async function openServer ({ host, port }: { host: string, port: number }, parts: ServerParts): Promise<Listening> {
+  const { listener, traffic, settings, clock, log, fail } = parts
+  const headersTimeout = settings.headersTimeoutMs ?? 5_000
+  const server = createServer({
+    headersTimeout,
+    requestTimeout: Math.max(settings.requestTimeoutMs, headersTimeout),
+    connectionsCheckingInterval: Math.min(2_000, headersTimeout / 2),
+    // Longer than the 60 s after which common load balancers drop an idle connection, so that it is never we who drop it under a request.
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: 16_384
+  }, listener)
+  server.maxConnections = settings.maxConnections ?? 10_000
+
+  await new Promise<void>((resolve, reject) => {
+    const refuse = (cause: NodeJS.ErrnoException): void =>
+      reject(new CannotListen(`Cannot listen on ${host}:${port} (PLATFORM_LISTEN): ${causes[cause.code ?? ''] ?? cause.message}.`, { cause }))
+    server.once('error', refuse)
+    try {
+      server.listen({ host, port }, () => { server.off('error', refuse); resolve() })
+    } catch (error) { refuse(error as NodeJS.ErrnoException) }
+  })
+  server.on('error', err => log.error({ err }, 'the server had an error'))
+
+  // One timer looks through the oldest requests, instead of one timer for each.
+  const sweep = setInterval(() => {
+    const latest = clock.now() - settings.requestTimeoutMs
+    for (const exchange of traffic.underWay) {
+      if (exchange.startedAtMs > latest) break
+      // An answer that has begun may take as long as it needs.
+      if (exchange.isAbandoned || exchange.res.headersSent) continue
+      fail(exchange, new ServiceUnavailable(`The request took longer than ${settings.requestTimeoutMs} ms.`))
+    }
+  }, Math.min(1_000, settings.requestTimeoutMs / 4)).unref()
+
+  let closed: Promise<void> | undefined
+  /** Takes nothing new; resolves once the last connection has ended. */
+  const stopListening = (): Promise<void> => closed ??= new Promise(resolve => {
+    server.close(() => { clearInterval(sweep); resolve() })
+  })
+  const close = async (): Promise<void> => {
+    const ended = stopListening()
+    server.closeAllConnections()
+    await ended
+  }
+
+  const at = server.address() as AddressInfo
+  return {
+    address: { host: at.address, port: at.port },
+    url: `http://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}`,
+    async drain ({ keepListeningMs, signal }) {
+      const startedAtMs = clock.now()
+      const ended = traffic.ended
+      traffic.closeConnections()
+      // It rejects only when the signal says that the time is up: then there is none left to keep listening.
+      await clock.sleep(keepListeningMs, signal).catch(() => undefined)
+      void stopListening()
+      await traffic.untilQuiet(signal)
+      const report = { answered: traffic.ended - ended, cutOff: traffic.underWay.size }
+      await close()
+      return { ...report, tookMs: clock.now() - startedAtMs }
+    },
+    close
+  }
+}

@@ -1,0 +1,18 @@
+// `npm run bench [-- start | requests]`: measures, each figure as a ratio against a peer of the same run.
+
+import { cpus, totalmem } from 'node:os'
+import { benchRequests } from './requests.ts'
+import { benchStart } from './start.ts'
+
+const benches = { start: benchStart, requests: benchRequests }
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter(name => !Object.hasOwn(benches, name))
+if (unknown.length > 0) {
+  console.error(`no bench is called ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}`)
+  process.exit(2)
+}
+console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB\n`)
+for (const [name, bench] of Object.entries(benches)) {
+  if (wanted.length === 0 || wanted.includes(name)) await bench()
+}
