@@ -1,0 +1,48 @@
+// One call of a unit's `start`, with the signal it listens to and what it registered.
+
+import type { UnitDefinition } from './definition.ts'
+import { asError } from './error.ts'
+import type { Undo } from './undo.ts'
+
+export class Attempt {
+  readonly undo: Undo
+  outcome: 'pending' | 'started' | 'failed' = 'pending'
+  error: Error | undefined
+  readonly #controller = new AbortController()
+  readonly #settled = Promise.withResolvers<undefined>()
+  #hasEnded = false
+
+  constructor (undo: Undo) {
+    this.undo = undo
+  }
+
+  /** Resolves when `start` has come to an end, well or not. */
+  get settled (): Promise<unknown> {
+    return this.#settled.promise
+  }
+
+  async run (definition: UnitDefinition, attempt: number): Promise<void> {
+    try {
+      await definition.start({ signal: this.#controller.signal, attempt, undo: (name, step) => this.undo.push(name, step) })
+      this.outcome = 'started'
+    } catch (thrown) {
+      this.outcome = 'failed'
+      this.error = asError(thrown)
+    }
+    this.#settled.resolve(undefined)
+  }
+
+  abort (reason: Error): void {
+    this.#controller.abort(reason)
+  }
+
+  /** Aborts and undoes. A start that is still at work is waited for first, as a step like any other. Callers join. */
+  end (reason: Error): Promise<void> {
+    if (!this.#hasEnded) {
+      this.#hasEnded = true
+      this.abort(reason)
+      if (this.outcome === 'pending') this.undo.push('start', async () => { await this.settled })
+    }
+    return this.undo.run()
+  }
+}

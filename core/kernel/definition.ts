@@ -1,0 +1,36 @@
+// What the kernel is told about a unit; it knows nothing else about resources and plugins.
+
+export type UnitKind = 'resource' | 'plugin' | 'host'
+export type UndoStep = (signal: AbortSignal) => void | Promise<void>
+
+export interface StartContext {
+  /** Aborts when this attempt is over its budget or the unit is to end, after a successful start too. */
+  readonly signal: AbortSignal
+  /** 1 for the first. */
+  readonly attempt: number
+  /**
+   * Adds a step to take when the unit stops or this attempt fails: newest first, none skipped because another failed.
+   * Once the attempt has ended the step runs at once.
+   */
+  readonly undo: (name: string, step: UndoStep) => void
+}
+
+export interface UnitDefinition {
+  readonly id: string
+  readonly kind: UnitKind
+  /** Must run first. If one does not come up, this unit is held. */
+  readonly needs: readonly string[]
+  /** Order only: starts after they have settled, stops before they stop. Ids that no unit has are ignored. */
+  readonly after?: readonly string[]
+  /** A required unit that fails or is held ends the start. */
+  readonly required: boolean
+  /** For all attempts together, the undoing between them and the pauses. */
+  readonly startBudgetMs: number
+  /** For undoing what one attempt registered; less when less is left of the stop. */
+  readonly stopBudgetMs: number
+  /** For one attempt; `startBudgetMs` unless said. */
+  readonly attemptBudgetMs?: number
+  /** The pause after a failed attempt, doubling from `firstMs` to `maxMs`. Absent: one attempt. */
+  readonly retry?: { readonly firstMs: number, readonly maxMs: number }
+  start (context: StartContext): void | Promise<void>
+}

@@ -1,0 +1,72 @@
+// What the kernel refuses or gives up with, and how a failure is put into words.
+
+export class InvalidUnits extends Error {
+  readonly code = 'BULKHEAD_INVALID_UNITS'
+  readonly problems: readonly string[]
+
+  constructor (problems: readonly string[]) {
+    super(`Nothing was started: ${problems.join(' ')}`)
+    this.name = new.target.name
+    this.problems = problems
+  }
+}
+
+export class RequiredUnitFailed extends Error {
+  readonly code = 'BULKHEAD_REQUIRED_UNIT_FAILED'
+  readonly unit: string
+  /** Why, in words: the last error and the number of attempts, or the path to the unit that failed. */
+  readonly reason: string
+
+  constructor (unit: string, reason: string, cause: Error | undefined) {
+    super(`Required unit "${unit}" did not start: ${reason}`, cause && { cause })
+    this.name = new.target.name
+    this.unit = unit
+    this.reason = reason
+  }
+}
+
+/** Thrown by a `start` that lacks something outside the host: the unit is held, not failed, and is not tried again. */
+export class Held extends Error {
+  readonly code = 'BULKHEAD_HELD'
+
+  constructor (reason: string, options?: ErrorOptions) {
+    super(reason, options)
+    this.name = new.target.name
+  }
+}
+
+export class StartStopped extends Error {
+  readonly code = 'BULKHEAD_START_STOPPED'
+  readonly reason: string
+
+  constructor (reason: string) {
+    super(`The host is stopping (${reason}); nothing more is started`)
+    this.name = new.target.name
+    this.reason = reason
+  }
+}
+
+/** Why a signal of the kernel aborts. */
+export class BudgetExceeded extends Error {
+  readonly code = 'BULKHEAD_BUDGET_EXCEEDED'
+
+  constructor (what: string, budgetMs: number) {
+    super(`${what} took longer than ${Math.round(budgetMs)} ms`)
+    this.name = new.target.name
+  }
+}
+
+/** Anything can be thrown; an Error stays the one it is. */
+export function asError (thrown: unknown): Error {
+  if (Error.isError(thrown)) return thrown
+  const words = typeof thrown === 'object' && thrown !== null ? 'an object' : typeof thrown === 'string' ? `"${thrown}"` : String(thrown)
+  return new Error(`threw ${words}, which is not an Error`, { cause: thrown })
+}
+
+export function describe (error: Error): string {
+  if (error instanceof BudgetExceeded && Error.isError(error.cause)) return `${error.message} (last error: ${describe(error.cause)})`
+  if (error.message !== '') return error.message
+  // A refused connection to a name with two addresses is an AggregateError without a message.
+  if (error instanceof AggregateError) return error.errors.map(each => describe(asError(each))).join('; ')
+  return 'code' in error ? String(error.code) : error.name
+}

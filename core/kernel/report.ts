@@ -1,0 +1,119 @@
+// How a start and a stop went: data that tools can read, and a few lines that people can.
+
+import type { UnitKind } from './definition.ts'
+import { describe } from './error.ts'
+import type { State } from './state.ts'
+import type { StepReport } from './undo.ts'
+import type { Unit } from './unit.ts'
+
+const number = new Intl.NumberFormat('en')
+
+export interface UnitSpan {
+  readonly id: string
+  readonly kind: UnitKind
+  readonly state: State
+  /** From the call of `start` until this unit could begin, or was held. */
+  readonly waitedForMs: number
+  /** Milliseconds since the Unix epoch; undefined when it never began. */
+  readonly startedAt: number | undefined
+  /** All attempts together. */
+  readonly durationMs: number
+  readonly attempts: number
+  /** Why it failed or is held, in words. */
+  readonly reason?: string
+  /** What was thrown by it, or by the unit that holds it. */
+  readonly error?: Error
+  readonly needs: readonly string[]
+  /** The one it waited for longest, or the one that holds it. */
+  readonly lastNeed?: string
+}
+
+export interface StartReport {
+  readonly totalMs: number
+  /** In the order they were given. */
+  readonly units: readonly UnitSpan[]
+  /** From the first unit to the one that came last, each waiting for the one before. */
+  readonly criticalPath: readonly string[]
+}
+
+export interface UnitStopReport {
+  readonly id: string
+  readonly durationMs: number
+  /** In which the stop found it. */
+  readonly state: State
+  readonly steps: readonly StepReport[]
+}
+
+export interface StopReport {
+  readonly reason: string
+  readonly outcome: 'clean' | 'errors' | 'over budget'
+  readonly durationMs: number
+  /** Those that were started, in the order they were stopped. */
+  readonly units: readonly UnitStopReport[]
+}
+
+/** `last` is the unit that settled last. */
+export function createStartReport (units: readonly Unit[], totalMs: number, last: Unit | undefined): StartReport {
+  const criticalPath: string[] = []
+  const own = new Set(units)
+  for (let unit = last; unit !== undefined && own.has(unit); unit = unit.last) criticalPath.push(unit.id)
+  return { totalMs, units: units.map(createSpan), criticalPath: criticalPath.reverse() }
+}
+
+function createSpan (unit: Unit): UnitSpan {
+  const { definition: { id, kind, needs }, state, addedAt, startedAt, settledAt = addedAt, attempts, reason, error, last } = unit
+  return {
+    id, kind, state, needs, attempts, startedAt, durationMs: settledAt - (startedAt ?? settledAt), waitedForMs: (startedAt ?? settledAt) - addedAt,
+    ...(reason !== undefined && { reason }), ...(error && { error }), ...(last && { lastNeed: last.id })
+  }
+}
+
+export function createStopReport (reason: string, durationMs: number, isOver: boolean, units: readonly UnitStopReport[]): StopReport {
+  const outcomes = new Set(units.flatMap(unit => unit.steps.map(step => step.outcome)))
+  const outcome = isOver || outcomes.has('cut off') ? 'over budget' : outcomes.has('failed') ? 'errors' : 'clean'
+  return { reason, outcome, durationMs, units }
+}
+
+/** Each unit under the one it waited for longest, with the time it took itself; the critical path is marked with a star. */
+export function renderStartReport ({ totalMs, units, criticalPath }: StartReport): string {
+  const ids = new Set(units.map(unit => unit.id))
+  const critical = new Set(criticalPath)
+  const children = Map.groupBy(units, ({ lastNeed }) => lastNeed !== undefined && ids.has(lastNeed) ? lastNeed : undefined)
+  const running = units.filter(unit => unit.state === 'running').length
+  const lines = [`started ${number.format(running)} of ${count(units.length)} in ${ms(totalMs)} (* the critical path)`]
+  const stack = branches(children.get(undefined) ?? [], '')
+  for (let branch = stack.pop(); branch !== undefined; branch = stack.pop()) {
+    const { unit, stem, isLast } = branch
+    lines.push(`${stem}${isLast ? '└── ' : '├── '}${describeSpan(unit)}${critical.has(unit.id) ? ' *' : ''}`)
+    stack.push(...branches(children.get(unit.id) ?? [], `${stem}${isLast ? '    ' : '│   '}`))
+  }
+  return lines.join('\n')
+}
+
+/** One line, and one more for each step that failed or was cut off. */
+export function renderStopReport ({ reason, outcome, durationMs, units }: StopReport): string {
+  const lines = [`stopped ${count(units.length)} in ${ms(durationMs)}: ${outcome} (${reason})`]
+  const steps = units.flatMap(unit => unit.steps.filter(step => step.outcome !== 'done').map(step => ({ ...step, unit: unit.id })))
+  for (const [index, step] of steps.entries()) {
+    const end = step.outcome === 'cut off' ? `was cut off after ${ms(step.durationMs)}` : `failed: ${step.error === undefined ? '' : describe(step.error)}`
+    lines.push(`${index === steps.length - 1 ? '└── ' : '├── '}${step.unit}: "${step.name}" ${end}`)
+  }
+  return lines.join('\n')
+}
+
+interface Branch { readonly unit: UnitSpan, readonly stem: string, readonly isLast: boolean }
+
+// The last first, as they are taken from the end of the stack.
+function branches (units: readonly UnitSpan[], stem: string): Branch[] {
+  return units.map((unit, index) => ({ unit, stem, isLast: index === units.length - 1 })).reverse()
+}
+
+function describeSpan ({ id, state, durationMs, attempts, reason }: UnitSpan): string {
+  if (state === 'held') return `${id} held: ${reason ?? ''}`
+  const took = `${id} ${ms(durationMs)}`
+  if (state === 'failed') return `${took} failed: ${reason ?? ''}`
+  return attempts > 1 ? `${took}, ${attempts} attempts` : took
+}
+
+const count = (units: number): string => `${number.format(units)} ${units === 1 ? 'unit' : 'units'}`
+const ms = (duration: number): string => `${number.format(Math.round(duration))} ms`

@@ -1,0 +1,147 @@
+// What was opened is closed in the opposite order, each step under what is left of the time.
+
+import type { Clock } from '../contract/clock.ts'
+import type { Alarm } from './alarm.ts'
+import type { UndoStep } from './definition.ts'
+import { BudgetExceeded, asError } from './error.ts'
+
+export interface StepReport {
+  readonly name: string
+  /** `cut off`: it was still at work when its time was over, and nobody waited any longer. */
+  readonly outcome: 'done' | 'failed' | 'cut off'
+  readonly durationMs: number
+  readonly error?: Error
+}
+
+/** Everything of one kernel that is being undone now, and the one limit it is under. */
+export class Undoing {
+  readonly clock: Clock
+  readonly alarm: Alarm
+  readonly #running = new Set<Undo>()
+  #limitMs = Infinity
+
+  constructor (clock: Clock, alarm: Alarm) {
+    this.clock = clock
+    this.alarm = alarm
+  }
+
+  get limitMs (): number {
+    return this.#limitMs
+  }
+
+  limit (atMs: number): void {
+    this.#limitMs = Math.min(this.#limitMs, atMs)
+    for (const undo of this.#running) undo.hurry()
+  }
+
+  began (undo: Undo): void {
+    this.#running.add(undo)
+  }
+
+  ended (undo: Undo): void {
+    this.#running.delete(undo)
+  }
+
+  async done (): Promise<void> {
+    await Promise.all([...this.#running].map(undo => undo.run()))
+  }
+}
+
+// A step that hangs leaves this part of the time to those behind it.
+const reserve = 0.1
+
+/** The steps of one attempt. */
+export class Undo {
+  readonly #undoing: Undoing
+  readonly #budgetMs: number
+  readonly #report: (step: StepReport) => void
+  readonly #steps: { readonly name: string, readonly step: UndoStep }[] = []
+  #isOpen = true
+  #running: Promise<void> | undefined
+  #untilMs = Infinity
+  #hurry: (() => void) | undefined
+
+  constructor (undoing: Undoing, budgetMs: number, report: (step: StepReport) => void) {
+    this.#undoing = undoing
+    this.#budgetMs = budgetMs
+    this.#report = report
+  }
+
+  get isDone (): boolean {
+    return !this.#isOpen && this.#running === undefined
+  }
+
+  /** A step that comes after the end is run at once, so that nothing stays behind. */
+  push (name: string, step: UndoStep): void {
+    this.#steps.push({ name, step })
+    if (!this.#isOpen) void this.run()
+  }
+
+  /** Never rejects. Callers join. */
+  run (): Promise<void> {
+    this.#isOpen = false
+    return this.#running ?? this.#runAll()
+  }
+
+  /** The limit has come nearer. */
+  hurry (): void {
+    this.#hurry?.()
+  }
+
+  async #runAll (): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.#running = promise
+    this.#undoing.began(this)
+    this.#untilMs = this.#undoing.clock.now() + this.#budgetMs
+    for (let next = this.#steps.pop(); next !== undefined; next = this.#steps.pop()) await this.#take(next.name, next.step)
+    this.#undoing.ended(this)
+    // In the same turn as the last look at the steps, so that a later step begins a run of its own.
+    this.#running = undefined
+    resolve(undefined)
+  }
+
+  async #take (name: string, step: UndoStep): Promise<void> {
+    const { clock } = this.#undoing
+    const startedAt = clock.now()
+    const controller = new AbortController()
+    const end = (outcome: StepReport['outcome'], error?: Error): void =>
+      this.#report({ name, outcome, durationMs: clock.now() - startedAt, ...(error && { error }) })
+    try {
+      const taken: unknown = step(controller.signal)
+      if (isPromise(taken) && !await this.#inTime(taken)) {
+        const error = new BudgetExceeded(`"${name}"`, clock.now() - startedAt)
+        end('cut off', error)
+        controller.abort(error)
+      } else end('done')
+    } catch (thrown) {
+      end('failed', asError(thrown))
+    }
+  }
+
+  // False: the time was over first, and how it ends after that is of no interest.
+  async #inTime (taken: PromiseLike<unknown>): Promise<boolean> {
+    const { alarm } = this.#undoing
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>()
+    let cancel = alarm.at(this.#cutOffAt(), () => resolve(false))
+    this.#hurry = () => {
+      cancel()
+      cancel = alarm.at(this.#cutOffAt(), () => resolve(false))
+    }
+    try {
+      taken.then(() => resolve(true), reject)
+      return await promise
+    } finally {
+      this.#hurry = undefined
+      cancel()
+    }
+  }
+
+  #cutOffAt (): number {
+    const now = this.#undoing.clock.now()
+    const leftMs = Math.max(0, Math.min(this.#untilMs, this.#undoing.limitMs) - now)
+    return now + (this.#steps.length === 0 ? leftMs : leftMs * (1 - reserve))
+  }
+}
+
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof (value as { then?: unknown } | null | undefined)?.then === 'function'

@@ -1,0 +1,24 @@
+// The table of states, and the one place that holds every unit to it.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { moves, StartStopped, type State } from '../../core/kernel/index.ts'
+import { Alarm } from '../../core/kernel/alarm.ts'
+import { Undoing } from '../../core/kernel/undo.ts'
+import { Unit } from '../../core/kernel/unit.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { createHouse } from './house.ts'
+
+test('from every state a unit can come to be stopped, and nothing leaves stopped', () => {
+  const leadsToStopped = (state: State): boolean => moves[state].some(next => next === 'stopped' || leadsToStopped(next))
+  for (const state of Object.keys(moves) as State[]) assert.equal(leadsToStopped(state), state !== 'stopped', state)
+})
+
+test('a move that is not in the table throws', async () => {
+  const clock = createFakeClock()
+  const { unit } = createHouse()
+  const notes = new Unit(unit('notes'), { undoing: new Undoing(clock, new Alarm(clock)), onChange: () => undefined, onStep: () => undefined })
+  await notes.stop(new StartStopped('SIGTERM'))
+  await assert.rejects(notes.stop(new StartStopped('SIGTERM')), /Unit "notes" cannot go from stopped to stopped/)
+  assert.equal(notes.state, 'stopped')
+})
