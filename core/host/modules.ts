@@ -1,0 +1,66 @@
+// How the code of plugins is imported: `bulkhead` is this process's contract wherever a plugin lives, and each generation has modules of its own.
+
+import { registerHooks } from 'node:module'
+import { sep } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { Clock } from '../contract/index.ts'
+import type { Candidate } from './discover.ts'
+import { explainImportFailure, ImportOverdue } from './import-failure.ts'
+
+export interface ImportOptions {
+  readonly clock: Clock
+  /** For all modules of the plugin together, their top-level awaits included. */
+  readonly budgetMs: number
+  /** The first is 1. The modules of another share nothing with those of the first. */
+  readonly generation?: number
+}
+
+const contractUrl = new URL('../contract/index.ts', import.meta.url).href
+const stampForm = /\?generation=\d+$/
+/** The folders of plugins that have a generation beside the first. */
+const folders = new Set<string>()
+
+/** Makes `import … from 'bulkhead'` give the contract, to every module of this process. Call the result to end that. */
+export function registerBulkhead (): () => void {
+  const hooks = registerHooks({
+    resolve (specifier, context, next) {
+      if (specifier === 'bulkhead') return { url: contractUrl, format: 'module-typescript', shortCircuit: true }
+      const resolved = next(specifier, context)
+      const stamp = context.parentURL === undefined ? null : stampForm.exec(context.parentURL)
+      // A module of a later generation passes its stamp on to what it imports from its own folder.
+      if (stamp === null || stampForm.test(resolved.url)) return resolved
+      return isOfSameFolder(context.parentURL ?? '', resolved.url) ? { ...resolved, url: resolved.url + stamp[0] } : resolved
+    }
+  })
+  return () => hooks.deregister()
+}
+
+function isOfSameFolder (parentUrl: string, url: string): boolean {
+  if (!url.startsWith('file:')) return false
+  const parent = fileURLToPath(parentUrl)
+  for (let end = parent.lastIndexOf(sep); end > 0; end = parent.lastIndexOf(sep, end - 1)) {
+    if (folders.has(parent.slice(0, end))) return fileURLToPath(url).startsWith(parent.slice(0, end + 1))
+  }
+  return false
+}
+
+type Exports = Readonly<Record<string, unknown>>
+
+/** What the entry exports. Throws `PluginImportFailed`. */
+export async function importPlugin (candidate: Candidate, { clock, budgetMs, generation = 1 }: ImportOptions): Promise<Exports> {
+  const url = pathToFileURL(candidate.entry)
+  if (generation > 1) {
+    folders.add(candidate.folder)
+    url.search = `?generation=${generation}`
+  }
+  const done = new AbortController()
+  try {
+    // The module loader has no way to give up: what hangs is left behind.
+    const overdue = clock.sleep(budgetMs, done.signal).then(() => { throw new ImportOverdue(budgetMs) })
+    return await Promise.race([import(url.href) as Promise<Exports>, overdue])
+  } catch (thrown) {
+    throw await explainImportFailure(candidate, thrown)
+  } finally {
+    done.abort()
+  }
+}

@@ -1,0 +1,32 @@
+// What is wrong with the plugins, as one message for the person who can mend it.
+
+import { isAbsolute, relative } from 'node:path'
+
+export interface Problem {
+  /** The plugin's id, where one could be read. */
+  readonly plugin?: string | undefined
+  readonly file: string
+  /** What is wrong, as a sentence. */
+  readonly what: string
+  /** What to do about it, as a sentence. */
+  readonly mend: string
+}
+
+/** Every problem of every plugin, by file; nothing of any plugin has been applied. */
+export class InvalidPlugins extends Error {
+  readonly code = 'BULKHEAD_PLUGINS_INVALID'
+  readonly problems: readonly Problem[]
+
+  constructor (problems: readonly Problem[]) {
+    const lines = problems.map(({ file, what, mend }) => `  ${showPath(file)}: ${what} ${mend}`).sort()
+    super([problems.length === 1 ? 'One problem with the plugins:' : `${problems.length} problems with the plugins:`, ...lines].join('\n'))
+    this.name = 'InvalidPlugins'
+    this.problems = problems
+  }
+}
+
+/** Relative where that is shorter to read: inside the folder the host was started in. */
+export function showPath (path: string): string {
+  const below = relative(process.cwd(), path)
+  return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below
+}

@@ -1,0 +1,89 @@
+// Collects the routes and tasks a plugin declares while it starts; they are put to use together, afterwards, or not at all.
+
+import type { CronOptions, Duration, RouteRecord, Routes, TaskHandler, TaskOptions, TaskRecord, Tasks } from '../contract/index.ts'
+import { methods } from '../contract/route.ts'
+import type { Candidate } from './discover.ts'
+import type { Fence } from './fence.ts'
+import { quoteList } from './nearest.ts'
+import { showPath } from './problem.ts'
+
+/** Koa's. */
+export type Middleware = Parameters<Routes['use']>[0]
+
+export class RegistrationClosed extends Error {
+  readonly code = 'BULKHEAD_REGISTRATION_CLOSED'
+
+  constructor (pluginId: string, what: string) {
+    super(`Plugin "${pluginId}" declared ${what} after its start had ended. Declare it before "start" returns or resolves.`)
+    this.name = 'RegistrationClosed'
+  }
+}
+
+export class UnknownMount extends Error {
+  readonly code = 'BULKHEAD_UNKNOWN_MOUNT'
+
+  constructor ({ id, manifest: { mounts }, file }: Candidate, mount: string) {
+    super(`Plugin "${id}" declared routes at "${mount}", but its mounts are ${quoteList(mounts) || 'none'}. Add "${mount}" to "mounts" in ${showPath(file)}.`)
+    this.name = 'UnknownMount'
+  }
+}
+
+export class Registration {
+  readonly routes: RouteRecord[] = []
+  readonly middleware: Middleware[] = []
+  readonly tasks: TaskRecord[] = []
+  readonly #candidate: Candidate
+  readonly #fence: Fence
+  #isOpen = true
+
+  constructor (candidate: Candidate, fence: Fence) {
+    this.#candidate = candidate
+    this.#fence = fence
+  }
+
+  close (): void {
+    this.#isOpen = false
+  }
+
+  #check (what: string): void {
+    this.#fence.check()
+    if (!this.#isOpen) throw new RegistrationClosed(this.#candidate.id, what)
+  }
+
+  createRoutes (): Routes {
+    const { id, manifest: { mounts } } = this.#candidate
+    const at = (mount: string | undefined): Routes => {
+      if (mount === undefined || !mounts.includes(mount)) throw new UnknownMount(this.#candidate, mount ?? id)
+      return createRoutes(mount)
+    }
+    // A plugin from JavaScript may leave anything out: what is wrong with a route is said later, of all of them together.
+    const createRoutes = (mount: string | undefined): Routes => ({
+      ...Object.fromEntries(methods.map(method => [method, (path: string, options: RouteRecord['options'], handler: RouteRecord['handler']) => {
+        this.#check(`the route ${method.toUpperCase()} ${path}`)
+        if (mount === undefined) throw new UnknownMount(this.#candidate, id)
+        this.routes.push({ plugin: id, mount, method, path, options, handler })
+      }])) as unknown as Omit<Routes, 'at' | 'use'>,
+      at,
+      use: middleware => {
+        this.#check('middleware')
+        this.middleware.push(middleware)
+      }
+    })
+    return createRoutes(mounts[0])
+  }
+
+  createTasks (): Tasks {
+    const read = <O>(rest: readonly [TaskHandler] | readonly [O, TaskHandler]): { options: O | Record<never, never>, handler: TaskHandler } =>
+      rest.length === 1 ? { options: {}, handler: rest[0] } : { options: rest[0], handler: rest[1] }
+    return {
+      every: (name: string, interval: Duration, ...rest: [TaskHandler] | [TaskOptions, TaskHandler]) => {
+        this.#check(`the task "${name}"`)
+        this.tasks.push({ kind: 'every', name, interval, ...read(rest) })
+      },
+      cron: (name: string, expression: string, ...rest: [TaskHandler] | [CronOptions, TaskHandler]) => {
+        this.#check(`the task "${name}"`)
+        this.tasks.push({ kind: 'cron', name, expression, ...read(rest) })
+      }
+    }
+  }
+}

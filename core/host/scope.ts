@@ -1,0 +1,138 @@
+// What a plugin's `start` receives: everything its manifest names and nothing else, owned by this one start of it.
+
+import { asFunction, asValue, createContainer as createAwilix, type AwilixContainer } from 'awilix'
+import type { Clock, Log, ResourceName, Resources, Scope } from '../contract/index.ts'
+import { resourceNames } from '../contract/plugin.ts'
+import type { Candidate } from './discover.ts'
+import { Fence } from './fence.ts'
+import { createHandle, type OnEnd } from './handle.ts'
+import { findNearest, quoteList } from './nearest.ts'
+import { showPath } from './problem.ts'
+import { Registration } from './registration.ts'
+
+/** What the host has opened: for each resource, how a plugin's own handle on it is made. */
+export type ResourceFactories = { readonly [Name in ResourceName]?: (pluginId: string) => Resources[Name] }
+
+export type Container = AwilixContainer
+
+export class NotDeclared extends Error {
+  readonly code = 'BULKHEAD_NOT_DECLARED'
+
+  constructor (message: string) {
+    super(message)
+    this.name = 'NotDeclared'
+  }
+}
+
+/** One for the host. A plugin's handle is made when it first asks for it. */
+export function createContainer (resources: ResourceFactories): Container {
+  const container = createAwilix({ strict: true, injectionMode: 'PROXY' })
+  for (const name of resourceNames) {
+    const create = resources[name]
+    if (create === undefined) continue
+    container.register(name, asFunction(({ id, fence, onEnd }: Inside) => createHandle(name, create(id), fence, onEnd), { lifetime: 'SCOPED' }))
+  }
+  return container
+}
+
+/** What a plugin's container holds for the factories above, and the plugin cannot ask for. */
+interface Inside {
+  id: string
+  fence: Fence
+  onEnd: OnEnd
+}
+
+export interface ScopeParts {
+  readonly container: Container
+  readonly candidate: Candidate
+  readonly config: Readonly<Record<string, unknown>>
+  readonly log: Log
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Optional plugins that are here in a version this one can use. */
+  readonly optional: readonly string[]
+  /** What other plugins returned from `start`. */
+  readonly services: ReadonlyMap<string, unknown>
+  readonly undo: (name: string, step: () => void | Promise<void>) => void
+}
+
+export interface OwnedScope {
+  readonly scope: Scope
+  readonly registration: Registration
+  readonly fence: Fence
+  /** From here on whatever the plugin still holds throws. Resolves once its subscriptions are left. */
+  readonly end: (reason: unknown) => Promise<void>
+}
+
+export function createScope ({ container, candidate, config, log, clock, signal, optional, services, undo }: ScopeParts): OwnedScope {
+  const { id, version, manifest, file } = candidate
+  const fence = new Fence(id)
+  const registration = new Registration(candidate, fence)
+  const leaving = new Set<() => Promise<void>>()
+  const onEnd: OnEnd = leave => {
+    leaving.add(leave)
+    return () => leaving.delete(leave)
+  }
+
+  const granted = {
+    id, version, config, log, clock, signal,
+    routes: registration.createRoutes(),
+    tasks: registration.createTasks(),
+    plugins: createServices(candidate, optional, services),
+    undo: (name: string, step: () => void | Promise<void>) => {
+      // What was opened too late is closed at once, and its owner told.
+      undo(name, step)
+      fence.check()
+    }
+  } satisfies Omit<Scope, ResourceName>
+
+  const own = container.createScope()
+  own.register({ fence: asValue(fence), onEnd: asValue(onEnd) })
+  for (const [name, value] of Object.entries(granted)) own.register(name, asValue(value))
+  const names = [...Object.keys(granted), ...manifest.resources]
+  const scope = createFacade(new Map(names.map(name => [name, () => own.resolve<unknown>(name)])), name => new NotDeclared(
+    resourceNames.includes(name as ResourceName)
+      ? `Plugin "${id}" asked for "${name}" but its manifest does not list it. Add "${name}" to "resources" in ${showPath(file)}.`
+      : `Plugin "${id}" asked for "${name}", which no scope has. ${suggest(name, [...names, ...resourceNames])}`))
+
+  return {
+    scope: scope as unknown as Scope,
+    registration,
+    fence,
+    end: async reason => {
+      fence.end(reason)
+      const results = await Promise.allSettled([...leaving].map(leave => leave()))
+      leaving.clear()
+      const failures = results.flatMap(result => result.status === 'rejected' ? [result.reason as unknown] : [])
+      if (failures.length > 0) throw new AggregateError(failures, `${failures.length} subscriptions could not be left`)
+    }
+  }
+}
+
+/** Looked up when asked for: a plugin that was replaced is found in its new generation. */
+function createServices ({ id, manifest, file }: Candidate, optional: readonly string[], services: ReadonlyMap<string, unknown>): Scope['plugins'] {
+  const usable = new Set([...Object.keys(manifest.requires), ...optional])
+  const declared = [...Object.keys(manifest.requires), ...Object.keys(manifest.optional)]
+  const getters = new Map(declared.map(other => [other, () => usable.has(other) ? services.get(other) : undefined]))
+  return createFacade(getters, other => new NotDeclared(
+    `Plugin "${id}" asked for the plugin "${other}" but its manifest does not list it. Add "${other}" to "requires" or "optional" in ${showPath(file)}.`
+  )) as Scope['plugins']
+}
+
+/** A frozen object whose properties are read when asked for, and that throws at every name it does not have. */
+function createFacade (getters: ReadonlyMap<string, () => unknown>, refuse: (name: string) => Error): Readonly<Record<string, unknown>> {
+  const target: Record<string, unknown> = {}
+  for (const [name, get] of getters) Object.defineProperty(target, name, { enumerable: true, get })
+  return new Proxy(Object.freeze(target), {
+    get: (_, name) => {
+      // Symbols, what every object has, and what `await` and JSON look for are asked for by the language, not by the plugin.
+      if (typeof name === 'symbol' || name in target || name === 'then' || name === 'toJSON') return Reflect.get(target, name) as unknown
+      throw refuse(name)
+    }
+  })
+}
+
+function suggest (name: string, names: readonly string[]): string {
+  const nearest = findNearest(name, names)
+  return nearest === undefined ? `It has ${quoteList(names)}.` : `Did you mean "${nearest}"?`
+}

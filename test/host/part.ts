@@ -1,0 +1,104 @@
+// Stands where the rooms beside the host stand: handles that remember what they were asked, and units on a real kernel.
+
+import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
+import { createKernel, type Kernel } from '../../core/kernel/index.ts'
+import { createContainer, createPluginUnits, type LoadedPlugin, type MountedPlugin, type PluginParts, type ResourceFactories } from '../../core/host/index.ts'
+import { clock } from './folder.ts'
+
+export const silent: Log = { trace () {}, debug () {}, info () {}, warn () {}, error () {}, fatal () {}, child: () => silent }
+
+class RecordingPostgres {
+  readonly #calls: string[]
+  readonly #prefix: string
+
+  constructor (calls: string[], prefix: string) {
+    this.#calls = calls
+    this.#prefix = prefix
+  }
+
+  async any (statement: string): Promise<string[]> {
+    this.#calls.push(`${this.#prefix}${statement}`)
+    return [statement]
+  }
+
+  async transaction<T> (work: (tx: RecordingPostgres) => Promise<T>): Promise<T> {
+    this.#calls.push('BEGIN')
+    try {
+      const result = await work(new RecordingPostgres(this.#calls, 'tx '))
+      this.#calls.push('COMMIT')
+      return result
+    } catch (error) {
+      this.#calls.push('ROLLBACK')
+      throw error
+    }
+  }
+}
+
+/** Only what the tests call of it. */
+export interface AnyPostgres {
+  any (statement: string): Promise<string[]>
+  transaction<T> (work: (tx: AnyPostgres) => Promise<T>): Promise<T>
+}
+export const asAny = (postgres: Postgres | Transaction): AnyPostgres => postgres as unknown as AnyPostgres
+
+export function createFakes (): { calls: string[], resources: ResourceFactories } {
+  const calls: string[] = []
+  return {
+    calls,
+    resources: {
+      postgres: id => { calls.push(`postgres for ${id}`); return new RecordingPostgres(calls, '') as unknown as Postgres },
+      valkey: () => ({
+        subscribe: async (channel: string) => { calls.push(`subscribe ${channel}`); return async () => { calls.push(`leave ${channel}`) } }
+      }) as unknown as Valkey,
+      kubernetes: () => ({ state: 'absent', detail: 'there is no cluster', call: async () => { throw new Error('absent') } })
+    }
+  }
+}
+
+export interface Run {
+  readonly kernel: Kernel
+  readonly calls: string[]
+  readonly mounted: Map<string, MountedPlugin>
+  readonly tasks: Map<string, readonly TaskRecord[]>
+  readonly services: Map<string, unknown>
+  start (): Promise<unknown>
+}
+
+interface RunOptions {
+  plugins: readonly LoadedPlugin[]
+  optional?: ReadonlyMap<string, readonly string[]>
+  startBudgetMs?: number
+  parts?: Partial<PluginParts>
+}
+
+export function createRun ({ plugins, optional = new Map(), startBudgetMs = 2_000, parts = {} }: RunOptions): Run {
+  const { calls, resources } = createFakes()
+  const mounted = new Map<string, MountedPlugin>()
+  const tasks = new Map<string, readonly TaskRecord[]>()
+  const services = new Map<string, unknown>()
+  const kernel = createKernel({ clock })
+  const units = createPluginUnits({
+    plugins, optional, corePermissions: ['project:read'], startBudgetMs, stopBudgetMs: 1_000, configOf: () => ({ days: 3 }), logOf: () => silent
+  }, {
+    container: createContainer(resources),
+    clock,
+    services,
+    checkRoutes: (records: readonly RouteRecord[]) => records.flatMap(({ method, path, options }) => Object.keys(options).length > 0 ? [] : [`${method.toUpperCase()} ${path} says nowhere who may call it.`]),
+    mount: plugin => { mounted.set(plugin.id, plugin); calls.push(`mount ${plugin.id}`); return () => { mounted.delete(plugin.id); calls.push(`unmount ${plugin.id}`) } },
+    registerTasks: async ({ plugin, tasks: records }) => { tasks.set(plugin, records); return async () => { tasks.delete(plugin); calls.push(`end tasks of ${plugin}`) } },
+    ...parts
+  })
+  const resourceUnits = Object.keys(resources).map(id => ({ id, kind: 'resource' as const, needs: [], required: true, startBudgetMs: 100, stopBudgetMs: 100, start: () => undefined }))
+  return { kernel, calls, mounted, tasks, services, start: () => kernel.start([...resourceUnits, ...units]) }
+}
+
+/** A plugin that is in memory only. */
+export function inMemory (id: string, definition: LoadedPlugin['definition'], manifest: Partial<LoadedPlugin['candidate']['manifest']> = {}): LoadedPlugin {
+  return {
+    definition,
+    candidate: {
+      id, version: '1.0.0', folder: `/plugins/${id}`, entry: `/plugins/${id}/index.ts`, file: `/plugins/${id}/package.json`, migrations: undefined,
+      manifest: { id, host: '*', requires: {}, optional: {}, mounts: [id], resources: [], readiness: 'degraded', example: false, ...manifest }
+    }
+  }
+}

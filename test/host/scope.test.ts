@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { z } from '../../core/contract/index.ts'
+import { createContainer } from '../../core/host/index.ts'
+import { createScope, type OwnedScope } from '../../core/host/scope.ts'
+import { clock } from './folder.ts'
+import { asAny, createFakes, inMemory, silent } from './part.ts'
+
+interface Made extends OwnedScope {
+  calls: string[]
+  undone: (() => void | Promise<void>)[]
+}
+
+function make (manifest: Parameters<typeof inMemory>[2] = {}, { services = new Map<string, unknown>(), optional = [] as string[] } = {}): Made {
+  const { calls, resources } = createFakes()
+  const { candidate } = inMemory('invoices', { start () { /* nothing */ } }, manifest)
+  const undone: Made['undone'] = []
+  const owned = createScope({
+    container: createContainer(resources), candidate, config: { days: 3 }, log: silent, clock, optional, services,
+    signal: new AbortController().signal,
+    undo: (_, step) => { undone.push(step) }
+  })
+  return { ...owned, calls, undone }
+}
+const ended = { code: 'BULKHEAD_SCOPE_ENDED', status: 503, message: 'Plugin "invoices" has ended.' }
+
+test('a scope has what every plugin gets and what the manifest names', async () => {
+  const { scope } = make({ resources: ['postgres'] })
+  assert.deepEqual(Object.keys(scope), ['id', 'version', 'config', 'log', 'clock', 'signal', 'routes', 'tasks', 'plugins', 'undo', 'postgres'])
+  const { id, version, config, postgres, ...rest } = scope
+  assert.deepEqual([id, version, config, rest.log === silent], ['invoices', '1.0.0', { days: 3 }, true])
+  assert.deepEqual(await asAny(postgres).any('SELECT 1'), ['SELECT 1'])
+  assert.equal(scope.postgres, postgres)
+})
+
+test('a resource that the manifest does not name is refused with the line to add', () => {
+  const { scope, calls } = make({ resources: ['postgres'] })
+  const message = 'Plugin "invoices" asked for "storage" but its manifest does not list it. Add "storage" to "resources" in /plugins/invoices/package.json.'
+  assert.throws(() => scope.storage, { code: 'BULKHEAD_NOT_DECLARED', message })
+  assert.throws(() => { const { storage } = scope; return storage }, { message })
+  assert.throws(() => (scope as unknown as Record<string, unknown>).postgre, { message: 'Plugin "invoices" asked for "postgre", which no scope has. Did you mean "postgres"?' })
+  assert.equal('storage' in scope, false)
+  assert.deepEqual(calls, [], 'no handle is made before it is asked for')
+})
+
+test('names that the language asks for behave as on any object', async () => {
+  const { scope } = make({ resources: ['postgres'] })
+  const names = scope as unknown as Record<string, unknown>
+  assert.equal(names.constructor, Object)
+  assert.equal(Object.getPrototypeOf(scope), Object.prototype)
+  assert.equal(names.__proto__, Object.prototype)
+  assert.equal(Object.prototype.toString.call(scope), '[object Object]')
+  assert.equal(await Promise.resolve(scope), scope)
+  assert.match(JSON.stringify({ ...scope, clock: undefined }), /"id":"invoices"/)
+  assert.match(inspect(scope), /id: \[Getter\]/)
+  for (const name of ['cradle', 'fence', 'onEnd', 'register', 'resolve']) assert.throws(() => names[name], { code: 'BULKHEAD_NOT_DECLARED' })
+  assert.throws(() => { names.id = 'other' }, TypeError)
+  assert.throws(() => { Object.setPrototypeOf(scope, null) }, TypeError)
+})
+
+test('other plugins are found by what the manifest requires, when asked for', () => {
+  const services = new Map<string, unknown>([['mail', { version: 1 }], ['sms', 'sms'], ['old', 'old']])
+  const { scope } = make({ requires: { mail: '*' }, optional: { sms: '*', fax: '*', old: '^2.0.0' } }, { services, optional: ['sms'] })
+  const plugins = scope.plugins as Readonly<Record<string, unknown>>
+  assert.deepEqual([plugins.mail, plugins.sms, plugins.fax, plugins.old], [{ version: 1 }, 'sms', undefined, undefined])
+  services.set('mail', { version: 2 })
+  assert.deepEqual(plugins.mail, { version: 2 })
+  assert.throws(() => plugins.billing, {
+    message: 'Plugin "invoices" asked for the plugin "billing" but its manifest does not list it. Add "billing" to "requires" or "optional" in /plugins/invoices/package.json.'
+  })
+})
+
+test('two plugins have handles of their own', () => {
+  const { resources, calls } = createFakes()
+  const container = createContainer(resources)
+  const [one, two] = ['one', 'two'].map(id => createScope({
+    container, candidate: inMemory(id, { start () { /* nothing */ } }, { resources: ['postgres'] }).candidate, config: {}, log: silent, clock,
+    signal: new AbortController().signal, optional: [], services: new Map(), undo: () => undefined
+  }).scope)
+  assert.notEqual(one?.postgres, two?.postgres)
+  assert.deepEqual(calls, ['postgres for one', 'postgres for two'])
+})
+
+test('once a plugin has ended its handles reject, and nothing can be registered', async () => {
+  const { scope, end, calls } = make({ resources: ['postgres', 'kubernetes', 'valkey'] })
+  const { postgres, kubernetes, valkey } = scope
+  assert.equal(kubernetes.detail, 'there is no cluster')
+  await end(new Error('it stopped'))
+  await assert.rejects(asAny(postgres).any('SELECT late'), ended)
+  await assert.rejects(asAny(scope.postgres).any('SELECT late'), ended)
+  await assert.rejects(postgres.transaction(async () => undefined), ended)
+  await assert.rejects(kubernetes.call(async () => undefined), ended)
+  await assert.rejects(valkey.subscribe('news', z.string(), () => undefined), ended)
+  assert.throws(() => scope.routes.get('/late', { public: 'x' }, () => 1), ended)
+  assert.throws(() => scope.tasks.every('late', '1s', () => undefined), ended)
+  assert.deepEqual(calls, ['postgres for invoices'])
+})
+
+test('a transaction that is open when its plugin ends takes no further statement and is rolled back', async () => {
+  const { scope, end, calls } = make({ resources: ['postgres'] })
+  const gone = end.bind(undefined, new Error('it stopped'))
+  await assert.rejects(asAny(scope.postgres).transaction(async (tx) => {
+    await tx.any('INSERT early')
+    await gone()
+    await tx.any('INSERT late')
+  }), ended)
+  assert.deepEqual(calls.slice(1), ['BEGIN', 'tx INSERT early', 'ROLLBACK'])
+
+  const other = make({ resources: ['postgres'] })
+  await assert.rejects(asAny(other.scope.postgres).transaction(() => other.end(new Error('it stopped'))), ended)
+  assert.deepEqual(other.calls.slice(1), ['BEGIN', 'ROLLBACK'])
+})
+
+test('a step that is handed over too late is still taken, and its owner told', async () => {
+  const { scope, end, undone } = make()
+  await end(new Error('it stopped'))
+  const step = (): void => undefined
+  assert.throws(() => scope.undo('close socket', step), ended)
+  assert.deepEqual(undone, [step])
+})
+
+test('subscriptions end with the plugin, those it left already excepted', async () => {
+  const { scope, end, calls } = make({ resources: ['valkey'] })
+  const leave = await scope.valkey.subscribe('one', z.string(), () => undefined)
+  await scope.valkey.subscribe('two', z.string(), () => undefined)
+  await leave()
+  await end(new Error('it stopped'))
+  assert.deepEqual(calls, ['subscribe one', 'subscribe two', 'leave one', 'leave two'])
+})
+
+test('a subscription that comes about too late is left at once', async () => {
+  const { scope, end, calls } = make({ resources: ['valkey'] })
+  const late = scope.valkey.subscribe('one', z.string(), () => undefined)
+  await end(new Error('it stopped'))
+  await assert.rejects(late, ended)
+  assert.deepEqual(calls, ['subscribe one', 'leave one'])
+})
+
+test('routes are declared under the plugin\'s mounts, and under no other', () => {
+  const { scope: { routes }, registration } = make({ mounts: ['invoices', 'bills'] })
+  routes.get('/', { public: 'x' }, () => 1)
+  routes.at('bills').post('/:id', { signedIn: 'y' }, () => 1)
+  routes.at('bills').at('invoices').delete('/:id', { permission: 'invoice:write' }, () => 1)
+  assert.deepEqual(registration.routes.map(({ plugin, mount, method, path }) => `${plugin} ${mount} ${method} ${path}`), [
+    'invoices invoices get /', 'invoices bills post /:id', 'invoices invoices delete /:id'
+  ])
+  assert.throws(() => routes.at('users'), { message: 'Plugin "invoices" declared routes at "users", but its mounts are "invoices", "bills". Add "users" to "mounts" in /plugins/invoices/package.json.' })
+  assert.throws(() => make({ mounts: [] }).scope.routes.get('/', { public: 'x' }, () => 1), { code: 'BULKHEAD_UNKNOWN_MOUNT' })
+})
+
+test('tasks are kept as they were declared', () => {
+  const { scope: { tasks }, registration } = make()
+  const run = (): void => undefined
+  tasks.every('a', '5s', run)
+  tasks.every('b', 500, { once: 'replica' }, run)
+  tasks.cron('c', '0 3 * * *', { timezone: 'Europe/Paris' }, run)
+  assert.deepEqual(registration.tasks, [
+    { kind: 'every', name: 'a', interval: '5s', options: {}, handler: run },
+    { kind: 'every', name: 'b', interval: 500, options: { once: 'replica' }, handler: run },
+    { kind: 'cron', name: 'c', expression: '0 3 * * *', options: { timezone: 'Europe/Paris' }, handler: run }
+  ])
+})
