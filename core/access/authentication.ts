@@ -1,0 +1,145 @@
+// From the token a request shows to its user. In-process for a second at most, so whatever changes is seen everywhere within that second.
+
+import { sql, z } from '../contract/index.ts'
+import type { Clock, Postgres, User } from '../contract/index.ts'
+import type { Background } from './background.ts'
+import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
+import { ShortMemory } from './short-memory.ts'
+import { hashOf, kindOf, type TokenKind } from './token.ts'
+
+export interface Authentication {
+  /** Undefined when nobody is behind the token. Not a promise when it is known already. */
+  readonly authenticate: (token: string) => User | undefined | Promise<User | undefined>
+  /** Forgets one token by its hash, or all of them. */
+  forget (tokenHash?: string): void
+}
+
+interface Parts {
+  readonly postgres: Postgres
+  readonly clock: Clock
+  readonly permissions: EffectivePermissionFinder
+  readonly background: Background
+}
+
+interface Known {
+  readonly user: User | undefined
+  readonly untilMs: number
+}
+
+const knownForMs = 1_000
+const usersMax = 10_000
+/** Apart from the users, so that a flood of tokens made up by someone drives nobody out. */
+const strangersMax = 10_000
+const lastUsedEveryMs = 60_000
+const tokenLengthMax = 100
+
+export function createAuthentication ({ postgres, clock, permissions, background }: Parts): Authentication {
+  const users = new ShortMemory<User>({ clock, entriesMax: usersMax })
+  const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
+  const flights = new Map<string, Promise<User | undefined>>()
+
+  function authenticate (token: string): User | undefined | Promise<User | undefined> {
+    if (token.length > tokenLengthMax) return undefined
+    const tokenHash = hashOf(token)
+    const user = users.get(tokenHash)
+    if (user !== undefined) return user
+    const kind = kindOf(token)
+    if (kind === undefined || strangers.get(tokenHash) === true) return undefined
+    return flights.get(tokenHash) ?? takeOff(kind, tokenHash)
+  }
+
+  function takeOff (kind: TokenKind, tokenHash: string): Promise<User | undefined> {
+    // A life begins before the query does: what changes after the query's snapshot is seen within a second of the change.
+    const fromMs = clock.now()
+    const flight = find(kind, tokenHash).then(({ user, untilMs }) => {
+      // Forgotten meanwhile: those who wait get what they asked for in time, and nobody after them.
+      if (flights.get(tokenHash) !== flight) return user
+      const life = { fromMs, untilMs: Math.min(fromMs + knownForMs, untilMs) }
+      if (user === undefined) strangers.set(tokenHash, true, life)
+      else users.set(tokenHash, user, life)
+      return user
+    }).finally(() => {
+      if (flights.get(tokenHash) === flight) flights.delete(tokenHash)
+    })
+    flights.set(tokenHash, flight)
+    return flight
+  }
+
+  const find = (kind: TokenKind, tokenHash: string): Promise<Known> =>
+    kind === 'session' ? findBySession(tokenHash) : findByToken(tokenHash)
+
+  async function findBySession (tokenHash: string): Promise<Known> {
+    const row = await postgres.maybeOne(sql.type(SessionRow)`
+      select s.id, s.expires_at as "expiresAt", u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
+      from auth_sessions s join users u on u.id = s.user_id cross join bulkhead.access_epoch e
+      where s.token_hash = ${tokenHash} and u.is_active and s.expires_at > ${now()}
+    `)
+    if (row === null) return nobody
+    const { names, untilMs } = await permissions.find(row.userId, null, row.epoch)
+    const signedInBy = { kind: 'session', id: row.id, expiresAt: row.expiresAt } as const
+    return { user: { ...personOf(row), permissions: names, signedInBy }, untilMs: Math.min(untilMs, Date.parse(row.expiresAt)) }
+  }
+
+  async function findByToken (tokenHash: string): Promise<Known> {
+    const row = await postgres.maybeOne(sql.type(TokenRow)`
+      select
+        t.id, t.scopes, t.project_id as "projectId", t.expires_at as "expiresAt", t.last_used_at as "lastUsedAt",
+        u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
+      from api_tokens t join users u on u.id = t.user_id cross join bulkhead.access_epoch e
+      where t.token_hash = ${tokenHash} and u.is_active and (t.expires_at is null or t.expires_at > ${now()})
+    `)
+    if (row === null) return nobody
+    noteUse(row)
+    const { id, scopes, projectId, expiresAt } = row
+    // Outside its project a token may do nothing.
+    const { names, untilMs } = projectId === null ? await permissions.find(row.userId, null, row.epoch) : nothing
+    const narrowed = scopes.length === 0 ? names : new Set(scopes.filter(scope => names.has(scope)))
+    return {
+      user: { ...personOf(row), permissions: narrowed, signedInBy: { kind: 'token', id, scopes, projectId, expiresAt } },
+      untilMs: expiresAt === null ? untilMs : Math.min(untilMs, Date.parse(expiresAt))
+    }
+  }
+
+  /** At most once a minute for each token, however many replicas see it. */
+  function noteUse ({ id, lastUsedAt }: z.output<typeof TokenRow>): void {
+    const staleMs = clock.now() - lastUsedEveryMs
+    if (lastUsedAt !== null && Date.parse(lastUsedAt) > staleMs) return
+    background.run('the last use of a token could not be written; the next one is', () => postgres.query(sql.type(z.object({}))`
+      update api_tokens set last_used_at = ${now()}
+      where id = ${id} and (last_used_at is null or last_used_at <= ${new Date(staleMs).toISOString()})
+    `))
+  }
+
+  const now = (): string => new Date(clock.now()).toISOString()
+
+  return {
+    authenticate,
+    forget (tokenHash) {
+      if (tokenHash === undefined) {
+        users.clear()
+        strangers.clear()
+        flights.clear()
+      } else {
+        users.delete(tokenHash)
+        strangers.delete(tokenHash)
+        flights.delete(tokenHash)
+      }
+    }
+  }
+}
+
+const nothing: EffectivePermissions = { names: new Set(), untilMs: Infinity }
+const nobody: Known = { user: undefined, untilMs: Infinity }
+
+const PersonRow = z.object({ userId: z.uuid(), name: z.string(), displayName: z.string().nullable(), email: z.string(), epoch: z.int() })
+const SessionRow = PersonRow.extend({ id: z.uuid(), expiresAt: z.iso.datetime() })
+const TokenRow = PersonRow.extend({
+  id: z.uuid(),
+  scopes: z.array(z.string()),
+  projectId: z.uuid().nullable(),
+  expiresAt: z.iso.datetime().nullable(),
+  lastUsedAt: z.iso.datetime().nullable()
+})
+
+const personOf = ({ userId, name, displayName, email }: z.output<typeof PersonRow>): Omit<User, 'permissions' | 'signedInBy'> =>
+  ({ id: userId, name, displayName, email })

@@ -1,0 +1,55 @@
+// Passwords: argon2id off the event loop, never so many at once that the rest of the host waits for threads.
+
+import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { argon2id, hash, verify } from 'argon2'
+import { TooManyRequests } from '../contract/index.ts'
+
+export const passwordLength = { min: 8, max: 1_024 } as const
+
+const cost = { memoryCost: 64 * 1_024, timeCost: 3, parallelism: 1 } as const
+
+/** Node has four threads for files, names, compression and this; one of them is always left to the others. */
+const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
+const queueMax = 32
+const retryAfterMs = 2_000
+
+export const isPasswordLength = ({ length }: string): boolean => length >= passwordLength.min && length <= passwordLength.max
+
+export const hashPassword = (password: string): Promise<string> => inTurn(() => hash(password, { type: argon2id, ...cost }))
+
+/**
+ * Without a stored hash, as for a user who does not exist, it costs the same time and is false. `TooManyRequests` when too many wait already.
+ */
+export async function isPassword (password: string, stored: string | undefined): Promise<boolean> {
+  const digest = stored !== undefined && isPasswordLength(password) ? stored : nobodysHash
+  return inTurn(async () => {
+    try {
+      return await verify(digest, password.slice(0, passwordLength.max))
+    } catch {
+      // A stored text that is no argon2 hash, as for a user who may not sign in by password: no password matches.
+      return false
+    }
+  })
+}
+
+const base64 = (length: number): string => randomBytes(length).toString('base64').replace(/=+$/, '')
+/** Of the same cost as a real one, and of no password: its digest is random. */
+const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
+
+let running = 0
+const waiting: (() => void)[] = []
+
+async function inTurn<T> (work: () => Promise<T>): Promise<T> {
+  if (running < atOnce) running++
+  else if (waiting.length < queueMax) await new Promise<void>(resolve => waiting.push(resolve))
+  else throw new TooManyRequests('Too many people are signing in at this moment. Try again shortly.', { retryAfterMs })
+  try {
+    return await work()
+  } finally {
+    // Whoever waited longest takes over the place, so the count stays.
+    const next = waiting.shift()
+    if (next === undefined) running--
+    else next()
+  }
+}

@@ -1,0 +1,117 @@
+// A prepared database with an admin, and access rooms on it, for the tests of this folder.
+
+import { randomUUID } from 'node:crypto'
+import type { TestContext } from 'node:test'
+import { hash } from 'argon2'
+import pg from 'pg'
+import { createAccess, prepareAccess, syncPermissions } from '../../core/access/index.ts'
+import type { AccessRoom } from '../../core/access/index.ts'
+import type { Log, Postgres, User, Valkey } from '../../core/contract/index.ts'
+import type { ValkeyClient } from '../../core/resources/valkey-client.ts'
+import { openValkey } from '../../core/resources/valkey.ts'
+import { createDatabase } from '../support/database.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
+import { createLog, openParts } from '../support/part.ts'
+import { openTestPostgres } from '../support/postgres.ts'
+import { undo } from '../support/undo.ts'
+
+export const adminPassword = 'correct horse battery'
+/** Far below the real cost, where the cost is not what is tested. */
+export const cheapHash = await hash(adminPassword, { memoryCost: 64, timeCost: 1, parallelism: 1 })
+export const origin = { address: '192.0.2.7', userAgent: 'a test' }
+
+type Row = Record<string, unknown>
+
+export interface Database {
+  readonly url: string
+  readonly postgres: Postgres
+  /** Asks beside the host, as an operator with psql. */
+  rows (query: string, values?: readonly unknown[]): Promise<Row[]>
+  /** Another host's connections to it. */
+  connect (options?: { session?: string }): Promise<Postgres>
+}
+
+export interface House extends Database {
+  readonly clock: FakeClock
+  /** Another replica on the same database; all share one Valkey unless said. */
+  openRoom (parts?: { valkey?: Valkey, log?: Log, postgres?: Postgres }): Promise<AccessRoom>
+  /** With the admin's password. */
+  addUser (name: string): Promise<string>
+}
+
+/** With the core schema, without the tables of access and without users. */
+export async function openDatabase (t: TestContext): Promise<Database> {
+  const url = await createDatabase(t, { migrated: true })
+
+  const connect: Database['connect'] = async ({ session } = {}) => {
+    const withOptions = new URL(url)
+    if (session !== undefined) withOptions.searchParams.set('options', session)
+    const { postgres } = await openTestPostgres(t, { url: withOptions.href, poolMax: 10, acquireTimeoutMs: 10_000, acquireQueueMax: 1_000 })
+    return postgres
+  }
+  const operator = new pg.Client(url)
+  await operator.connect()
+  undo(t, () => operator.end())
+  return {
+    url,
+    postgres: await connect(),
+    rows: async (query, values = []) => (await operator.query<Row>(query, [...values])).rows,
+    connect
+  }
+}
+
+export async function openHouse (t: TestContext): Promise<House> {
+  const database = await openDatabase(t)
+  const { postgres, rows } = database
+  await prepareAccess(postgres)
+  await syncPermissions(postgres, [])
+  const addUser: House['addUser'] = async name => {
+    const [row] = await rows('insert into users (name, email, password_hash) values ($1, $2, $3) returning id', [name, `${name}@localhost`, cheapHash])
+    return String(row?.id)
+  }
+  await rows('insert into user_roles (user_id, role_id) select $1, id from roles where name = \'admin\'', [await addUser('admin')])
+  const clock = createFakeClock(Date.now())
+  const scope = `test-${randomUUID()}`
+
+  return {
+    ...database,
+    clock,
+    openRoom: async ({ valkey, log = createLog(), postgres: own = postgres } = {}) => {
+      const shared = valkey ?? (await openTestValkey(t)).scoped(scope)
+      const room = await createAccess({ postgres: own, valkey: shared, log, clock })
+      undo(t, () => room.close())
+      return room
+    },
+    addUser
+  }
+}
+
+/** Closed after the test. */
+export async function openTestValkey (t: TestContext, url = process.env['TEST_VALKEY_URL'] ?? ''): Promise<ValkeyClient> {
+  const { value, close } = await openValkey({ url, commandTimeoutMs: 1_000, connectTimeoutMs: 1_000 }, openParts())
+  undo(t, close)
+  return value
+}
+
+/** Signs the admin in and gives the user behind the session. */
+export async function signIn (room: AccessRoom): Promise<{ token: string, user: User }> {
+  const { token } = await room.access.login({ name: 'admin', password: adminPassword }, origin)
+  const user = await room.authenticate(token)
+  if (user === undefined) throw new Error('nobody is behind a new session')
+  return { token, user }
+}
+
+/** Counts what is asked of the database. */
+export function counting (postgres: Postgres): { postgres: Postgres, readonly count: number } {
+  let count = 0
+  return {
+    postgres: new Proxy(postgres, {
+      get: (target, method: keyof Postgres) => (...args: unknown[]) => {
+        count++
+        return (target[method] as (...args: unknown[]) => unknown)(...args)
+      }
+    }),
+    get count () { return count }
+  }
+}

@@ -1,0 +1,144 @@
+// The plugin identity over real HTTP, as curl and a browser meet it.
+
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import type { User } from '../../core/contract/index.ts'
+import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
+import { createScope } from '../../core/host/scope.ts'
+import { createHttp, findRouteProblems } from '../../core/http/index.ts'
+import { adminPassword, openHouse } from '../access/house.ts'
+import type { House } from '../access/house.ts'
+import { signIn } from '../support/client.ts'
+import { clock, createLog } from '../support/part.ts'
+import { undo } from '../support/undo.ts'
+
+registerBulkhead()
+
+interface Served {
+  readonly house: House
+  readonly url: string
+}
+
+async function serve (t: TestContext, { secureCookies = false } = {}): Promise<Served> {
+  const house = await openHouse(t)
+  const room = await house.openRoom()
+  const { candidates } = await discoverPlugins({
+    paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: true, hostVersion: '1.0.0'
+  })
+  const identity = candidates.filter(({ id }) => id === 'identity')
+  const { plugins: [plugin], problems } = await loadDefinitions(identity, { clock, budgetMs: 10_000, corePermissions: [] })
+  assert.ok(plugin, JSON.stringify(problems))
+  const { candidate, definition } = plugin
+  const { scope, registration: { routes, middleware } } = createScope({
+    container: createContainer({ access: () => room.access }), candidate, config: {}, log: createLog(), clock, optional: [],
+    signal: new AbortController().signal, services: new Map(), undo: () => undefined
+  })
+  await definition.start(scope)
+  assert.deepEqual(findRouteProblems(routes), [])
+
+  const authenticate = (token: string): User | undefined | Promise<User | undefined> => room.authenticate(token)
+  const settings = { bodyLimitBytes: 1_000_000, trustProxyHops: 1, secureCookies, corsOrigins: [], requestTimeoutMs: 10_000 }
+  const http = createHttp({ log: createLog(), clock, authenticate, settings })
+  http.mount({ id: 'identity', mounts: candidate.manifest.mounts, routes, middleware, log: createLog() })
+  const listening = await http.listen({ host: '127.0.0.1', port: 0 })
+  undo(t, () => listening.close())
+  return { house, url: listening.url }
+}
+
+const post = (url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+
+test('signing in answers who it is and until when, with the session in a cookie that scripts and other sites do not get', async (t) => {
+  const { url, house } = await serve(t)
+  const answer = await post(`${url}/api/auth/login`, { name: 'admin', password: adminPassword }, { 'x-forwarded-for': '203.0.113.9', 'user-agent': 'curl' })
+  assert.equal(answer.status, 200)
+  const { user, expiresAt, ...rest } = await answer.json() as { user: { name: string }, expiresAt: string }
+  assert.deepEqual([user.name, rest], ['admin', {}])
+
+  const [cookie = '', ...others] = answer.headers.getSetCookie()
+  assert.deepEqual(others, [])
+  const [pair, ...attributes] = cookie.split('; ')
+  assert.match(pair ?? '', /^session=plat_[0-9a-f]{64}$/)
+  const expires = new Date(Math.floor(Date.parse(expiresAt) / 1_000) * 1_000).toUTCString()
+  assert.deepEqual(attributes.map(text => text.toLowerCase()).sort(), [`expires=${expires.toLowerCase()}`, 'httponly', 'path=/', 'samesite=strict'])
+  assert.deepEqual(await house.rows('select host(ip_addr) as address, user_agent from auth_sessions'), [{ address: '203.0.113.9', user_agent: 'curl' }])
+})
+
+test('where cookies are secure, so is this one', async (t) => {
+  const { url } = await serve(t, { secureCookies: true })
+  const answer = await post(`${url}/api/auth/login`, { name: 'admin', password: adminPassword })
+  assert.match(answer.headers.getSetCookie()[0] ?? '', /; secure(;|$)/i)
+})
+
+test('a wrong password is 401, too many 429 with how long to wait, and what is no login 422', async (t) => {
+  const { url } = await serve(t)
+  const login = (body: unknown): Promise<Response> => post(`${url}/api/auth/login`, body)
+  for (let count = 0; count < 10; count++) {
+    const answer = await login({ name: 'admin', password: 'wrong password' })
+    assert.deepEqual([answer.status, answer.headers.getSetCookie()], [401, []])
+  }
+  const refused = await login({ name: 'admin', password: adminPassword })
+  assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '300'])
+
+  for (const body of [{ name: 'admin' }, { name: 'admin', password: 7 }, { name: '', password: 'x' }, { name: 'admin', password: 'x', admin: true }, []]) {
+    assert.equal((await login(body)).status, 422, JSON.stringify(body))
+  }
+})
+
+test('who am I names the user, what they may do in order, and how they came; signing out ends it and takes the cookie away', async (t) => {
+  const { url } = await serve(t)
+  const admin = await signIn(url, 'admin', adminPassword)
+  const me = await (await admin.get('/api/auth/me')).json() as { user: object, permissions: string[], signedInBy: { kind: string } }
+  assert.deepEqual(Object.keys(me.user).sort(), ['displayName', 'email', 'id', 'name'])
+  assert.deepEqual(me.permissions, [...me.permissions].sort())
+  assert.ok(me.permissions.includes('admin:users'))
+  assert.equal(me.signedInBy.kind, 'session')
+
+  const out = await admin.post('/api/auth/logout')
+  assert.equal(out.status, 204)
+  assert.match(out.headers.getSetCookie()[0] ?? '', /^session=; .*expires=Thu, 01 Jan 1970/i)
+  assert.equal((await admin.get('/api/auth/me')).status, 401)
+})
+
+test('a token is made, shown once, used as Bearer, listed and revoked', async (t) => {
+  const { url } = await serve(t)
+  const admin = await signIn(url, 'admin', adminPassword)
+  const made = await admin.post('/api/tokens', { name: 'ci', scopes: ['project:read'] })
+  assert.equal(made.status, 201)
+  const { token, id } = await made.json() as { token: string, id: string }
+  const headers = { authorization: `Bearer ${token}` }
+  const me = await (await fetch(`${url}/api/auth/me`, { headers })).json() as { permissions: string[], signedInBy: { id: string } }
+  assert.deepEqual([me.permissions, me.signedInBy.id], [['project:read'], id])
+
+  const list = await (await admin.get('/api/tokens')).text()
+  assert.ok(list.includes(id) && !list.includes(token))
+  assert.equal((await admin.get('/api/tokens?limit=101')).status, 422)
+  assert.equal((await fetch(`${url}/api/auth/logout`, { method: 'POST', headers })).status, 400)
+
+  assert.equal((await admin.delete(`/api/tokens/${id}`)).status, 204)
+  assert.equal((await fetch(`${url}/api/auth/me`, { headers })).status, 401)
+  assert.equal((await admin.delete(`/api/tokens/${id}`)).status, 404)
+})
+
+test('what is wrong with a new token is named by its path', async (t) => {
+  const { url } = await serve(t)
+  const admin = await signIn(url, 'admin', adminPassword)
+  const pathsOf = async (body: object): Promise<unknown> => {
+    const answer = await admin.post('/api/tokens', body)
+    assert.equal(answer.status, 422)
+    return (await answer.json() as { errors: { path: string }[] }).errors.map(({ path }) => path)
+  }
+  assert.deepEqual(await pathsOf({ name: 'ci', scopes: ['project:read', 'boat:sink'] }), ['body.scopes.1'])
+  assert.deepEqual(await pathsOf({ name: 'a\u0007', expiresInDays: 366 }), ['body.name', 'body.expiresInDays'])
+  assert.deepEqual(await pathsOf({}), ['body.name'])
+})
+
+test('without a session or a token nothing but signing in answers', async (t) => {
+  const { url } = await serve(t)
+  assert.equal((await fetch(`${url}/api/auth/me`)).status, 401)
+  assert.equal((await fetch(`${url}/api/tokens`)).status, 401)
+  assert.equal((await post(`${url}/api/tokens`, { name: 'ci' })).status, 401)
+  assert.equal((await post(`${url}/api/auth/logout`, {})).status, 401)
+})
