@@ -1,0 +1,162 @@
+// A folder of migrations, read and checked before any of it runs: names, text, and that each fits in one transaction.
+
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, join, relative } from 'node:path'
+
+export interface MigrationFile {
+  /** The file's name without `.sql`; the order of names is the order of steps. */
+  readonly name: string
+  /** Where it is, as a person would type it. */
+  readonly path: string
+  readonly text: string
+  /** Of `text`, so that a checkout with other line endings is the same migration. */
+  readonly sha256: string
+  /** The file that undoes it, when there is one. */
+  readonly downPath: string | undefined
+}
+
+export interface MigrationFolder {
+  readonly files: readonly MigrationFile[]
+  readonly problems: readonly string[]
+}
+
+const namePattern = /^(?<number>\d+(_\d+)*)_[a-z][a-z0-9_]*$/
+
+/** Reads every `.sql` file of a folder; a folder that does not exist holds none. Not in turns: nothing else waits, and it is faster. */
+export function loadMigrations (folder: string): MigrationFolder {
+  const entries = existsSync(folder) ? readdirSync(folder).filter(entry => entry.endsWith('.sql')).sort() : []
+  const downs = new Set(entries.filter(entry => entry.endsWith('.down.sql')))
+  const ups = entries.filter(entry => !downs.has(entry))
+  const problems: string[] = []
+  const files = ups.flatMap(entry => {
+    const path = pathOf(join(folder, entry))
+    const name = basename(entry, '.sql')
+    const text = readText(path)
+    const down = `${name}.down.sql`
+    problems.push(...findNameProblems(name, ups[0] ?? entry, path))
+    if (text === undefined) problems.push(notText(path))
+    return text === undefined ? [] : [{
+      name, path, text,
+      sha256: createHash('sha256').update(text).digest('hex'),
+      downPath: downs.delete(down) ? pathOf(join(folder, down)) : undefined
+    }]
+  })
+  for (const down of downs) {
+    problems.push(`${pathOf(join(folder, down))} undoes no migration: there is no ${basename(down, '.down.sql')}.sql beside it. Add that file, or delete this one.`)
+  }
+  return { files, problems }
+}
+
+export interface DownFile {
+  readonly path: string
+  readonly text: string
+  readonly problems: readonly string[]
+}
+
+/** A down file is read when it is wanted, and checked as its up file was. */
+export function loadDown (path: string): DownFile {
+  const text = readText(path)
+  return text === undefined ? { path, text: '', problems: [notText(path)] } : { path, text, problems: findTextProblems({ path, text }) }
+}
+
+function pathOf (path: string): string {
+  const fromHere = relative('', path)
+  return fromHere.startsWith('..') ? path : fromHere
+}
+
+/** Undefined when the file is not text. A byte order mark goes, and lines end with \n. */
+function readText (path: string): string | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path)).replaceAll('\r\n', '\n')
+    // Postgres would take a zero byte for the end.
+    return text.includes('\0') ? undefined : text
+  } catch (error) {
+    if (error instanceof TypeError) return undefined
+    throw error
+  }
+}
+
+const notText = (path: string): string => `${path} is not text in UTF-8. Save it as that.`
+
+function findNameProblems (name: string, first: string, path: string): string[] {
+  const number = namePattern.exec(name)?.groups?.number
+  if (number === undefined) {
+    return [`${path} is not named like a migration. Name it <number>_<words>.sql, in lower case, such as 20260301_001_invoices.sql.`]
+  }
+  const firstNumber = namePattern.exec(basename(first, '.sql'))?.groups?.number ?? number
+  // 10_b sorts before 9_a, so the digits must line up.
+  return shapeOf(number) === shapeOf(firstNumber) ? []
+    : [`${path} is numbered ${number} where ${first} beside it is numbered ${firstNumber}. Give both as many digits, so that their names sort as they run.`]
+}
+
+const shapeOf = (number: string): string => number.replaceAll(/\d/g, '0')
+
+/** What keeps a file that is to run from running in one transaction. */
+export function findTextProblems ({ path, text }: { path: string, text: string }): string[] {
+  const statements = splitStatements(text)
+  if (statements.length === 0) return [`${path} holds no statement. Write one, or delete the file.`]
+  return statements.flatMap(({ words, line }) => {
+    if (transactionControl.test(words)) {
+      return [`${path}:${line} has its own "${wordsOf(words, 2)}". A migration runs in one transaction with its row in the journal: take the statement out.`]
+    }
+    if (outsideTransaction.test(words)) {
+      return [`${path}:${line} has "${wordsOf(words, 4)}", which cannot run in a transaction, and a migration always runs in one. Write it without, or run it by hand.`]
+    }
+    return []
+  })
+}
+
+const wordsOf = (words: string, count: number): string => words.split(' ').slice(0, count).join(' ')
+
+const transactionControl = /^(begin|start transaction|commit|end|abort|prepare transaction|rollback(?!( work| transaction)? to))\b/
+const outsideTransaction = new RegExp(`^(${[
+  'vacuum', 'alter system', '(create|drop) (database|tablespace|subscription)', '(create|create unique|drop) index concurrently',
+  'reindex .*\\bconcurrently', 'alter table .*\\bdetach partition .*\\bconcurrently'
+].join('|')})\\b`)
+
+export interface Statement {
+  /** Its unquoted words in lower case, one space between them. */
+  readonly words: string
+  readonly line: number
+}
+
+// Comments and quoted things first: what is in them is no statement. Nested comments are rare enough to go two deep.
+const token = new RegExp([
+  /--[^\n]*/u, /\/\*(?:[^*/]|\*(?!\/)|\/(?!\*)|\/\*(?:[^*]|\*(?!\/))*\*\/)*\*\//u, /[eE]'(?:\\.|''|[^'\\])*'/u, /'(?:''|[^'])*'/u, /"(?:""|[^"])*"/u,
+  /\$(?<tag>[\p{L}_][\p{L}\p{N}_]*)?\$.*?\$\k<tag>\$/u, /(?<word>[\p{L}_][\p{L}\p{N}_$]*)/u, /(?<other>\S)/u
+].map(({ source }) => source).join('|'), 'gsu')
+
+/** Splits a file at its semicolons as psql does: not in comments, quotes or the `begin atomic … end` of a function's body. */
+export function splitStatements (text: string): Statement[] {
+  const statements: Statement[] = []
+  let words: string[] = []
+  let start: number | undefined
+  let depth = 0
+  let line = 1
+  let counted = 0
+  const finish = (): void => {
+    if (start !== undefined) {
+      line += text.slice(counted, start).split('\n').length - 1
+      counted = start
+      statements.push({ words: words.join(' '), line })
+    }
+    words = []
+    start = undefined
+    depth = 0
+  }
+  for (const match of text.matchAll(token)) {
+    const { word, other } = match.groups ?? {}
+    if (match[0].startsWith('--') || match[0].startsWith('/*')) continue
+    if (other === ';' && depth === 0) { finish(); continue }
+    start ??= match.index
+    if (word === undefined) continue
+    const lower = word.toLowerCase()
+    const isRoutine = /^create (or replace )?(function|procedure)\b/.test(words.slice(0, 4).join(' '))
+    if (isRoutine && (lower === 'begin' || (lower === 'case' && depth > 0))) depth += 1
+    if (lower === 'end' && depth > 0) depth -= 1
+    words.push(lower)
+  }
+  finish()
+  return statements
+}

@@ -1,0 +1,3 @@
+drop table role_permissions;
+drop table permissions;
+drop table roles;

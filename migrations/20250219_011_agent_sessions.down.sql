@@ -1,0 +1,2 @@
+drop table agent_messages;
+drop table agent_sessions;

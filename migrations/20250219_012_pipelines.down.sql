@@ -1,0 +1,3 @@
+drop table artifacts;
+drop table pipeline_steps;
+drop table pipelines;

@@ -1,0 +1,2 @@
+drop table deployment_history;
+drop table deployments;

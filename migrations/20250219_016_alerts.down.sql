@@ -1,0 +1,2 @@
+drop table alert_events;
+drop table alert_rules;
