@@ -1,0 +1,29 @@
+// Bounds a call to an outside system in time, whether or not the system's client can be cancelled.
+
+export class DeadlinePassed extends Error {
+  constructor (deadlineMs: number) {
+    super(`no answer within ${deadlineMs} ms`)
+    this.name = 'DeadlinePassed'
+  }
+}
+
+/**
+ * Settles as `work` does, or rejects with `DeadlinePassed` after `deadlineMs`, or with the reason of `outer` when that aborts first.
+ * `work` gets a signal that says so; work that does not heed it goes on unseen.
+ */
+export async function withDeadline<T> (deadlineMs: number, work: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
+  outer?.throwIfAborted()
+  const inner = new AbortController()
+  const timer = setTimeout(() => inner.abort(new DeadlinePassed(deadlineMs)), deadlineMs)
+  const passOn = (): void => inner.abort(outer?.reason)
+  outer?.addEventListener('abort', passOn)
+  const aborted = new Promise<never>((_resolve, reject) => {
+    inner.signal.addEventListener('abort', () => reject(inner.signal.reason as Error))
+  })
+  try {
+    return await Promise.race([work(inner.signal), aborted])
+  } finally {
+    clearTimeout(timer)
+    outer?.removeEventListener('abort', passOn)
+  }
+}
