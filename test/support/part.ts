@@ -1,9 +1,9 @@
 // What an `open…` function is given, in tests that run on the real clock.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock, Log, OpenParts } from '../../core/contract/index.ts'
+import { realClock as clock } from '../../core/boot/clock.ts'
+import type { Log, OpenParts } from '../../core/contract/index.ts'
 
-export const clock: Clock = { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, { signal }) }
+export { clock }
 
 /** `entries` receives what is logged: the facts, with the sentence as `message`. */
 export function createLog (entries: object[] = []): Log {

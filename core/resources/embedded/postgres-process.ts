@@ -1,0 +1,96 @@
+// The life of one PostgreSQL server process: launched, found again, stopped.
+
+import { execFile, spawn } from 'node:child_process'
+import { open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Clock, OpenParts } from '../../contract/index.ts'
+import { isAlive, isMissing } from './folder-lock.ts'
+import type { ServerUser } from './server-user.ts'
+
+export interface Launch {
+  postgres: string
+  data: string
+  logPath: string
+  user: ServerUser
+  parameters: Readonly<Record<string, string>>
+}
+
+// The server inherits nothing: PGDATA or PGOPTIONS would change what it does, and the host's secrets are not its business.
+export const serverEnv = { LC_ALL: 'C', TZ: 'UTC' }
+
+const pollMs = 5
+const fastShutdownMs = 5_000
+const immediateShutdownMs = 2_000
+const logEndBytes = 2_000
+
+/** Resolves to the server's process id once it accepts connections. */
+export async function launchServer ({ postgres, data, logPath, user, parameters }: Launch, { clock, signal }: OpenParts): Promise<number> {
+  const options = Object.entries(parameters).flatMap(([key, value]) => ['-c', `${key}=${value}`])
+  const [command, ...args] = [...user.prefix, postgres, '-D', data, ...options] as [string, ...string[]]
+  await using log = await open(logPath, 'a', 0o600)
+  const { size: logStart } = await log.stat()
+  // In a session of its own: Ctrl-C in a terminal then reaches the host alone, and the server ends when the host has finished with it.
+  const child = spawn(command, args, { cwd: '/', env: serverEnv, detached: true, stdio: ['ignore', log.fd, log.fd], ...user.credentials })
+  child.unref()
+  const { pid } = child
+  if (pid === undefined) throw new Error(`${command} cannot be run.`, { cause: await new Promise(resolve => child.once('error', resolve)) })
+  try {
+    for (;;) {
+      const server = await readPidFile(data)
+      if (server?.pid === pid && server.status === 'ready') return pid
+      if (child.exitCode !== null || child.signalCode !== null) throw await explainExit(data, logPath, logStart)
+      await clock.sleep(pollMs, signal)
+    }
+  } catch (error) {
+    await stopServer(pid, clock)
+    throw error
+  }
+}
+
+/** The server that a host which was killed left running on `data`. */
+export async function findServer (data: string): Promise<number | undefined> {
+  const server = await readPidFile(data)
+  if (server === undefined || !isAlive(server.pid)) return undefined
+  // The file may be older than the machine's last start, and the number another process's by now: only one that names the folder is ours to stop.
+  const command = await readFile(`/proc/${server.pid}/cmdline`, 'utf8')
+    .catch(async () => (await promisify(execFile)('ps', ['-o', 'args=', '-p', `${server.pid}`])).stdout)
+  return command.includes(data) ? server.pid : undefined
+}
+
+/** Fast shutdown, which ends every session and writes everything down; what does not end in time is ended harder. */
+export async function stopServer (pid: number, clock: Clock): Promise<void> {
+  for (const [signal, waitMs] of [['SIGINT', fastShutdownMs], ['SIGQUIT', immediateShutdownMs], ['SIGKILL', Infinity]] as const) {
+    if (!isAlive(pid)) return
+    process.kill(pid, signal)
+    const until = clock.now() + waitMs
+    while (isAlive(pid) && clock.now() < until) await clock.sleep(pollMs)
+  }
+}
+
+async function explainExit (data: string, logPath: string, logStart: number): Promise<Error> {
+  const log = await readLogEnd(logPath, logStart)
+  const advice = log.includes('incompatible with server')
+    ? `The data in ${data} is of another version of PostgreSQL: move the folder away to begin anew, or bring it over with pg_dump and psql.`
+    : log.includes('wrong ownership') || log.includes('Permission denied') ? `Give ${data}, and all in it, to one user: \`chown -R\`.` : ''
+  return new Error(`The embedded PostgreSQL did not start. ${advice} ${log}`)
+}
+
+export async function readLogEnd (path: string, start = 0): Promise<string> {
+  await using log = await open(path)
+  const { size } = await log.stat()
+  const from = Math.max(start, size - logEndBytes)
+  const { buffer, bytesRead } = await log.read({ position: from, buffer: Buffer.alloc(logEndBytes) })
+  return `The end of ${path}:\n${buffer.toString('utf8', 0, bytesRead).trim()}`
+}
+
+// Line by line: process id, data folder, start time, port, socket folder, address, shared memory, status.
+async function readPidFile (data: string): Promise<{ pid: number, status: string | undefined } | undefined> {
+  try {
+    const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')
+    return { pid: Number(lines[0]), status: lines[7]?.trim() }
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}

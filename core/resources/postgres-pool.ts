@@ -1,0 +1,135 @@
+// Slonik's pool on a driver of our own: prepared statements, a deadline on both sides, and connections that outlive harmless errors.
+
+import {
+  BackendTerminatedError, ConnectionError, createDriverFactory, createPool, DataIntegrityError, NotFoundError, UnexpectedStateError
+} from 'slonik'
+import type { CommonQueryMethods, DatabasePool, DriverCommand, DriverFactory, DriverQueryResult, Interceptor } from 'slonik'
+import { createClient, endClient } from './postgres-client.ts'
+import type { Client, ClientSettings } from './postgres-client.ts'
+import { createStatementNames, isStale } from './postgres-statement.ts'
+import type { StatementNames } from './postgres-statement.ts'
+
+export { BackendTerminatedError, ConnectionError, DataIntegrityError, NotFoundError, UnexpectedStateError }
+export type { CommonQueryMethods, DatabasePool }
+
+const idleTimeoutMs = 60_000
+const endWithinMs = 1_000
+// What slonik asks of a connection that is given back; the driver answers it from what it knows.
+const giveBack = '-- give back'
+
+/** Connects with the first query. */
+export function openPool (settings: ClientSettings & { poolMax: number }): Promise<DatabasePool> {
+  return createPool('', {
+    driverFactory: createDriver(settings),
+    interceptors: [{ name: 'rows', transformRow: checkRow }],
+    maxPoolSize: settings.poolMax,
+    connectionRetryLimit: 0,
+    idleTimeout: idleTimeoutMs,
+    gracefulTerminationTimeout: 2 * endWithinMs,
+    // Nothing needs discarding: what runs here are single statements and transactions, whose settings and locks end with them.
+    // The driver does not give back a connection of which it has seen that this is not so.
+    resetConnection: ({ query }) => query(giveBack),
+    // postgres.ts tells whoever asks the pool inside a transaction, before a connection is spent on it.
+    dangerouslyAllowForeignConnections: true
+  })
+}
+
+/**
+ * Slonik alone ends a connection for every error that comes out of it, a missing row and a duplicate key too. Here they come out as values,
+ * and the driver decides, when the connection is given back, whether it is still good.
+ */
+export async function withConnection<T> (pool: DatabasePool, work: (connection: CommonQueryMethods) => Promise<T>): Promise<T> {
+  const outcome = await pool.connect<{ value: T } | { error: unknown }>(async connection => {
+    try { return { value: await work(connection) } } catch (error) { return { error } }
+  })
+  if ('error' in outcome) throw outcome.error
+  return outcome.value
+}
+
+function createDriver (settings: ClientSettings): DriverFactory {
+  const names = createStatementNames()
+  return createDriverFactory(async () => ({
+    createPoolClient: async ({ clientEventEmitter }) => {
+      const client = createClient(settings)
+      const query = createQuery(client, names)
+      client.on('error', error => clientEventEmitter.emit('error', new BackendTerminatedError(error)))
+      client.on('notice', ({ message }) => { if (message !== undefined) clientEventEmitter.emit('notice', { message }) })
+      return {
+        connect: async () => { await client.connect() },
+        end: () => endClient(client, endWithinMs),
+        query,
+        stream: () => { throw new UnexpectedStateError('Streams are not part of the contract.') }
+      }
+    }
+  }))
+}
+
+function createQuery (client: Client, names: StatementNames): (text: string, values?: unknown[]) => Promise<DriverQueryResult> {
+  let isLost = false
+  let isTainted = false
+  client.once('error', () => { isLost = true }).once('end', () => { isLost = true })
+
+  return async (text, values = []) => {
+    if (text === giveBack) {
+      if (isLost || isTainted || client.getTransactionStatus() !== 'I') throw new UnexpectedStateError('The session is lost, changed, or in a transaction.')
+      return { command: 'SELECT', fields: [], rowCount: 0, rows: [] }
+    }
+    const name = names.find(text)
+    // Always the extended protocol: given several statements, the simple one runs them all before anyone can complain.
+    const query = { text, values, queryMode: 'extended', ...name !== undefined && { name } }
+    try {
+      const { command, rowCount, rows, fields } = await client.query<Record<string, unknown>>(query)
+      if (changesSession(command, text)) isTainted = true
+      return { command: command as DriverCommand, rowCount, rows, fields: fields.map(field => ({ dataTypeId: field.dataTypeID, name: field.name })) }
+    } catch (error) {
+      if (name !== undefined && isStale(error)) {
+        names.forget(text)
+        throw new PlanIsStale(error)
+      }
+      if (isLost || endsSession(error)) {
+        isLost = true
+        // Ends the socket at once while the server still owes an answer.
+        void client.end()
+        throw new BackendTerminatedError(error as Error)
+      }
+      throw error
+    }
+  }
+}
+
+/** To slonik a transaction that lost against another: it runs the transaction, or the lone query, again. */
+class PlanIsStale extends Error {
+  readonly code = '40001'
+
+  constructor (cause: unknown) {
+    super('A prepared statement was older than the schema.', { cause })
+  }
+}
+
+// 08: connection; 57P: shut down, terminated; 25P03 and 25P04: idle or too long in a transaction.
+const endsSession = (error: unknown): boolean => Error.isError(error) &&
+  (error.message === 'Query read timeout' || ('code' in error && /^(08...|57P..|25P0[34])$/.test(String(error.code))))
+
+const changesSession = (command: string, text: string): boolean =>
+  command === 'LISTEN' || (command === 'SET' && !/^\s*SET\s+(LOCAL|TRANSACTION)\b/i.test(text))
+
+/** A row that is not what its query says is a mistake in the code, or a schema that is not this version's. */
+export class RowDoesNotFit extends Error {
+  readonly code = 'BULKHEAD_ROW_DOES_NOT_FIT'
+  override readonly name = 'RowDoesNotFit'
+  readonly sql: string
+
+  constructor (sql: string, issues: readonly string[]) {
+    super(`A row does not fit the type of its query: ${issues.join('; ')}. The query: ${sql.trim().replaceAll(/\s+/g, ' ')}`)
+    this.sql = sql
+  }
+}
+
+const checkRow: NonNullable<Interceptor['transformRow']> = ({ resultParser }, { sql }, row) => {
+  if (resultParser === undefined) return row
+  const result = resultParser['~standard'].validate(row)
+  if (result instanceof Promise) throw new TypeError('The type of a row must not be asynchronous.')
+  if (result.issues === undefined) return result.value as typeof row
+  throw new RowDoesNotFit(sql, result.issues.map(({ path = [], message }) =>
+    `${path.map(part => String(typeof part === 'object' ? part.key : part)).join('.')}: ${message}`))
+}

@@ -1,0 +1,108 @@
+// The gate: so many at once, so many waiting, so long, and not a timer more than needed.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ServiceUnavailable } from '../../core/contract/index.ts'
+import { createGate } from '../../core/resources/gate.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+
+function open (settings: { limit?: number, queueMax?: number, waitMs?: number } = {}) {
+  const clock = createFakeClock()
+  return { clock, gate: createGate({ name: 'the database', limit: 1, queueMax: 10, waitMs: 100, ...settings }, clock) }
+}
+
+/** Work that lasts until it is told to end. */
+function hold () {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  return { work: () => promise, resolve, reject }
+}
+
+test('what the work gives comes out, and so does what it throws', async () => {
+  const { gate } = open()
+  assert.equal(await gate.run(async () => 'done'), 'done')
+  await assert.rejects(gate.run(async () => { throw new RangeError('no') }), RangeError)
+  assert.equal(gate.running, 0)
+})
+
+test('no more than the limit run at once, and those who wait come in the order they came', async () => {
+  const { gate } = open({ limit: 2 })
+  const held = [hold(), hold(), hold(), hold()]
+  const started: number[] = []
+  const all = held.map(({ work }, index) => gate.run(() => { started.push(index); return work() }))
+  assert.deepEqual([gate.running, gate.waiting, started], [2, 2, [0, 1]])
+  held[1]?.resolve('')
+  await all[1]
+  assert.deepEqual([gate.running, gate.waiting, started], [2, 1, [0, 1, 2]])
+  held[0]?.reject(new Error('a failure leaves its place too'))
+  await assert.rejects(all[0] ?? Promise.resolve())
+  assert.deepEqual([gate.running, gate.waiting, started], [2, 0, [0, 1, 2, 3]])
+  held[2]?.resolve('')
+  held[3]?.resolve('')
+  await Promise.all(all.slice(2))
+  assert.equal(gate.running, 0)
+})
+
+test('one more than may wait is refused at once, with when to come again', async () => {
+  const { gate } = open({ queueMax: 1 })
+  const first = hold()
+  const all = [gate.run(first.work), gate.run(async () => '')]
+  await assert.rejects(gate.run(async () => ''), error => error instanceof ServiceUnavailable && error.retryAfterMs === 100)
+  first.resolve('')
+  await Promise.all(all)
+})
+
+test('who has waited too long is refused, and who came later has the whole of its own wait', async () => {
+  const { gate, clock } = open()
+  const first = hold()
+  const running = gate.run(first.work)
+  const early = gate.run(async () => 'early')
+  const earlyRefused = assert.rejects(early, ServiceUnavailable)
+  await clock.advance(60)
+  const late = gate.run(async () => 'late')
+  await clock.advance(40)
+  await earlyRefused
+  assert.equal(gate.waiting, 1)
+  await clock.advance(59)
+  assert.equal(gate.waiting, 1)
+  first.resolve('')
+  assert.equal(await late, 'late')
+  await running
+  assert.deepEqual([gate.running, gate.waiting], [0, 0])
+})
+
+test('a wait of no time at all is refused, each time', async () => {
+  const { gate } = open({ waitMs: 0 })
+  const first = hold()
+  const running = gate.run(first.work)
+  await assert.rejects(gate.run(async () => ''), ServiceUnavailable)
+  await assert.rejects(gate.run(async () => ''), ServiceUnavailable)
+  first.resolve('')
+  await running
+})
+
+test('no timer runs while there is a place, and one is enough for all who wait', async () => {
+  const { gate, clock } = open({ limit: 2, queueMax: 100 })
+  const held = [hold(), hold()]
+  const running = held.map(({ work }) => gate.run(work))
+  assert.equal(clock.sleepers, 0)
+  const waiting = Array.from({ length: 50 }, () => gate.run(async () => ''))
+  assert.equal(clock.sleepers, 1)
+  for (const { resolve } of held) resolve('')
+  await Promise.all([...running, ...waiting])
+  await clock.runAll()
+  assert.equal(clock.sleepers, 0)
+})
+
+test('closing refuses who waits and who comes, and lets finish who runs', async () => {
+  const { gate, clock } = open()
+  const first = hold()
+  const running = gate.run(first.work)
+  const waiting = assert.rejects(gate.run(async () => ''), ServiceUnavailable)
+  gate.close()
+  await waiting
+  await assert.rejects(gate.run(async () => ''), ServiceUnavailable)
+  first.resolve('finished')
+  assert.equal(await running, 'finished')
+  await clock.runAll()
+  assert.equal(clock.sleepers, 0)
+})

@@ -1,0 +1,29 @@
+// The PostgreSQL of a test run: the host's own embedded server, in a folder that goes with it.
+
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openEmbeddedPostgres } from '../../core/resources/embedded/postgres.ts'
+import type { TestServer } from './global-setup.ts'
+import { openParts } from './part.ts'
+
+// Nothing here outlives the run, so nothing needs to reach the disk.
+const parameters = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' }
+
+export async function start (): Promise<TestServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'bulkhead-postgres-'))
+  const server = await openEmbeddedPostgres({ dataPath: folder, parameters }, openParts())
+  // Reads until this process ends, however it ends; then nobody else is left to stop the server.
+  const script = 'read -r _; kill -INT "$1"; while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; rm -rf "$2"'
+  const watcher = spawn('sh', ['-c', script, 'sh', `${server.value.pid}`, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  watcher.unref()
+  return {
+    env: { TEST_DATABASE_URL: server.value.url },
+    stop: async () => {
+      watcher.kill()
+      await server.close()
+      await rm(folder, { recursive: true })
+    }
+  }
+}
