@@ -1,0 +1,78 @@
+// Composition root: the phases in order, readable top to bottom; with `boot/`, the only place that knows every neighbour.
+
+import { join } from 'node:path'
+import { InvalidSettings, loadSettings, type Loaded } from '../config/schema.ts'
+import { announce, sayWhatIsWaitedFor } from './boot/announce.ts'
+import { realClock as clock, steadyClock } from './boot/clock.ts'
+import { migrate, printSettings } from './boot/command.ts'
+import { createEnding, exitCodes, outcomeOf } from './boot/ending.ts'
+import { createHostUnits } from './boot/host-units.ts'
+import { createPlugins, holdPaths } from './boot/plugin-units.ts'
+import { createResourceUnits } from './boot/resource-units.ts'
+import { createServingUnits } from './boot/serving-units.ts'
+import type { Opened, UnitParts } from './boot/unit.ts'
+import { createKernel, StartStopped } from './kernel/index.ts'
+import { createLog } from './telemetry/log.ts'
+
+const root = join(import.meta.dirname, '..')
+const commands = { start, settings: printSettings, migrate }
+
+/** `node core/main.js [start | settings | migrate …]`. Sets the exit code; `start` ends the process itself. */
+export async function main ([name = 'start', ...args]: string[]): Promise<void> {
+  if (!Object.hasOwn(commands, name)) { refuse(`"${name}" is not a command; they are ${Object.keys(commands).join(', ')}.`); return }
+  try {
+    const loaded = loadSettings({ env: process.env, folder: join(root, 'config'), root })
+    await commands[name as keyof typeof commands](loaded, args, root)
+  } catch (error) {
+    if (!(error instanceof InvalidSettings)) throw error
+    refuse(error.message)
+  }
+}
+
+function refuse (message: string): void {
+  console.error(message)
+  process.exitCode = exitCodes.settings
+}
+
+async function start (loaded: Loaded): Promise<void> {
+  const { settings } = loaded
+  const log = createLog(settings.log)
+  // The units fill it as they start.
+  const opened = { checks: new Map(), plugins: [] as Opened['plugins'] } as Opened
+  const kernel = createKernel({
+    clock: steadyClock,
+    onChange: change => {
+      log.debug(change, `${change.unit}: ${change.from} → ${change.to}`)
+      holdPaths(change, opened, log)
+    },
+    onStep: (unit, { name, outcome, error }) => {
+      if (outcome !== 'done') log.warn({ unit, err: error }, `undoing "${name}" of ${unit}: ${outcome}`)
+    }
+  })
+  const parts: UnitParts = { loaded, opened, kernel, log, clock, root }
+  const { end } = createEnding({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs })
+
+  const starting = new AbortController()
+  void sayWhatIsWaitedFor(parts, starting.signal)
+  try {
+    const host = createHostUnits(parts)
+    const reports = [
+      await kernel.start([host.probes]),
+      // The resources, the core schema and access; at the same time, as it needs none of them, discovery and validation of the plugins.
+      await kernel.start([...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.permissions, host.container]),
+      await kernel.start(createPlugins(parts)),
+      await kernel.start(createServingUnits(parts))
+    ]
+    announce(reports, parts)
+  } catch (error) {
+    // A stop that came first has its own way out.
+    if (error instanceof StartStopped) return
+    log.fatal({ err: error }, (error as Error).message)
+    await end('the start failed', outcomeOf(error, kernel))
+  } finally {
+    starting.abort()
+  }
+}
+
+/** What the process keeps of the grace period for its last lines and its exit. */
+const exitReserveMs = 500

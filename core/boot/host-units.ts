@@ -1,0 +1,74 @@
+// The host's own units before any plugin starts: probes, plugins from discovery to their permissions, access, the container.
+
+import { loadMasterKey } from '../../config/master-key.ts'
+import { createAccess, firstRun, prepareAccess, syncPermissions, verifyMasterKey } from '../access/index.ts'
+import { createContainer, registerBulkhead } from '../host/index.ts'
+import { createHttp } from '../http/index.ts'
+import { openProbes } from '../http/probes.ts'
+import type { UnitDefinition } from '../kernel/index.ts'
+import { migrateAll } from '../resources/migrations.ts'
+import { steadyClock } from './clock.ts'
+import { inOrderOfNeed, readPlugins } from './plugin-units.ts'
+import { hostUnit, type UnitParts } from './unit.ts'
+
+type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'permissions' | 'container'
+
+export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinition> {
+  const { loaded: { settings }, opened, kernel, log, clock } = parts
+  const unit = hostUnit(parts)
+
+  return {
+    /** Up before the first resource, and the last to go: from here on the host is alive, and says why it is not ready. */
+    probes: unit('probes', [], async ({ undo }) => {
+      const probes = await openProbes({ port: settings.probes.port, log })
+      undo('close', () => probes.close())
+      probes.notReady(() => kernel.waiting().map(({ unit, for: why }) => `waiting for ${unit}: ${why}`).join('\n'))
+      opened.probes = probes
+      log.info({ port: probes.port }, `probes answer on port ${probes.port}: /live, /ready, /health`)
+    }),
+
+    plugins: unit('plugins', ['probes'], async ({ undo }) => {
+      undo('forget bulkhead', registerBulkhead())
+      await readPlugins(parts)
+    }),
+
+    pluginMigrations: unit('plugin migrations', ['plugins', 'migrations'], async ({ signal }) => {
+      const sets = inOrderOfNeed(opened.plugins.map(({ candidate }) => candidate))
+        .flatMap(({ id, migrations }) => migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }])
+      await migrateAll({ url: opened.databaseUrl, sets, log, clock, signal })
+    }),
+
+    access: unit('access', ['migrations', 'valkey'], async ({ undo }) => {
+      const { postgres, valkey } = opened
+      const { admin, masterKey, dataPath, environment } = settings
+      await prepareAccess(postgres)
+      const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
+      await verifyMasterKey(postgres, { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous })
+      const first = await firstRun(postgres, {
+        admin: { ...admin, password: admin.password === '' ? undefined : admin.password }, requirePassword: environment === 'production', log
+      })
+      opened.adminPassword = first.password
+      const access = await createAccess({ postgres, valkey: valkey.host, log, clock })
+      undo('close', () => access.close())
+      // News sent while the connection was down never came.
+      undo('reconnects', valkey.onReconnect(() => access.forget()))
+      opened.access = access
+    }),
+
+    permissions: unit('permissions', ['plugin migrations', 'access'], async () => {
+      await syncPermissions(opened.postgres, opened.plugins.flatMap(({ candidate: { id }, definition }) =>
+        Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles }))))
+    }),
+
+    container: unit('container', ['postgres', 'valkey', 'storage', 'access'], () => {
+      opened.container = createContainer({
+        postgres: () => opened.postgres,
+        valkey: id => opened.valkey.scoped(id),
+        storage: id => opened.storage.scoped(id),
+        kubernetes: () => opened.kubernetes,
+        access: () => opened.access.access
+      })
+      opened.http = createHttp({ log, clock: steadyClock, authenticate: token => opened.access.authenticate(token), settings: settings.http })
+    })
+  }
+}

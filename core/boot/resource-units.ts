@@ -1,0 +1,68 @@
+// What the platform stands on, as units: each opened as soon as what it needs is there, independent ones at the same time.
+
+import { join } from 'node:path'
+import type { UnitDefinition } from '../kernel/index.ts'
+import { Held } from '../kernel/index.ts'
+import { migrateAll } from '../resources/migrations.ts'
+import { openPostgres } from '../resources/postgres.ts'
+import { openTasks } from '../tasks/index.ts'
+import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
+
+export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
+  const { loaded: { settings }, opened, log, clock, root } = parts
+  const { postgres, valkey, storage, kubernetes, dataPath, tasks, budgets } = settings
+  const isEmbedded = postgres.url === ''
+  opened.databaseUrl = postgres.url
+
+  const embeddedPostgres = resourceUnit(parts, {
+    id: 'embedded postgres',
+    open: async openParts => (await import('../resources/embedded/postgres.ts')).openEmbeddedPostgres({ dataPath }, openParts),
+    keep: ({ url }) => { opened.databaseUrl = url }
+  })
+  return [
+    ...isEmbedded ? [embeddedPostgres] : [],
+    resourceUnit(parts, {
+      id: 'postgres',
+      needs: isEmbedded ? [embeddedPostgres.id] : [],
+      open: openParts => openPostgres({ ...postgres, url: opened.databaseUrl }, openParts),
+      keep: value => { opened.postgres = value }
+    }),
+    hostUnit(parts)('migrations', ['postgres'], async ({ signal }) => {
+      const sets = [{ owner: 'core', folder: join(root, 'migrations'), schema: 'public' }]
+      await migrateAll({ url: opened.databaseUrl, sets, log, clock, signal })
+    }),
+    resourceUnit(parts, {
+      id: 'valkey',
+      open: async openParts => valkey.url === ''
+        ? (await import('../resources/embedded/valkey.ts')).openEmbeddedValkey(openParts)
+        : (await import('../resources/valkey.ts')).openValkey(valkey, openParts),
+      keep: value => { opened.valkey = value }
+    }),
+    resourceUnit(parts, {
+      id: 'storage',
+      open: async openParts => (await import('../resources/storage.ts')).openStorage(
+        storage.endpoint === '' ? { kind: 'folder', path: join(dataPath, 'objects') } : { kind: 's3', ...storage }, openParts),
+      keep: value => { opened.storage = value }
+    }),
+    resourceUnit(parts, {
+      id: 'kubernetes',
+      required: false,
+      // Nobody waits long for what the host can do without.
+      startBudgetMs: Math.min(budgets.resourceStartMs, 10_000),
+      open: async openParts => {
+        const resource = await (await import('../resources/kubernetes.ts')).openKubernetes(
+          { kubeconfig: kubernetes.kubeconfig === '' ? undefined : kubernetes.kubeconfig, inCluster: process.env.KUBERNETES_SERVICE_HOST !== undefined }, openParts)
+        // Absent is a state: whoever needs a cluster is held.
+        if (resource.value.state === 'absent') throw new Held(resource.value.detail)
+        return resource
+      },
+      keep: value => { opened.kubernetes = value }
+    }),
+    resourceUnit(parts, {
+      id: 'tasks',
+      needs: ['postgres'],
+      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks }, openParts),
+      keep: value => { opened.tasks = value }
+    })
+  ]
+}

@@ -1,0 +1,36 @@
+// The units that face callers: the API's port and readiness. They start after the plugins and stop before them, so that no request is lost.
+
+import type { UnitDefinition } from '../kernel/index.ts'
+import { watchHealth } from './health.ts'
+import { hostUnit, type UnitParts } from './unit.ts'
+
+export function createServingUnits (parts: UnitParts): UnitDefinition[] {
+  const { loaded: { settings }, opened } = parts
+  const { drainWaitMs, drainMs } = settings.budgets
+  const unit = hostUnit(parts)
+
+  const http = unit('http', ['container'], async ({ undo }) => {
+    const listening = await opened.http.listen(settings.listen)
+    opened.listening = listening
+    undo('close', () => listening.close())
+    undo('drain', async signal => {
+      const inTime = AbortSignal.any([signal, AbortSignal.timeout(drainWaitMs + drainMs)])
+      const { cutOff } = await listening.drain({ keepListeningMs: drainWaitMs, signal: inTime })
+      if (cutOff > 0) throw new Error(`${cutOff} requests were cut off; give them longer with PLATFORM_DRAIN_BUDGET_MS`)
+    })
+  })
+  // Undone first: unready before anything else ends.
+  const ready = unit('ready', ['http'], ({ undo }) => {
+    const stopWatching = watchHealth(parts)
+    undo('not ready', async () => {
+      opened.probes.notReady(() => 'the host is stopping')
+      await stopWatching()
+    })
+    opened.probes.ready()
+  })
+  const plugins = opened.plugins.map(({ candidate }) => candidate.id)
+  return [{ ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs }, ready]
+}
+
+/** To end what the drain has left. */
+const closeMs = 500

@@ -1,0 +1,92 @@
+// What the units of the composition root share: what was opened, and how a resource or a step of the host becomes a unit.
+
+import type { Loaded } from '../../config/schema.ts'
+import type { AccessRoom } from '../access/index.ts'
+import type { Clock, Kubernetes, OpenParts, Postgres, Resource } from '../contract/index.ts'
+import type { Container, LoadedPlugin, Validation } from '../host/index.ts'
+import type { Http, Listening } from '../http/index.ts'
+import type { Probes } from '../http/probes.ts'
+import type { Kernel, UnitDefinition } from '../kernel/index.ts'
+import type { StorageClient } from '../resources/storage.ts'
+import type { ValkeyClient } from '../resources/valkey-client.ts'
+import type { TaskRunner } from '../tasks/index.ts'
+import type { RootLog } from '../telemetry/log.ts'
+
+/** Filled by the units as they start; a unit reads only what the units it needs have put there. */
+export interface Opened {
+  probes: Probes
+  databaseUrl: string
+  postgres: Postgres
+  valkey: ValkeyClient
+  storage: StorageClient
+  kubernetes: Kubernetes
+  tasks: TaskRunner
+  access: AccessRoom
+  /** Of the first admin, when this start made it up. */
+  adminPassword: string | undefined
+  validation: Validation
+  plugins: readonly LoadedPlugin[]
+  container: Container
+  http: Http
+  listening: Listening
+  /** Of what runs, by unit. */
+  checks: Map<string, Check>
+}
+
+export interface Check {
+  /** Rejects with the reason when all is not well. */
+  ask (signal: AbortSignal): void | Promise<void>
+  /** The host is not ready while it fails. */
+  readonly isRequired: boolean
+}
+
+export interface UnitParts {
+  readonly loaded: Loaded
+  readonly opened: Opened
+  readonly kernel: Kernel
+  readonly log: RootLog
+  readonly clock: Clock
+  /** The project's own folder. */
+  readonly root: string
+}
+
+/** A required unit of the host's own. */
+export function hostUnit ({ loaded: { settings: { budgets } } }: UnitParts) {
+  return (id: string, needs: readonly string[], start: UnitDefinition['start']): UnitDefinition => ({
+    id, kind: 'host', needs, required: true, startBudgetMs: budgets.resourceStartMs, stopBudgetMs: budgets.stopMs, start
+  })
+}
+
+interface ResourceUnit<T> {
+  id: string
+  needs?: readonly string[]
+  required?: boolean
+  startBudgetMs?: number
+  open (parts: OpenParts): Promise<Resource<T>>
+  keep (value: T): void
+}
+
+/** A resource that is not there yet is tried again for as long as its budget lasts, and found within a second of its coming. */
+export function resourceUnit<T> (parts: UnitParts, { id, needs = [], required = true, startBudgetMs, open, keep }: ResourceUnit<T>): UnitDefinition {
+  const { loaded: { settings: { budgets } }, log, clock, opened } = parts
+  return {
+    id,
+    kind: 'resource',
+    needs: ['probes', ...needs],
+    required,
+    startBudgetMs: startBudgetMs ?? budgets.resourceStartMs,
+    stopBudgetMs: budgets.stopMs,
+    attemptBudgetMs,
+    retry: { firstMs: 100, maxMs: 800 },
+    start: async ({ signal, undo }) => {
+      const resource = await open({ log: log.child({ resource: id }), clock, signal })
+      undo('close', () => resource.close())
+      opened.checks.set(id, { ask: resource.check, isRequired: required })
+      undo('check no more', () => { opened.checks.delete(id) })
+      keep(resource.value)
+    }
+  }
+}
+
+/** One attempt to open; a first start of the embedded server is the longest. */
+const attemptBudgetMs = 20_000

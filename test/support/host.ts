@@ -1,0 +1,83 @@
+// Runs `node core/main.js` as an operator would, and gives a test hold of its output, its addresses and its end.
+
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+
+const main = join(import.meta.dirname, '../../core/main.js')
+
+export interface HostProcess {
+  readonly pid: number
+  /** Everything written so far, standard output and standard error together. */
+  output (): string
+  /** The JSON log lines so far. */
+  lines (): LogLine[]
+  /** Resolves with the first log line that matches; rejects with the output when the process ends first or `withinMs` (30 s unless said) is over. */
+  line (matches: (line: LogLine) => boolean, withinMs?: number): Promise<LogLine>
+  /** Resolves once the host is ready, with where it listens. */
+  ready (): Promise<{ url: string, probesUrl: string }>
+  signal (name: NodeJS.Signals): void
+  /** Exit code, or the name of the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>
+}
+
+export type LogLine = Record<string, unknown> & { msg: string }
+
+/** Only what a test names reaches the host: none of the machine's own settings. */
+export function startHost (t: TestContext, env: Record<string, string>, args: string[] = []): HostProcess {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: {
+      PATH: process.env.PATH, HOME: process.env.HOME,
+      PLATFORM_LISTEN: '127.0.0.1:0', LIGHTSHIP_PORT: '0', PLATFORM_LOG_FORMAT: 'json', ...env
+    },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  let output = ''
+  const watchers = new Set<() => void>()
+  const take = (chunk: Buffer): void => { output += chunk.toString(); for (const watch of watchers) watch() }
+  child.stdout.on('data', take)
+  child.stderr.on('data', take)
+  const ended = new Promise<number | NodeJS.Signals>(resolve =>
+    child.once('close', (code, signal) => { resolve(code ?? signal ?? -1); for (const watch of watchers) watch() }))
+  t.after(async () => { child.kill('SIGKILL'); await ended })
+
+  const lines = (): LogLine[] => output.split('\n').flatMap(text => text.startsWith('{') ? [parseLine(text)] : []).filter(line => line !== undefined)
+  const line = (matches: (line: LogLine) => boolean, withinMs = 30_000): Promise<LogLine> => new Promise((resolve, reject) => {
+    const settle = (finish: () => void): void => { clearTimeout(timer); watchers.delete(watch); finish() }
+    const watch = (): void => {
+      const found = lines().find(matches)
+      if (found !== undefined) settle(() => resolve(found))
+      else if (child.exitCode !== null || child.signalCode !== null) settle(() => reject(new Error(`the host ended first:\n${output}`)))
+    }
+    const timer = setTimeout(() => settle(() => reject(new Error(`no such line within ${withinMs} ms:\n${output}`))), withinMs)
+    watchers.add(watch)
+    watch()
+  })
+
+  return {
+    pid: child.pid ?? -1,
+    output: () => output,
+    lines,
+    line,
+    ready: async () => {
+      const { url, probesUrl } = await line(({ msg }) => msg === 'ready')
+      return { url: String(url), probesUrl: String(probesUrl) }
+    },
+    signal: name => { child.kill(name) },
+    ended
+  }
+}
+
+/** The last line may still be on its way. */
+function parseLine (text: string): LogLine | undefined {
+  try { return JSON.parse(text) as LogLine } catch { return undefined }
+}
+
+/** A folder of the test's own, removed after it. */
+export async function temporaryFolder (t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'bulkhead-test-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
