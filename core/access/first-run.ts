@@ -64,7 +64,7 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
     return true
   })
   if (!created) return { created }
-  log.info({ name, email }, 'the first admin was made')
+  log.info({ admin: name, email }, 'the first admin was made')
   return admin.password === undefined ? { created, password } : { created }
 }
 

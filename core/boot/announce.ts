@@ -20,12 +20,12 @@ export function announce (reports: readonly StartReport[], { log, opened, loaded
   const report = joinStartReports(reports)
   const facts = { url: opened.listening.url, probesUrl: `http://127.0.0.1:${opened.probes.port}` }
   if (log.isPretty) {
-    print(renderStartReport(report))
-    print(`Listening on ${facts.url}, probes on ${facts.probesUrl}. Ctrl-C ends it.`)
+    log.print(renderStartReport(report))
+    log.print(`Listening on ${facts.url}, probes on ${facts.probesUrl}. Ctrl-C ends it.`)
   } else log.info({ ...facts, report }, 'ready')
   // Not through the log: it is for the person at the terminal, and a log is kept.
   if (opened.adminPassword !== undefined) {
-    print(`The first admin is "${settings.admin.name}" with the password ${opened.adminPassword} (shown this once).`)
+    log.print(`The first admin is "${settings.admin.name}" with the password ${opened.adminPassword} (shown this once).`)
   }
 }
 
@@ -37,5 +37,3 @@ function joinStartReports (reports: readonly StartReport[]): StartReport {
     criticalPath: reports.flatMap(({ criticalPath }) => criticalPath)
   }
 }
-
-const print = (text: string): void => { process.stdout.write(`${text}\n`) }

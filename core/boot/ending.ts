@@ -43,7 +43,7 @@ export function createEnding ({ kernel, log, budgetMs }: Parts): Ending {
     log.info({ reason }, 'stopping')
     const report = await kernel.stop(reason, { budgetMs })
     const level = report.outcome === 'clean' ? 'info' : 'error'
-    log[level]({ report }, `stopped: ${renderStopReport(report)}`)
+    log[level](log.isPretty ? {} : { report }, renderStopReport(report))
     if (outcome === 'clean' && report.outcome !== 'clean') outcome = report.outcome === 'over budget' ? 'overBudget' : 'stopFailed'
     log.flush()
     process.exit(exitCodes[outcome])

@@ -4,7 +4,7 @@ import type { CommonQueryMethods } from 'slonik'
 
 /**
  * Queries are built with `sql` and carry the zod schema of their row: `sql.type(Row)\`SELECT …\``; rows are checked against it.
- * Values arrive as: timestamptz and timestamp → ISO 8601 string in UTC (milliseconds), date → `YYYY-MM-DD`,
+ * Values arrive as: timestamptz and timestamp → ISO 8601 string in UTC (milliseconds; `infinity` stays as it is), date → `YYYY-MM-DD`,
  * int8 → number (an unsafe one is an error), numeric → string, json and jsonb → parsed, bytea → Buffer.
  *
  * Throws only errors of the catalogue: `Conflict` (unique, foreign key), `ValidationFailed` (check, not null, malformed value),

@@ -1,15 +1,13 @@
 // Slonik's pool on a driver of our own: prepared statements, a deadline on both sides, and connections that outlive harmless errors.
 
-import {
-  BackendTerminatedError, ConnectionError, createDriverFactory, createPool, DataIntegrityError, NotFoundError, UnexpectedStateError
-} from 'slonik'
+import { BackendTerminatedError, ConnectionError, createDriverFactory, createPool, NotFoundError, UnexpectedStateError } from 'slonik'
 import type { CommonQueryMethods, DatabasePool, DriverCommand, DriverFactory, DriverQueryResult, Interceptor } from 'slonik'
 import { createClient, endClient } from './postgres-client.ts'
 import type { Client, ClientSettings } from './postgres-client.ts'
 import { createStatementNames, isStale } from './postgres-statement.ts'
 import type { StatementNames } from './postgres-statement.ts'
 
-export { BackendTerminatedError, ConnectionError, DataIntegrityError, NotFoundError, UnexpectedStateError }
+export { BackendTerminatedError, ConnectionError, NotFoundError }
 export type { CommonQueryMethods, DatabasePool }
 
 const idleTimeoutMs = 60_000

@@ -12,9 +12,6 @@ import type { CommonQueryMethods, DatabasePool } from './postgres-pool.ts'
 import { createQueries, runTransaction } from './postgres-transaction.ts'
 import { typeParsers } from './postgres-type.ts'
 
-export { connectClient } from './postgres-client.ts'
-export type { Client } from './postgres-client.ts'
-
 export interface PostgresSettings {
   url: string
   poolMax: number

@@ -9,6 +9,8 @@ import { maskPasswords, maskSecrets } from './mask.ts'
 export interface RootLog extends Log {
   /** Whether lines are written for people. */
   readonly isPretty: boolean
+  /** Text as it is, for the person at the terminal: not kept where lines are collected, and so the place for what is shown once. */
+  print (text: string): void
   /** Writes out what is still held because the reader was slow. */
   flush (): void
 }
@@ -24,6 +26,8 @@ interface LogOptions {
 /** Every line is written before the call returns, so none is lost at an exit. */
 export function createLog ({ level, format, destination }: LogOptions): RootLog {
   const stdout = pino.destination({ fd: 1, sync: true })
+  // Whoever read the lines has gone: that is no reason to end, and there is nobody left to tell.
+  stdout.on('error', (error: NodeJS.ErrnoException) => { if (error.code !== 'EPIPE') throw error })
   const output = destination ?? stdout
   const isPretty = format === 'pretty' || (format === 'auto' && destination === undefined && process.stdout.isTTY)
   const shape = isPretty ? loadPretty() : (line: string) => line
@@ -40,6 +44,7 @@ export function createLog ({ level, format, destination }: LogOptions): RootLog 
     // A child inherits this method and is the `this` of it. Its facts do not pass the formatter above.
     child (this: unknown, facts: object) { return child.call(this, maskSecrets({ ...facts })) },
     isPretty,
+    print: (text: string) => { output.write(`${text}\n`) },
     flush: () => stdout.flushSync()
   })
 }

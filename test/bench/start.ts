@@ -41,20 +41,22 @@ async function startOnce (env: Record<string, string>): Promise<Start> {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, PLATFORM_LISTEN: '127.0.0.1:0', LIGHTSHIP_PORT: '0', PLATFORM_LOG_FORMAT: 'json', ...env },
     stdio: ['ignore', 'pipe', 'inherit']
   })
-  let output = ''
-  for await (const chunk of child.stdout) {
-    output += String(chunk)
-    const text = output.split('\n').find(line => line.includes('"msg":"ready"'))
-    if (text === undefined || !output.includes(`${text}\n`)) continue
-    const readyMs = performance.now() - begun
-    const { report } = JSON.parse(text) as { report: { units: Start['spans'] } }
-    const rssMb = Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${child.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024
-    child.kill('SIGTERM')
-    child.stdout.resume()
-    await once(child, 'close')
-    return { readyMs, rssMb, spans: report.units }
-  }
-  throw new Error(`the host ended before it was ready:\n${output}`)
+  const ended = once(child, 'close')
+  const ready = await new Promise<string>((resolve, reject) => {
+    let output = ''
+    child.stdout.on('data', chunk => {
+      output += String(chunk)
+      const line = output.split('\n').slice(0, -1).find(line => line.includes('"msg":"ready"'))
+      if (line !== undefined) resolve(line)
+    })
+    void ended.then(() => reject(new Error(`the host ended before it was ready:\n${output}`)))
+  })
+  const readyMs = performance.now() - begun
+  const { report } = JSON.parse(ready) as { report: { units: Start['spans'] } }
+  const rssMb = Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${child.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024
+  child.kill('SIGTERM')
+  await ended
+  return { readyMs, rssMb, spans: report.units }
 }
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN

@@ -16,7 +16,7 @@ import { isAlive } from '../../core/resources/embedded/folder-lock.ts'
 import { findPostgresBinaries, linkLibraries } from '../../core/resources/embedded/postgres-binary.ts'
 import { openEmbeddedPostgres } from '../../core/resources/embedded/postgres.ts'
 import { chooseServerUser } from '../../core/resources/embedded/server-user.ts'
-import { connectClient } from '../../core/resources/postgres.ts'
+import { connectClient } from '../../core/resources/postgres-client.ts'
 import { openParts } from '../support/part.ts'
 import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
@@ -239,12 +239,12 @@ test('root runs it below a folder that is closed to everyone else', { skip: !isR
   assert.deepEqual(await ask(again.url, 'SELECT number FROM kept'), [7])
 })
 
-test('what root runs as another user reaches programs that are closed to everyone else', { skip: !isRoot }, async t => {
-  const folder = await makeFolder(t, 0o700)
-  const program = join(folder, 'program')
-  await writeFile(program, '#!/bin/sh\nid -u', { mode: 0o700 })
-  const { prefix, credentials, owner } = await chooseServerUser(undefined, [program])
-  const { stdout } = await promisify(execFile)('env', [...prefix, 'sh', '-c', 'test -x "$1" && "$1"', 'sh', program], credentials)
+test('what root runs as another user reaches files that are closed to everyone else, also when it asks access(2) first', { skip: !isRoot }, async t => {
+  const file = join(await makeFolder(t, 0o700), 'file')
+  await writeFile(file, '', { mode: 0o700 })
+  const { prefix, credentials, owner } = await chooseServerUser(undefined, [file])
+  const script = 'fs.accessSync(process.argv[1], fs.constants.R_OK | fs.constants.X_OK); console.log(process.getuid())'
+  const { stdout } = await promisify(execFile)('env', [...prefix, process.execPath, '-e', script, file], credentials)
   assert.equal(Number(stdout), owner?.uid)
   assert.notEqual(owner?.uid, 0)
 })

@@ -93,7 +93,7 @@ test('an error that nobody caught ends the host in order, with exit 1', async (t
   await fetch(`${url}/api/stray`)
   assert.equal(await host.ended, 1)
   assert.match(host.output(), /in a timer/)
-  assert.match(host.output(), /"msg":"stopped/)
+  assert.match(host.output(), /"msg":"stopped \d+ units/)
 })
 
 test('ten hosts that start at once on an empty database make one admin', async (t) => {

@@ -70,9 +70,13 @@ async function start (folder: string, parameters: EmbeddedPostgresSettings['para
   const dataOwner = (await findStat(data))?.uid
   const user = await chooseServerUser(dataOwner, [initdb, postgres, join(programs, 'lib'), join(programs, 'share'), folder])
   const run = createRun(user, parts.signal)
-  const { password, isNew } = await keepPassword(join(folder, 'postgres.password'))
+  const passwordPath = join(folder, 'postgres.password')
+  const kept = await findPassword(passwordPath)
+  const password = kept ?? randomBytes(24).toString('hex')
   if (dataOwner === undefined) await createData(data, password, { initdb, postgres }, user, run)
-  else if (isNew) await runSingle(postgres, data, setPassword(password), run)
+  else if (kept === undefined) await runSingle(postgres, data, setPassword(password), run)
+  // Only now: a start that ends before this line makes another one.
+  if (kept === undefined) await writeFile(passwordPath, `${password}\n`, { mode: 0o600 })
 
   if (((await findStat(logPath))?.size ?? 0) > logLimitBytes) await truncate(logPath)
   // Another process may take the free port before the server does, so one failure is not the last word.
@@ -92,12 +96,9 @@ async function findStat (path: string): Promise<Stats | undefined> {
   return stat(path).catch((error: unknown) => { if (isMissing(error)) return undefined; throw error })
 }
 
-async function keepPassword (path: string): Promise<{ password: string, isNew: boolean }> {
-  const kept = await readFile(path, 'utf8').catch((error: unknown) => { if (isMissing(error)) return ''; throw error })
-  if (kept !== '') return { password: kept.trim(), isNew: false }
-  const password = randomBytes(24).toString('hex')
-  await writeFile(path, `${password}\n`, { mode: 0o600 })
-  return { password, isNew: true }
+async function findPassword (path: string): Promise<string | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => { if (isMissing(error)) return ''; throw error })
+  return text === '' ? undefined : text.trim()
 }
 
 // Made beside its place and renamed when complete: what bears the name is whole, and an interrupted start begins again.
