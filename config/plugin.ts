@@ -2,7 +2,7 @@
 
 import type { ConfigFields } from '../core/contract/index.ts'
 import { formats, isFormatName } from './format.ts'
-import { isContent, leavesOf, loadSection, wantsOf, type Given, type Section, type Setting, type Tree } from './load.ts'
+import { isContent, loadSection, wantsOf, type Given, type Section, type Setting } from './load.ts'
 
 interface Declared {
   readonly id: string
@@ -11,10 +11,16 @@ interface Declared {
   readonly content: unknown
 }
 
-/** A field that is declared wrongly is a problem and has no value. */
-export function loadPluginSection ({ id, fields, content = {} }: Declared, given: Given, hostSchema: Tree): Section {
+/** A field that is declared wrongly is a problem and has no value. `hostEnvs` are the variables that set something of the host. */
+export function loadPluginSection ({ id, fields, content }: Declared, given: Given, hostEnvs: ReadonlySet<string | undefined>): Section {
+  if (content === undefined && Object.keys(fields).length === 0) return nothing
+  return load({ id, fields, content: content ?? {} }, given, hostEnvs)
+}
+
+const nothing: Section = { values: {}, rows: [], problems: [] }
+
+function load ({ id, fields, content }: Declared, given: Given, hostEnvs: ReadonlySet<string | undefined>): Section {
   const prefix = `plugins.config.${id}.`
-  const hostEnvs = new Set(leavesOf(hostSchema).map(([, { env }]) => env))
   const tree: Record<string, Setting> = {}
   const problems: string[] = []
   for (const [name, field] of Object.entries(fields)) {

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import type { ConfigFields } from '../core/contract/index.ts'
 import { readContent } from './file.ts'
-import { loadSection, type Row, type Section, type Tree, type Values } from './load.ts'
+import { leavesOf, loadSection, type Row, type Section, type Tree, type Values } from './load.ts'
 import { loadPluginSection } from './plugin.ts'
 import { checkBudgets, checkProduction, checkStorage } from './rule.ts'
 
@@ -137,11 +137,12 @@ export function loadSettings ({ env, folder, root }: Where): Loaded {
 
   const rows = section.rows.map(row => row.name === 'gitReposPath' ? { ...row, value: settings.gitReposPath } : row)
   const plugins = new Map<string, Section>()
+  const hostEnvs = new Set(leavesOf(schema).map(([, { env }]) => env))
   return {
     settings,
     describe: () => [rows, ...[...plugins.values()].map(({ rows }) => rows)].flat(),
     pluginSettings: ({ id, fields }) => {
-      const own = loadPluginSection({ id, fields, content: file.plugins[id] }, given, schema)
+      const own = loadPluginSection({ id, fields, content: file.plugins[id] }, given, hostEnvs)
       plugins.set(id, own)
       return own
     },
