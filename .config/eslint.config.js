@@ -25,6 +25,8 @@ export default tseslint.config(
       '@typescript-eslint/require-await': 'off',
       // Interfaces are written in method form; what implements them are closures.
       '@typescript-eslint/unbound-method': 'off',
+      // A Kubernetes body is a plain object in the shape of a class.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true }],
       '@typescript-eslint/no-generated-empty-object-type': 'off',
       '@typescript-eslint/no-empty-object-type': ['error', { allowInterfaces: 'always' }],

@@ -9,7 +9,8 @@ export interface StoredObject {
 
 /**
  * Keys: at most 1,024 bytes of UTF-8 in NFC, segments joined by `/`, no empty, `.` or `..` segment, no leading `/`,
- * no backslash and no control character; anything else is a `BadRequest`. Missing objects are `NotFound`.
+ * no backslash, no control character and no white space at either end; anything else is a `BadRequest`. The plugin's own prefix counts into the
+ * 1,024 bytes. Missing objects are `NotFound`.
  */
 export interface Storage {
   read (key: string): Promise<Buffer>

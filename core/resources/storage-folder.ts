@@ -18,9 +18,9 @@ export interface Folder {
 /** Makes the folder ready, or rejects with what is wrong with it. */
 export async function prepareFolder (path: string): Promise<Folder> {
   try {
-    await mkdir(join(path, 'objects'), { recursive: true })
+    await mkdir(join(path, 'kept'), { recursive: true })
     const real = await realpath(path)
-    const folder = { root: join(real, 'objects'), incoming: join(real, 'incoming') }
+    const folder = { root: join(real, 'kept'), incoming: join(real, 'incoming') }
     await mkdir(folder.incoming, { recursive: true })
     await checkFolder(folder)
     await removeAbandoned(folder.incoming)

@@ -9,6 +9,8 @@ import type { Place, StorageClient, StorageLimits } from './storage-client.ts'
 import { explainBucket, parseStorageError } from './storage-error.ts'
 import { checkFolder, checkPath, prepareFolder } from './storage-folder.ts'
 
+export type { StorageClient } from './storage-client.ts'
+
 export type StorageSettings = FolderSettings | BucketSettings
 interface FolderSettings { kind: 'folder', path: string }
 interface BucketSettings { kind: 's3', endpoint: string, accessKey: string, secretKey: string, bucket: string, region: string }

@@ -26,8 +26,8 @@ const longestPauseMs = 500
  * News are delivered at most once. What is published while a replica's connection is down never reaches it: see `onReconnect`.
  */
 export async function openValkey (settings: ValkeySettings, { log, clock, signal }: OpenParts): Promise<Resource<ValkeyClient>> {
-  const commands = createConnection(settings)
-  const news = createConnection(settings)
+  const commands = createConnection('bulkhead', settings)
+  const news = createConnection('bulkhead-news', settings)
   try {
     await Promise.all([connect(commands, settings, signal), connect(news, settings, signal)])
   } catch (error) {
@@ -134,9 +134,10 @@ class ServerStore implements TextStore {
   }
 }
 
-function createConnection ({ url, commandTimeoutMs, connectTimeoutMs }: ValkeySettings): Redis {
+function createConnection (name: string, { url, commandTimeoutMs, connectTimeoutMs }: ValkeySettings): Redis {
   return new Redis(url, {
     lazyConnect: true,
+    connectionName: name,
     connectTimeout: connectTimeoutMs,
     commandTimeout: commandTimeoutMs,
     socketTimeout: commandTimeoutMs * 2,

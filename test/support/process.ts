@@ -3,6 +3,7 @@
 import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -32,26 +33,25 @@ export interface ServerOptions {
   ready: Pick<RegExp, 'test'>
   withinMs?: number
   env?: Record<string, string>
-  /** `SIGKILL` unless said. */
-  lastSignal?: NodeJS.Signals
+  /** Of the server's own, removed with it. */
+  folder?: string
 }
 
 /** Starts a server and waits until it says it is ready. */
 export async function startServer (command: string, args: string[], options: ServerOptions): Promise<ServerProcess> {
-  const { ready, withinMs = 10_000, env = {}, lastSignal = 'SIGKILL' } = options
+  const { ready, withinMs = 10_000, env = {}, folder } = options
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  const watchdog = watch(child, lastSignal)
+  const watchdog = watch(child, folder)
   const ended = new Promise<void>(resolve => {
     child.once('close', resolve)
     child.once('error', () => resolve())
   // Its number may be given to another process from now on.
   }).then(() => { watchdog.kill('SIGKILL') })
   const stop = async (): Promise<void> => {
-    const patience = setTimeout(() => child.kill('SIGKILL'), 5_000)
     child.ref()
-    child.kill(lastSignal)
+    child.kill('SIGKILL')
     await ended
-    clearTimeout(patience)
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   }
 
   let output = ''
@@ -80,9 +80,9 @@ export async function startServer (command: string, args: string[], options: Ser
 }
 
 /** The kernel closes the pipe when this process ends, however it ends, and `read` returns. Detached, so that Ctrl-C leaves it to do its work. */
-export function watch (server: ChildProcess, lastSignal: NodeJS.Signals): ChildProcess {
-  const script = `read _; kill -${lastSignal.slice('SIG'.length)} ${server.pid ?? ''}`
-  return spawn('sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+function watch (server: ChildProcess, folder = ''): ChildProcess {
+  const script = 'read -r _; kill -KILL "$1"; [ -z "$2" ] || rm -rf "$2"'
+  return spawn('sh', ['-c', script, 'sh', `${server.pid ?? ''}`, folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
 }
 
 /** A port of the loopback address that was free a moment ago. */

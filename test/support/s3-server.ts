@@ -18,15 +18,12 @@ export async function start (): Promise<TestServer> {
   let port = ''
   const ready = { test: (output: string): boolean => { port = /listening on (\d+)/.exec(output)?.[1] ?? ''; return port !== '' } }
   // Its MD5 comes from a package that OpenSSL 3 knows only as legacy.
-  const server = await startServer(process.execPath, ['--openssl-legacy-provider', import.meta.filename], { ready, env })
+  const server = await startServer(process.execPath, ['--openssl-legacy-provider', import.meta.filename], { ready, env, folder })
   return {
     env: {
       TEST_S3_ENDPOINT: `http://127.0.0.1:${port}`, TEST_S3_ACCESS_KEY: accessKey, TEST_S3_SECRET_KEY: secretKey, TEST_S3_FOLDER: folder
     },
-    stop: async () => {
-      await server.stop()
-      await rm(folder, { recursive: true, force: true })
-    }
+    stop: () => server.stop()
   }
 }
 
