@@ -70,7 +70,7 @@ test('objects are made, read, listed and removed, and what the cluster refuses h
 
   const namespace = 'default'
   const name = `test-${randomUUID()}`
-  // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- the client takes its models as plain data
+
   const body: V1ConfigMap = { metadata: { name }, data: { a: '1' } }
   const make = () => value.call(({ core }) => core.createNamespacedConfigMap({ namespace, body }))
   const read = () => value.call(({ core }) => core.readNamespacedConfigMap({ namespace, name }))
