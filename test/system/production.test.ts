@@ -64,7 +64,7 @@ test('production without a password for the first admin: refused while there is 
 
 test('a bucket that is not there: the setting is named, the secret is not shown, exit 3', async (t) => {
   const env = await productionOf(t)
-  const host = startHost(t, { ...env, MINIO_BUCKET: 'no-such-bucket', PLATFORM_RESOURCE_START_BUDGET_MS: '2000' })
+  const host = startHost(t, { ...env, MINIO_BUCKET: 'no-such-bucket', PLATFORM_RESOURCE_START_BUDGET_MS: '5000' })
   assert.equal(await host.ended, 3)
   assert.match(host.output(), /MINIO_BUCKET/)
 })

@@ -13,7 +13,7 @@ import { startHost, temporaryFolder } from '../support/host.ts'
 
 /** A host that finds its database and fails or not by what else it is given. */
 async function settingsOf (t: TestContext): Promise<Record<string, string>> {
-  return { DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_RESOURCE_START_BUDGET_MS: '2500' }
+  return { DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t) }
 }
 
 async function writePlugin (folder: string, id: string, manifest: object, code: string): Promise<void> {
@@ -33,7 +33,9 @@ test('wrong settings: every problem in one message, exit 2, nothing opened', asy
 })
 
 test('a database that does not answer: named with what to do, exit 3', async (t) => {
-  const host = startHost(t, { ...await settingsOf(t), DATABASE_URL: 'postgres://nobody:hidden@127.0.0.1:1/none' })
+  const host = startHost(t, {
+    ...await settingsOf(t), DATABASE_URL: 'postgres://nobody:hidden@127.0.0.1:1/none', PLATFORM_RESOURCE_START_BUDGET_MS: '2000'
+  })
   assert.equal(await host.ended, 3)
   assert.match(host.output(), /postgres/)
   assert.ok(!host.output().includes('hidden'), 'the password is not shown')
