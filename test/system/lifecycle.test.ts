@@ -1,12 +1,11 @@
 // How the host lives with what it stands on being late, and how it ends in every state.
 
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
+import { writePlugin } from '../support/plugin.ts'
 import { startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 
@@ -42,12 +41,7 @@ test('while the database is not there the host is alive, says what it waits for,
 
 test('SIGTERM ends a start that hangs, cleanly', async (t) => {
   const folder = await temporaryFolder(t)
-  await mkdir(join(folder, 'stuck'))
-  await writeFile(join(folder, 'stuck/package.json'), JSON.stringify({
-    name: 'stuck', version: '1.0.0', type: 'module', exports: './index.js', bulkhead: { id: 'stuck', host: '^1.0.0' }
-  }))
-  await writeFile(join(folder, 'stuck/index.js'),
-    'export default { start: ({ signal }) => new Promise((resolve, reject) => { signal.addEventListener("abort", () => reject(signal.reason)) }) }')
+  await writePlugin(folder, 'stuck', {}, 'export default { start: ({ signal }) => new Promise((resolve, reject) => { signal.addEventListener("abort", () => reject(signal.reason)) }) }')
   const host = startHost(t, {
     DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder, PLATFORM_LOG_LEVEL: 'debug'
   })
@@ -65,11 +59,7 @@ test('SIGTERM while it waits for a database that never comes ends it, cleanly', 
 
 test('a second signal shortens what is left: an undo that hangs is cut off and the exit code says so', async (t) => {
   const folder = await temporaryFolder(t)
-  await mkdir(join(folder, 'clings'))
-  await writeFile(join(folder, 'clings/package.json'), JSON.stringify({
-    name: 'clings', version: '1.0.0', type: 'module', exports: './index.js', bulkhead: { id: 'clings', host: '^1.0.0' }
-  }))
-  await writeFile(join(folder, 'clings/index.js'), "export default { start ({ undo }) { undo('let go', () => new Promise(() => {})) } }")
+  await writePlugin(folder, 'clings', {}, "export default { start ({ undo }) { undo('let go', () => new Promise(() => {})) } }")
   const host = startHost(t, { DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder })
   await host.ready()
   host.signal('SIGTERM')
@@ -82,12 +72,7 @@ test('a second signal shortens what is left: an undo that hangs is cut off and t
 
 test('an error that nobody caught ends the host in order, with exit 1', async (t) => {
   const folder = await temporaryFolder(t)
-  await mkdir(join(folder, 'stray'))
-  await writeFile(join(folder, 'stray/package.json'), JSON.stringify({
-    name: 'stray', version: '1.0.0', type: 'module', exports: './index.js', bulkhead: { id: 'stray', host: '^1.0.0' }
-  }))
-  await writeFile(join(folder, 'stray/index.js'),
-    "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => { setTimeout(() => { throw new Error('in a timer') }); return 'ok' }) } }")
+  await writePlugin(folder, 'stray', {}, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => { setTimeout(() => { throw new Error('in a timer') }); return 'ok' }) } }")
   const host = startHost(t, { DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder })
   const { url } = await host.ready()
   await fetch(`${url}/api/stray`)

@@ -10,18 +10,11 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
+import { writePlugin } from '../support/plugin.ts'
 
 /** A host that finds its database and fails or not by what else it is given. */
 async function settingsOf (t: TestContext): Promise<Record<string, string>> {
   return { DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t) }
-}
-
-async function writePlugin (folder: string, id: string, manifest: object, code: string): Promise<void> {
-  await mkdir(join(folder, id), { recursive: true })
-  await writeFile(join(folder, id, 'package.json'), JSON.stringify({
-    name: id, version: '1.0.0', type: 'module', exports: './index.js', bulkhead: { id, host: '^1.0.0', ...manifest }
-  }))
-  await writeFile(join(folder, id, 'index.js'), code)
 }
 
 test('wrong settings: every problem in one message, exit 2, nothing opened', async (t) => {
