@@ -93,7 +93,7 @@ function summarise (name: string, plugins: number, own: readonly Sample[], koa: 
     name,
     plugins,
     requestsPerSecond: Math.round(median(own.map(sample => sample.requestsPerSecond))),
-    p50Ms: median(own.map(sample => sample.p50Ms)),
+    p50Ms: Math.round(100 * median(own.map(sample => sample.p50Ms))) / 100,
     p99Ms: median(own.map(sample => sample.p99Ms)),
     cpuUsPerRequest: Math.round(median(own.map(sample => sample.cpuUsPerRequest)) * 10) / 10,
     ratioToKoa: Math.round(median(ratios) * 100) / 100
