@@ -43,7 +43,7 @@ test('no request is lost when the host is told to stop under load, keep-alive or
   isRouted = false
   await Promise.all(clients)
 
-  assert.ok(answers.length > 300, `${answers.length} requests were sent`)
+  assert.ok(answers.length >= clients.length, `${answers.length} requests were sent`)
   assert.deepEqual(answers.filter(answer => answer !== 200), [])
   assert.equal(await host.ended, 0, host.output())
 })
