@@ -84,7 +84,7 @@ export const schema = {
   },
   log: {
     level: { doc: 'The least that is logged', format: ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], default: 'info', env: 'PLATFORM_LOG_LEVEL' },
-    format: { doc: 'auto: pretty in a terminal, else json', format: ['auto', 'pretty', 'json'], default: 'auto', env: 'PLATFORM_LOG_FORMAT' }
+    format: { doc: 'auto: pretty in a terminal, else json', format: ['auto', 'pretty', 'json'], default: 'pretty', env: 'PLATFORM_LOG_FORMAT' }
   }
 } as const satisfies Tree
 
