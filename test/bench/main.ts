@@ -1,10 +1,11 @@
-// `npm run bench [-- start | requests]`: measures, each figure as a ratio against a peer of the same run.
+// `npm run bench [-- start | requests | drain]`: measures. Speeds are ratios to a peer of the same run; what must not happen is counted.
 
 import { cpus, totalmem } from 'node:os'
+import { benchDrain } from './drain.ts'
 import { benchRequests } from './requests.ts'
 import { benchStart } from './start.ts'
 
-const benches = { start: benchStart, requests: benchRequests }
+const benches = { start: benchStart, requests: benchRequests, drain: benchDrain }
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter(name => !Object.hasOwn(benches, name))
