@@ -2,33 +2,39 @@
 
 import type { Check, UnitParts } from './unit.ts'
 
-const periodMs = 1_000
+const periodMs = 500
 const deadlineMs = 1_000
+/** In a row, before what is asked counts as away: on a busy machine one answer may come late, and a host that is not ready serves nobody. */
+const failuresMax = 2
 
 /** Call the result to end it; it resolves once no check is under way. */
 export function watchHealth ({ opened, log, clock }: UnitParts): () => Promise<void> {
   const ending = new AbortController()
-  const failing = new Map<string, string>()
+  const failing = new Map<string, { count: number, reason: string }>()
+  const isAway = ([unit, { count }]: [string, { count: number }]): boolean => count >= failuresMax && opened.checks.get(unit)?.isRequired === true
 
   const ask = async (unit: string, check: Check): Promise<void> => {
     try {
       const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(deadlineMs)])
       await Promise.race([check.ask(signal), rejection(signal)])
-      if (failing.delete(unit)) log.info({ unit }, `${unit} answers again`)
+      const { count = 0 } = failing.get(unit) ?? {}
+      failing.delete(unit)
+      if (count >= failuresMax) log.info({ unit }, `${unit} answers again`)
     } catch (err) {
       if (ending.signal.aborted) return
       const reason = Error.isError(err) ? err.message : String(err)
-      if (!failing.has(unit)) log.error({ unit, err }, `${unit} does not answer: ${reason}. It is asked again every second.`)
-      failing.set(unit, reason)
+      const count = (failing.get(unit)?.count ?? 0) + 1
+      failing.set(unit, { count, reason })
+      if (count === failuresMax) log.error({ unit, err }, `${unit} does not answer: ${reason}. It is asked again twice a second.`)
     }
   }
   const watch = async (): Promise<void> => {
     for (;;) {
       await Promise.all([...opened.checks].map(([unit, check]) => ask(unit, check)))
       if (ending.signal.aborted) return
-      const away = [...failing].filter(([unit]) => opened.checks.get(unit)?.isRequired)
+      const away = [...failing].filter(isAway)
       if (away.length === 0) opened.probes.ready()
-      else opened.probes.notReady(() => away.map(([unit, reason]) => `${unit}: ${reason}`).join('\n'))
+      else opened.probes.notReady(() => away.map(([unit, { reason }]) => `${unit}: ${reason}`).join('\n'))
       await clock.sleep(periodMs, ending.signal).catch(() => { /* The end of the watch. */ })
     }
   }
