@@ -55,7 +55,7 @@ export const schema = {
   },
   admin: {
     name: { doc: 'The first admin', format: 'user name', default: 'admin', env: 'PLATFORM_ADMIN_NAME' },
-    email: { doc: 'Of the first admin', format: 'email', default: 'admin@localhost', env: 'PLATFORM_ADMIN_EMAIL' },
+    email: { doc: 'Of the first admin; empty: its name @localhost', format: 'email', default: '', env: 'PLATFORM_ADMIN_EMAIL' },
     password: { doc: 'Empty: made at random', format: 'password', default: '', env: 'PLATFORM_ADMIN_PASSWORD', sensitive: true }
   },
   plugins: {
@@ -76,6 +76,7 @@ export const schema = {
   },
   budgets: {
     resourceStartMs: { doc: 'To open a resource', format: 'milliseconds', default: 15_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },
+    migrationMs: { doc: 'To migrate the database, the wait for another host that does included', format: 'milliseconds', default: 600_000, env: 'PLATFORM_MIGRATION_BUDGET_MS' },
     pluginStartMs: { doc: 'To start a plugin', format: 'milliseconds', default: 10_000, env: 'PLATFORM_PLUGIN_START_BUDGET_MS' },
     drainWaitMs: { doc: 'Until the load balancer has noticed', format: 'nat', default: 0, env: 'PLATFORM_DRAIN_WAIT_MS' },
     drainMs: { doc: 'To finish what runs', format: 'milliseconds', default: 10_000, env: 'PLATFORM_DRAIN_BUDGET_MS' },

@@ -8,7 +8,7 @@ import { migrate, printSettings } from './boot/command.ts'
 import { createEnding, exitCodes, outcomeOf } from './boot/ending.ts'
 import { createHostUnits } from './boot/host-units.ts'
 import { createPlugins, holdPaths } from './boot/plugin-units.ts'
-import { createResourceUnits } from './boot/resource-units.ts'
+import { createKubernetesUnit, createResourceUnits } from './boot/resource-units.ts'
 import { createServingUnits } from './boot/serving-units.ts'
 import type { Opened, UnitParts } from './boot/unit.ts'
 import { createKernel, StartStopped } from './kernel/index.ts'
@@ -60,7 +60,7 @@ async function start (loaded: Loaded): Promise<void> {
       await kernel.start([host.probes]),
       // The resources, the core schema and access; at the same time, as it needs none of them, discovery and validation of the plugins.
       await kernel.start([...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.permissions, host.container]),
-      await kernel.start(createPlugins(parts)),
+      await kernel.start([createKubernetesUnit(parts), ...createPlugins(parts)]),
       await kernel.start(createServingUnits(parts))
     ]
     announce(reports, parts)

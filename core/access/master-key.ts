@@ -17,8 +17,7 @@ export class WrongMasterKey extends Error {
   constructor () {
     super('The master key is not the one that the data in this database was written under. ' +
       'Set PLATFORM_MASTER_KEY to the key that was used before (without the setting, it is kept in the data folder, PLATFORM_DATA_PATH); ' +
-      'to change to a new key, set PLATFORM_MASTER_KEY_PREVIOUS to the old one; or point DATABASE_URL at the database that belongs to this key. ' +
-      'Nothing was changed.')
+      'to change to a new key, set PLATFORM_MASTER_KEY_PREVIOUS to the old one; or point DATABASE_URL at the database that belongs to this key.')
     this.name = 'WrongMasterKey'
   }
 }

@@ -32,9 +32,15 @@ export function createSessions ({ postgres, clock, forget }: Parts): Pick<Access
   async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
     const limits = limitsOf(name, origin)
     // Counted before the password is looked at, so that attempts made at the same time count, too; given back unless it was wrong.
-    for (const limit of limits) await takeAttempt(postgres, clock, limit)
-    const keys = limits.map(({ key }) => key)
-    const { user, isRight } = await check(name, password).catch(async (error: unknown) => {
+    const keys: string[] = []
+    const attempt = async (): Promise<Awaited<ReturnType<typeof check>>> => {
+      for (const limit of limits) {
+        await takeAttempt(postgres, clock, limit)
+        keys.push(limit.key)
+      }
+      return check(name, password)
+    }
+    const { user, isRight } = await attempt().catch(async (error: unknown) => {
       await giveBackAttempts(postgres, keys)
       throw error
     })

@@ -1,5 +1,4 @@
-// What the host says of its start: every few seconds what is waited for; then the start as a tree or as data, where it listens, and once the
-// first admin's password.
+// What the host says of its start: every few seconds what is waited for; then the start as a tree or as data, and where it listens.
 
 import { renderStartReport, type StartReport } from '../kernel/index.ts'
 import type { UnitParts } from './unit.ts'
@@ -16,17 +15,13 @@ export async function sayWhatIsWaitedFor ({ kernel, log, clock }: UnitParts, rea
   }
 }
 
-export function announce (reports: readonly StartReport[], { log, opened, loaded: { settings } }: UnitParts): void {
+export function announce (reports: readonly StartReport[], { log, opened }: UnitParts): void {
   const report = joinStartReports(reports)
   const facts = { url: opened.listening.url, probesUrl: `http://127.0.0.1:${opened.probes.port}` }
   if (log.isPretty) {
     log.print(renderStartReport(report))
     log.print(`Listening on ${facts.url}, probes on ${facts.probesUrl}. Ctrl-C ends it.`)
   } else log.info({ ...facts, report }, 'ready')
-  // Not through the log: it is for the person at the terminal, and a log is kept.
-  if (opened.adminPassword !== undefined) {
-    log.print(`The first admin is "${settings.admin.name}" with the password ${opened.adminPassword} (shown this once).`)
-  }
 }
 
 /** From the start of the process, so that loading the code counts too. */

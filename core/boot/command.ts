@@ -4,13 +4,28 @@ import { join } from 'node:path'
 import { renderSettings } from '../../config/render.ts'
 import type { Loaded } from '../../config/schema.ts'
 import type { Resource } from '../contract/index.ts'
+import { InvalidPlugins, registerBulkhead } from '../host/index.ts'
 import { createMigrations, renderStatus } from '../resources/migrations.ts'
 import { createLog } from '../telemetry/log.ts'
 import { realClock as clock } from './clock.ts'
 import { exitCodes } from './ending.ts'
+import { readPlugins } from './plugin-units.ts'
+import type { Opened } from './unit.ts'
 
-export async function printSettings ({ describe }: Loaded): Promise<void> {
-  console.log(renderSettings(describe()))
+/** Those of the plugins too, which only their definitions know. */
+export async function printSettings (loaded: Loaded, _args: string[], root: string): Promise<void> {
+  const forget = registerBulkhead()
+  try {
+    const log = createLog({ level: 'warn', format: loaded.settings.log.format })
+    await readPlugins({ loaded, opened: {} as Opened, log, clock, root })
+  } catch (error) {
+    if (!(error instanceof InvalidPlugins)) throw error
+    console.error(`${error.message}\nTheir settings are not shown.`)
+    process.exitCode = exitCodes.pluginsInvalid
+  } finally {
+    forget()
+  }
+  console.log(renderSettings(loaded.describe()))
 }
 
 const usage = 'npm run migrate -- status | up | down [n]'

@@ -10,13 +10,18 @@ const failuresMax = 2
 /** Call the result to end it; it resolves once no check is under way. */
 export function watchHealth ({ opened, log, clock }: UnitParts): () => Promise<void> {
   const ending = new AbortController()
+  /** Asked and not answered: not asked again, so that nothing piles up behind a system that is silent. */
+  const asked = new Set<string>()
   const failing = new Map<string, { count: number, reason: string }>()
   const isAway = ([unit, { count }]: [string, { count: number }]): boolean => count >= failuresMax && opened.checks.get(unit)?.isRequired === true
 
   const ask = async (unit: string, check: Check): Promise<void> => {
     try {
       const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(deadlineMs)])
-      await Promise.race([check.ask(signal), rejection(signal)])
+      if (asked.has(unit)) throw new Error('the last question is not answered yet')
+      asked.add(unit)
+      const answer = (async () => check.ask(signal))().finally(() => asked.delete(unit))
+      await Promise.race([answer, rejection(signal)])
       const { count = 0 } = failing.get(unit) ?? {}
       failing.delete(unit)
       if (count >= failuresMax) log.info({ unit }, `${unit} answers again`)

@@ -16,6 +16,7 @@ type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'permissi
 export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinition> {
   const { loaded: { settings }, opened, kernel, log, clock } = parts
   const unit = hostUnit(parts)
+  const migration = hostUnit(parts, settings.budgets.migrationMs)
 
   return {
     /** Up before the first resource, and the last to go: from here on the host is alive, and says why it is not ready. */
@@ -32,7 +33,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       await readPlugins(parts)
     }),
 
-    pluginMigrations: unit('plugin migrations', ['plugins', 'migrations'], async ({ signal }) => {
+    // After access: with the wrong master key nothing of a plugin is touched.
+    pluginMigrations: migration('plugin migrations', ['plugins', 'access'], async ({ signal }) => {
       const sets = inOrderOfNeed(opened.plugins.map(({ candidate }) => candidate))
         .flatMap(({ id, migrations }) => migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }])
       await migrateAll({ url: opened.databaseUrl, sets, log, clock, signal })
@@ -45,9 +47,10 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
       await verifyMasterKey(postgres, { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous })
       const first = await firstRun(postgres, {
-        admin: { ...admin, password: admin.password === '' ? undefined : admin.password }, requirePassword: environment === 'production', log
+        admin: { name: admin.name, email: admin.email || undefined, password: admin.password || undefined }, requirePassword: environment === 'production', log
       })
-      opened.adminPassword = first.password
+      // At once, and not through the log: whatever else fails, the person at the terminal has it, and it is kept nowhere.
+      if (first.password !== undefined) log.print(`The first admin is "${admin.name}" with the password ${first.password} (shown this once).`)
       const access = await createAccess({ postgres, valkey: valkey.host, log, clock })
       undo('close', () => access.close())
       // News sent while the connection was down never came.
@@ -55,7 +58,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       opened.access = access
     }),
 
-    permissions: unit('permissions', ['plugin migrations', 'access'], async () => {
+    permissions: unit('permissions', ['plugin migrations'], async () => {
       await syncPermissions(opened.postgres, opened.plugins.flatMap(({ candidate: { id }, definition }) =>
         Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles }))))
     }),

@@ -11,7 +11,7 @@ import type { Change, UnitDefinition } from '../kernel/index.ts'
 import type { Opened, UnitParts } from './unit.ts'
 
 /** Finds, checks and imports every plugin; nothing of them has run beside their modules. All that is wrong is said at once. */
-export async function readPlugins ({ loaded, opened, log, clock, root }: UnitParts): Promise<void> {
+export async function readPlugins ({ loaded, opened, log, clock, root }: Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>): Promise<void> {
   const { plugins, environment, budgets } = loaded.settings
   const { version: hostVersion } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
   const discovery = await discoverPlugins({ ...plugins, production: environment === 'production', hostVersion, packagesFrom: root })

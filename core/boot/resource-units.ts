@@ -10,7 +10,7 @@ import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
 
 export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
   const { loaded: { settings }, opened, log, clock, root } = parts
-  const { postgres, valkey, storage, kubernetes, dataPath, tasks, budgets } = settings
+  const { postgres, valkey, storage, dataPath, tasks, budgets } = settings
   const isEmbedded = postgres.url === ''
   opened.databaseUrl = postgres.url
 
@@ -27,7 +27,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
       open: openParts => openPostgres({ ...postgres, url: opened.databaseUrl }, openParts),
       keep: value => { opened.postgres = value }
     }),
-    hostUnit(parts)('migrations', ['postgres'], async ({ signal }) => {
+    hostUnit(parts, budgets.migrationMs)('migrations', ['postgres'], async ({ signal }) => {
       const sets = [{ owner: 'core', folder: join(root, 'migrations'), schema: 'public' }]
       await migrateAll({ url: opened.databaseUrl, sets, log, clock, signal })
     }),
@@ -41,22 +41,8 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'storage',
       open: async openParts => (await import('../resources/storage.ts')).openStorage(
-        storage.endpoint === '' ? { kind: 'folder', path: join(dataPath, 'objects') } : { kind: 's3', ...storage }, openParts),
+        storage.endpoint === '' ? { kind: 'folder', path: join(dataPath, 'objects') } : { kind: 's3', ...storage }, openParts, { deadlineMs: storage.timeoutMs }),
       keep: value => { opened.storage = value }
-    }),
-    resourceUnit(parts, {
-      id: 'kubernetes',
-      required: false,
-      // Nobody waits long for what the host can do without.
-      startBudgetMs: Math.min(budgets.resourceStartMs, 10_000),
-      open: async openParts => {
-        const resource = await (await import('../resources/kubernetes.ts')).openKubernetes(
-          { kubeconfig: kubernetes.kubeconfig === '' ? undefined : kubernetes.kubeconfig, inCluster: process.env.KUBERNETES_SERVICE_HOST !== undefined }, openParts)
-        // Absent is a state: whoever needs a cluster is held.
-        if (resource.value.state === 'absent') throw new Held(resource.value.detail)
-        return resource
-      },
-      keep: value => { opened.kubernetes = value }
     }),
     resourceUnit(parts, {
       id: 'tasks',
@@ -65,4 +51,25 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
       keep: value => { opened.tasks = value }
     })
   ]
+}
+
+/** Known once the plugins are: a cluster that no plugin asks for is not contacted, and nobody waits for it. */
+export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
+  const { loaded: { settings: { kubernetes, budgets } }, opened } = parts
+  const isAsked = opened.plugins.some(({ candidate }) => candidate.manifest.resources.includes('kubernetes'))
+  const kubeconfig = kubernetes.kubeconfig === '' ? undefined : kubernetes.kubeconfig
+  const inCluster = process.env.KUBERNETES_SERVICE_HOST !== undefined
+  return resourceUnit(parts, {
+    id: 'kubernetes',
+    required: false,
+    startBudgetMs: Math.min(budgets.resourceStartMs, 10_000),
+    open: async openParts => {
+      if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new Held('no plugin asks for the cluster, so it was not contacted')
+      const resource = await (await import('../resources/kubernetes.ts')).openKubernetes({ kubeconfig, inCluster }, openParts)
+      // Absent is a state: whoever needs a cluster is held.
+      if (resource.value.state === 'absent') throw new Held(resource.value.detail)
+      return resource
+    },
+    keep: value => { opened.kubernetes = value }
+  })
 }

@@ -12,7 +12,7 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
   const http = unit('http', ['container'], async ({ undo }) => {
     const listening = await opened.http.listen(settings.listen)
     opened.listening = listening
-    undo('close', () => listening.close())
+    // Ends with every connection closed. The only step, so that it has the whole of the budget.
     undo('drain', async signal => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(drainWaitMs + drainMs)])
       const { cutOff } = await listening.drain({ keepListeningMs: drainWaitMs, signal: inTime })

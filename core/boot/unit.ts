@@ -22,8 +22,6 @@ export interface Opened {
   kubernetes: Kubernetes
   tasks: TaskRunner
   access: AccessRoom
-  /** Of the first admin, when this start made it up. */
-  adminPassword: string | undefined
   validation: Validation
   plugins: readonly LoadedPlugin[]
   container: Container
@@ -51,9 +49,9 @@ export interface UnitParts {
 }
 
 /** A required unit of the host's own. */
-export function hostUnit ({ loaded: { settings: { budgets } } }: UnitParts) {
+export function hostUnit ({ loaded: { settings: { budgets } } }: UnitParts, startBudgetMs = budgets.resourceStartMs) {
   return (id: string, needs: readonly string[], start: UnitDefinition['start']): UnitDefinition => ({
-    id, kind: 'host', needs, required: true, startBudgetMs: budgets.resourceStartMs, stopBudgetMs: budgets.stopMs, start
+    id, kind: 'host', needs, required: true, startBudgetMs, stopBudgetMs: budgets.stopMs, start
   })
 }
 
@@ -81,6 +79,8 @@ export function resourceUnit<T> (parts: UnitParts, { id, needs = [], required = 
     start: async ({ signal, undo }) => {
       const resource = await open({ log: log.child({ resource: id }), clock, signal })
       undo('close', () => resource.close())
+      // What came too late is closed by now, and must not take the place of what came in time.
+      signal.throwIfAborted()
       opened.checks.set(id, { ask: resource.check, isRequired: required })
       undo('check no more', () => { opened.checks.delete(id) })
       keep(resource.value)
@@ -89,4 +89,4 @@ export function resourceUnit<T> (parts: UnitParts, { id, needs = [], required = 
 }
 
 /** One attempt to open; a first start of the embedded server is the longest. */
-const attemptBudgetMs = 20_000
+const attemptBudgetMs = 10_000

@@ -86,15 +86,9 @@ export interface PluginDefinition<C extends ConfigFields = ConfigFields, Service
   check? (signal: AbortSignal): void | Promise<void>
 }
 
-const brand = Symbol.for('bulkhead.plugin')
-
-/** Marks and types a plugin's default export. */
+/** Types a plugin's default export. */
 export function definePlugin<const C extends ConfigFields = Record<never, never>, Service = unknown> (
   definition: PluginDefinition<C, Service>
 ): PluginDefinition<C, Service> {
-  return Object.freeze(Object.assign({}, definition, { [brand]: true }))
-}
-
-export function isPluginDefinition (value: unknown): value is PluginDefinition {
-  return typeof value === 'object' && value !== null && brand in value
+  return Object.freeze({ ...definition })
 }

@@ -9,6 +9,7 @@ import { setOwnHeaders } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Fail } from './failure.ts'
 import type { Input } from './input.ts'
+import { discard } from './result.ts'
 
 type OwnContext = RequestContext & { exchange: Exchange }
 
@@ -78,7 +79,10 @@ export function createApplication ({ log, trustProxyHops, secureCookies, fail }:
     },
     respond (ctx) {
       const { exchange, res } = ctx as OwnContext
-      if (exchange.isAbandoned || exchange.isTakenOver) return nothing
+      if (exchange.isAbandoned || exchange.isTakenOver) {
+        discard(ctx.body)
+        return nothing
+      }
       setOwnHeaders(exchange)
       // Heard before koa breaks the answer off because of it, while it is still clear that it was not the client who left.
       if (ctx.body instanceof Stream) ctx.body.once('error', (thrown: unknown) => fail(exchange, thrown))

@@ -10,7 +10,7 @@ import { findToken, isForgeable, isFromThisSite } from './credential.ts'
 import type { Exchange } from './exchange.ts'
 import type { Input } from './input.ts'
 import type { MountTable } from './mount-table.ts'
-import { findJson, isPromise, settle } from './result.ts'
+import { discard, findJson, isPromise, settle } from './result.ts'
 import type { Route } from './route.ts'
 
 type Wait = PromiseLike<void> | undefined
@@ -92,7 +92,7 @@ export function createDispatcher ({ mounts, application, authenticate, corsOrigi
   }
 
   const answer = (exchange: Exchange, route: Route, ctx: RequestContext, result: unknown): Wait => {
-    if (exchange.isAbandoned || exchange.isTakenOver) return undefined
+    if (exchange.isAbandoned || exchange.isTakenOver) { discard(result); return undefined }
     const { statusCode } = exchange.res
     const json = findJson(route, statusCode, result)
     if (json !== undefined) { sendJson(exchange, statusCode, json); return undefined }

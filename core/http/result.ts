@@ -1,5 +1,6 @@
 // What becomes of a handler's result: with `returns` it is checked and always JSON, without it koa decides by its kind.
 
+import { Readable } from 'node:stream'
 import type { RequestContext } from '../contract/index.ts'
 import type { Route } from './route.ts'
 
@@ -39,4 +40,9 @@ const isSuccess = (status: number): boolean => status >= 200 && status < 300
 
 export function isPromise<T> (value: T | PromiseLike<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+/** An answer that nobody waits for any more: a stream would hold its file or its socket for good. */
+export function discard (result: unknown): void {
+  if (result instanceof Readable) result.destroy()
 }

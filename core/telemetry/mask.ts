@@ -52,4 +52,4 @@ function errorFacts (thrown: unknown, depth = 0): unknown {
 
 /** `postgres://user:password@host` and the like, wherever a driver or a person put one into a line. */
 export const maskPasswords = (line: string): string =>
-  line.includes('://') ? line.replaceAll(/(\w:\/\/[^\s:/@"]*):[^\s@/"]+@/g, '$1:[secret]@') : line
+  line.includes('://') ? line.replaceAll(/(\w:\/\/[^\s:/@"]*):[^\s/"]+@/g, '$1:[secret]@') : line

@@ -42,6 +42,7 @@ test('a port that is taken: named, exit 3, and what was opened is closed', async
   const host = startHost(t, { ...await settingsOf(t), PLATFORM_LISTEN: `127.0.0.1:${port}` })
   assert.equal(await host.ended, 3)
   assert.match(host.output(), /PLATFORM_LISTEN/)
+  assert.match(host.output(), /The first admin is "admin" with the password [a-z0-9]{24}/, 'what was made in the failed start is not lost')
 })
 
 test('a data folder that cannot be written: named, exit 3', async (t) => {
