@@ -4,7 +4,9 @@ import { sql, z } from '../contract/index.ts'
 import type { Clock, Postgres, User } from '../contract/index.ts'
 import type { Background } from './background.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
-import { ShortMemory } from './short-memory.ts'
+import { Flights } from './flights.ts'
+import { narrow } from './project-permission.ts'
+import { knownForMs, ShortMemory } from './short-memory.ts'
 import { hashOf, kindOf, type TokenKind } from './token.ts'
 
 export interface Authentication {
@@ -26,7 +28,6 @@ interface Known {
   readonly untilMs: number
 }
 
-const knownForMs = 1_000
 const usersMax = 10_000
 /** Apart from the users, so that a flood of tokens made up by someone drives nobody out. */
 const strangersMax = 10_000
@@ -36,7 +37,7 @@ const tokenLengthMax = 100
 export function createAuthentication ({ postgres, clock, permissions, background }: Parts): Authentication {
   const users = new ShortMemory<User>({ clock, entriesMax: usersMax })
   const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
-  const flights = new Map<string, Promise<User | undefined>>()
+  const flights = new Flights<Known>({ clock, joinableForMs: knownForMs })
 
   function authenticate (token: string): User | undefined | Promise<User | undefined> {
     if (token.length > tokenLengthMax) return undefined
@@ -45,24 +46,14 @@ export function createAuthentication ({ postgres, clock, permissions, background
     if (user !== undefined) return user
     const kind = kindOf(token)
     if (kind === undefined || strangers.get(tokenHash) === true) return undefined
-    return flights.get(tokenHash) ?? takeOff(kind, tokenHash)
+    return flights.take(tokenHash, () => find(kind, tokenHash), (known, fromMs) => keep(tokenHash, known, fromMs)).then(known => known.user)
   }
 
-  function takeOff (kind: TokenKind, tokenHash: string): Promise<User | undefined> {
-    // A life begins before the query does: what changes after the query's snapshot is seen within a second of the change.
-    const fromMs = clock.now()
-    const flight = find(kind, tokenHash).then(({ user, untilMs }) => {
-      // Forgotten meanwhile: those who wait get what they asked for in time, and nobody after them.
-      if (flights.get(tokenHash) !== flight) return user
-      const life = { fromMs, untilMs: Math.min(fromMs + knownForMs, untilMs) }
-      if (user === undefined) strangers.set(tokenHash, true, life)
-      else users.set(tokenHash, user, life)
-      return user
-    }).finally(() => {
-      if (flights.get(tokenHash) === flight) flights.delete(tokenHash)
-    })
-    flights.set(tokenHash, flight)
-    return flight
+  /** A life begins before the query does: what changes after the query's snapshot is seen within a second of the change. */
+  function keep (tokenHash: string, { user, untilMs }: Known, fromMs: number): void {
+    const life = { fromMs, untilMs: Math.min(fromMs + knownForMs, untilMs) }
+    if (user === undefined) strangers.set(tokenHash, true, life)
+    else users.set(tokenHash, user, life)
   }
 
   const find = (kind: TokenKind, tokenHash: string): Promise<Known> =>
@@ -93,9 +84,9 @@ export function createAuthentication ({ postgres, clock, permissions, background
     const { id, scopes, projectId, expiresAt } = row
     // Outside its project a token may do nothing.
     const { names, untilMs } = projectId === null ? await permissions.find(row.userId, null, row.epoch) : nothing
-    const narrowed = scopes.length === 0 ? names : new Set(scopes.filter(scope => names.has(scope)))
+    const signedInBy = { kind: 'token', id, scopes, projectId, expiresAt } as const
     return {
-      user: { ...personOf(row), permissions: narrowed, signedInBy: { kind: 'token', id, scopes, projectId, expiresAt } },
+      user: { ...personOf(row), permissions: narrow(names, signedInBy), signedInBy },
       untilMs: expiresAt === null ? untilMs : Math.min(untilMs, Date.parse(expiresAt))
     }
   }
@@ -118,11 +109,11 @@ export function createAuthentication ({ postgres, clock, permissions, background
       if (tokenHash === undefined) {
         users.clear()
         strangers.clear()
-        flights.clear()
+        flights.forgetAll()
       } else {
         users.delete(tokenHash)
         strangers.delete(tokenHash)
-        flights.delete(tokenHash)
+        flights.forget(tokenHash)
       }
     }
   }

@@ -5,3 +5,4 @@ export { FirstAdminRefused, firstRun, type FirstAdmin, type FirstRun, type First
 export { verifyMasterKey, WrongMasterKey, type MasterKeys } from './master-key.ts'
 export { corePermissions, syncPermissions, type DeclaredPermission } from './permission.ts'
 export { prepareAccess } from './prepare.ts'
+export type { RefusalFacts } from './refusal-log.ts'

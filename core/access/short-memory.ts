@@ -2,6 +2,9 @@
 
 import type { Clock } from '../contract/index.ts'
 
+/** However a change is heard of, or not, it is seen after this. */
+export const knownForMs = 1_000
+
 interface Entry<Value> {
   readonly value: Value
   readonly fromMs: number

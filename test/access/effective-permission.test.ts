@@ -6,19 +6,10 @@ import { test } from 'node:test'
 import { Redis } from 'iovalkey'
 import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
-import { openHouse, openTestValkey } from './house.ts'
+import { addProject, assign, bumpEpoch, openHouse, openTestValkey } from './house.ts'
 import type { House } from './house.ts'
 
 const sorted = (permissions: ReadonlySet<string>): string => [...permissions].sort().join(' ')
-const bump = ({ rows }: House): Promise<unknown> => rows('update bulkhead.access_epoch set value = value + 1')
-
-async function addProject ({ rows }: House, name: string, ownerId: string): Promise<string> {
-  const [row] = await rows('insert into projects (name, owner_id, visibility) values ($1, $2, \'private\') returning id', [name, ownerId])
-  return String(row?.id)
-}
-
-const assign = ({ rows }: House, userId: string, role: string, projectId: string | null = null): Promise<unknown> =>
-  rows('insert into user_roles (user_id, role_id, project_id) select $1, id, $3 from roles where name = $2', [userId, role, projectId])
 
 interface Delegation { projectId?: string, expiresAtMs?: number, isRevoked?: boolean }
 
@@ -31,7 +22,7 @@ test('global roles, roles in the project and delegations add up; those of anothe
   const house = await openHouse(t)
   const room = await house.openRoom()
   const ada = await house.addUser('ada')
-  const [boat, ship] = [await addProject(house, 'boat', ada), await addProject(house, 'ship', ada)]
+  const [boat, ship] = [await addProject(house, 'boat'), await addProject(house, 'ship')]
   await assign(house, ada, 'viewer')
   await assign(house, ada, 'ops', boat)
   await delegate(house, ada, 'admin:users')
@@ -80,7 +71,7 @@ test('what is cached counts only under the epoch it was computed in, so a change
 
   // The change and its epoch, and no word to Valkey.
   await house.rows('delete from user_roles where user_id = $1', [ada])
-  await bump(house)
+  await bumpEpoch(house)
   assert.equal(sorted(await here.permissionsOf(ada, undefined)), '')
   assert.equal(sorted(await there.permissionsOf(ada, undefined)), '')
 })
@@ -91,7 +82,7 @@ test('the cache is used: under perms:<user>:<project or global>, for five minute
   undo(t, () => redis.disconnect())
   const room = await house.openRoom({ valkey: (await openTestValkey(t)).host })
   const ada = await house.addUser('ada')
-  const boat = await addProject(house, 'boat', ada)
+  const boat = await addProject(house, 'boat')
   await assign(house, ada, 'viewer')
   await delegate(house, ada, 'agent:run', { projectId: boat, expiresAtMs: house.clock.now() + 60_000 })
   await room.permissionsOf(ada, undefined)

@@ -94,13 +94,26 @@ export async function openTestValkey (t: TestContext, url = process.env['TEST_VA
   return value
 }
 
-/** Signs the admin in and gives the user behind the session. */
-export async function signIn (room: AccessRoom): Promise<{ token: string, user: User }> {
-  const { token } = await room.access.login({ name: 'admin', password: adminPassword }, origin)
+export const signIn = (room: AccessRoom): Promise<{ token: string, user: User }> => signInAs(room, 'admin')
+
+/** Gives the session's token and the user behind it. */
+export async function signInAs (room: AccessRoom, name: string): Promise<{ token: string, user: User }> {
+  const { token } = await room.access.login({ name, password: adminPassword }, origin)
   const user = await room.authenticate(token)
   if (user === undefined) throw new Error('nobody is behind a new session')
   return { token, user }
 }
+
+/** Behind the back of the rooms, as are the two below: they learn of it by the epoch. */
+export async function addProject ({ rows }: House, name: string): Promise<string> {
+  const [row] = await rows('insert into projects (name, owner_id) select $1, id from users where name = \'admin\' returning id', [name])
+  return String(row?.id)
+}
+
+export const assign = ({ rows }: House, userId: string, role: string, projectId: string | null = null): Promise<unknown> =>
+  rows('insert into user_roles (user_id, role_id, project_id) select $1, id, $3 from roles where name = $2', [userId, role, projectId])
+
+export const bumpEpoch = ({ rows }: House): Promise<unknown> => rows('update bulkhead.access_epoch set value = value + 1')
 
 /** Counts what is asked of the database. */
 export function counting (postgres: Postgres): { postgres: Postgres, readonly count: number } {
