@@ -71,7 +71,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
         kubernetes: () => opened.kubernetes,
         access: () => opened.access.access
       })
-      opened.http = createHttp({ log, clock: steadyClock, authenticate: token => opened.access.authenticate(token), settings: settings.http })
+      const { authenticate, permissionsIn, noteRefused } = opened.access
+      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, settings: settings.http })
     })
   }
 }

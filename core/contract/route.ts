@@ -8,11 +8,20 @@ import type { Log } from './log.ts'
 export const methods = ['get', 'post', 'put', 'patch', 'delete'] as const
 export type Method = (typeof methods)[number]
 
+/** The part of a request and its field that hold the id of the project the request is about. */
+export type ProjectSource = `${'params' | 'query' | 'body'}.${string}`
+
 /** Who may call: exactly one of the three. A route with none of them does not load. */
 export type Guard =
-  | { permission: string, public?: never, signedIn?: never }
-  | { /** Why anyone may call it. */ public: string, permission?: never, signedIn?: never }
-  | { /** Why being signed in is enough. */ signedIn: string, permission?: never, public?: never }
+  | {
+    permission: string
+    /** The permission must be held in this project; 404 for whoever holds nothing in it. Unless said, outside any project. */
+    project?: ProjectSource
+    public?: never
+    signedIn?: never
+  }
+  | { /** Why anyone may call it. */ public: string, permission?: never, signedIn?: never, project?: never }
+  | { /** Why being signed in is enough. */ signedIn: string, permission?: never, public?: never, project?: never }
 
 export interface Shape {
   params?: z.ZodType

@@ -1,6 +1,5 @@
 // Koa, for what plugins know it by: the context, its way of answering, and its middleware. The order of a request is the dispatcher's.
 
-import { isIP } from 'node:net'
 import { Stream } from 'node:stream'
 import Koa from 'koa'
 import type { Middleware } from 'koa'
@@ -8,6 +7,7 @@ import type { Log, RequestContext, User } from '../contract/index.ts'
 import { setOwnHeaders } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Fail } from './failure.ts'
+import { addressOf, hostOf, protocolOf } from './forwarded.ts'
 import type { Input } from './input.ts'
 import { discard } from './result.ts'
 
@@ -38,7 +38,7 @@ interface Inside {
 const nothing = Promise.resolve()
 
 export function createApplication ({ log, trustProxyHops, secureCookies, fail }: ApplicationParts): Application {
-  // Koa counts from the right: with n trusted hops, the n-th address from the right is the one that the outermost of them saw.
+  // For `ctx.ips`, which is counted from the right, too.
   const koa = new Koa({ proxy: trustProxyHops > 0, maxIpsCount: trustProxyHops })
   const inside = koa as unknown as Inside
   // Middleware that nobody here wrote may announce errors this way; without a listener that would throw.
@@ -63,13 +63,10 @@ export function createApplication ({ log, trustProxyHops, secureCookies, fail }:
   const ownRequest: PropertyDescriptorMap & ThisType<Koa.Request> = {
     // Cookies are Secure where the site is, whatever the last proxy speaks to this host.
     secure: { get () { return secureCookies || this.protocol === 'https' } },
-    ip: {
-      get () {
-        const forwarded = this.ips[0] ?? ''
-        const address = isIP(forwarded) === 0 ? this.socket.remoteAddress ?? '' : forwarded
-        return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
-      }
-    }
+    // Koa believes the left-most, which a client may have written.
+    host: { get () { return hostOf(this.req, trustProxyHops) } },
+    protocol: { get () { return protocolOf(this.req, trustProxyHops) } },
+    ip: { get () { return addressOf(this.req, trustProxyHops) } }
   }
   Object.defineProperties(koa.request, ownRequest)
 

@@ -3,11 +3,16 @@
 import type { IncomingMessage } from 'node:http'
 import { json } from 'co-body'
 import { BadRequest, PayloadTooLarge, UnsupportedMediaType } from '../contract/index.ts'
+import type { Exchange } from './exchange.ts'
 
 const jsonType = /^application\/(?:[\w.-]+\+)?json *(?:; *charset="?utf-8"?)? *$/i
 
-/** Undefined when the request has no body. */
-export async function readBody (req: IncomingMessage, limitBytes: number): Promise<unknown> {
+/** Undefined when the request has no body. The guard may ask before the handler's input does. */
+export function readBodyOnce (exchange: Exchange, limitBytes: number): Promise<unknown> {
+  return exchange.body ??= readBody(exchange.req, limitBytes)
+}
+
+async function readBody (req: IncomingMessage, limitBytes: number): Promise<unknown> {
   const { headers } = req
   if (headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0') return undefined
   if (!jsonType.test(headers['content-type'] ?? '')) throw new UnsupportedMediaType('Send the body as application/json in UTF-8.')

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { Unauthorized } from '../contract/index.ts'
+import { hostOf } from './forwarded.ts'
 
 const bearer = /^Bearer +([\w.~+/-]+=*)$/i
 const sessionCookie = /(?:^|;) *session=([^;]*)/
@@ -16,18 +17,20 @@ export function findToken ({ headers }: IncomingMessage): string | undefined {
   return headers.cookie === undefined ? undefined : sessionCookie.exec(headers.cookie)?.[1]
 }
 
+export const hasCredential = ({ headers }: IncomingMessage): boolean =>
+  headers.authorization !== undefined || (headers.cookie !== undefined && sessionCookie.test(headers.cookie))
+
 /** A browser sends the cookie by itself, so a request that changes something must also show that a page of ours made it. */
 export function isForgeable (req: IncomingMessage): boolean {
   return req.headers.authorization === undefined && req.method !== 'GET' && req.method !== 'HEAD'
 }
 
-export function isFromThisSite ({ headers }: IncomingMessage, allowedOrigins: ReadonlySet<string>, trustProxyHops: number): boolean {
+export function isFromThisSite (req: IncomingMessage, allowedOrigins: ReadonlySet<string>, trustProxyHops: number): boolean {
+  const { headers } = req
   const { origin } = headers
   if (origin !== undefined && allowedOrigins.has(origin)) return true
   const site = headers['sec-fetch-site']
   if (site !== undefined) return site === 'same-origin' || site === 'same-site' || site === 'none'
   if (origin === undefined || !URL.canParse(origin)) return false
-  const forwarded = trustProxyHops > 0 ? headers['x-forwarded-host'] : undefined
-  const host = typeof forwarded === 'string' ? forwarded.slice(forwarded.lastIndexOf(',') + 1).trim() : headers.host
-  return new URL(origin).host === host?.toLowerCase()
+  return new URL(origin).host === hostOf(req, trustProxyHops)
 }

@@ -1,13 +1,15 @@
 // The order every request goes through: host, path, route, caller, guard, input, handler, answer. Nothing here waits unless it has to.
 
 import type { IncomingMessage } from 'node:http'
-import { BadRequest, Forbidden, MethodNotAllowed, NotFound, Unauthorized } from '../contract/index.ts'
+import { BadRequest, MethodNotAllowed, NotFound } from '../contract/index.ts'
 import type { RequestContext, User } from '../contract/index.ts'
 import { sendEmpty, sendJson } from './answer.ts'
 import type { Application, Middleware } from './application.ts'
 import { allowMethods, allowOrigin } from './cors.ts'
-import { findToken, isForgeable, isFromThisSite } from './credential.ts'
+import { findToken } from './credential.ts'
 import type { Exchange } from './exchange.ts'
+import { createGuard } from './guard.ts'
+import type { PermissionsIn } from './guard.ts'
 import type { Input } from './input.ts'
 import type { MountTable } from './mount-table.ts'
 import { discard, findJson, isPromise, settle } from './result.ts'
@@ -22,6 +24,7 @@ export interface DispatcherParts {
   mounts: MountTable
   application: Application
   authenticate: Authenticate
+  permissionsIn: PermissionsIn
   corsOrigins: readonly string[]
   trustProxyHops: number
 }
@@ -29,8 +32,9 @@ export interface DispatcherParts {
 /** Throws, or rejects, with what the answer is to be made from. */
 export type Dispatch = (exchange: Exchange) => Wait
 
-export function createDispatcher ({ mounts, application, authenticate, corsOrigins, trustProxyHops }: DispatcherParts): Dispatch {
+export function createDispatcher ({ mounts, application, authenticate, permissionsIn, corsOrigins, trustProxyHops }: DispatcherParts): Dispatch {
   const origins = new Set(corsOrigins)
+  const guard = createGuard({ permissionsIn, origins, trustProxyHops })
 
   const dispatch: Dispatch = exchange => {
     const { req } = exchange
@@ -64,15 +68,15 @@ export function createDispatcher ({ mounts, application, authenticate, corsOrigi
   }
 
   const admit = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined): Wait => {
-    const { req } = exchange
-    const { guard } = route
-    const isForged = caller !== undefined && isForgeable(req) && !isFromThisSite(req, origins, trustProxyHops)
-    if (guard.public === undefined) {
-      if (caller === undefined) throw new Unauthorized('Sign in, or send a valid token.')
-      if (isForged) throw new Forbidden('A change asked for with the session cookie must come from a page of this site: send Origin, or use a token.')
-      if (guard.signedIn === undefined && !caller.permissions.has(guard.permission)) throw new Forbidden(`This needs the permission "${guard.permission}".`)
-    }
-    const user = isForged ? undefined : caller
+    exchange.caller = caller
+    const user = guard(exchange, route, params, caller)
+    return isPromise(user)
+      ? user.then(admitted => take(exchange, route, params, admitted))
+      : take(exchange, route, params, user)
+  }
+
+  const take = (exchange: Exchange, route: Route, params: Record<string, string>, user: User | undefined): Wait => {
+    exchange.isAdmitted = true
     const input = route.readInput(exchange, params)
     return isPromise(input)
       ? input.then(read => perform(exchange, route, user, read))

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock, Log } from '../contract/index.ts'
+import type { Clock, Log, User } from '../contract/index.ts'
 import type { Plugin } from './mount-table.ts'
 import type { Route } from './route.ts'
 
@@ -16,6 +16,13 @@ export class Exchange {
   /** Known once the path has matched; errors are logged with them. */
   plugin: Plugin | undefined
   route: Route | undefined
+  /** Whom the token belongs to, and the project asked about: refusals are noted with them. */
+  caller: User | undefined
+  projectId: string | undefined
+  /** Past the guard. */
+  isAdmitted = false
+  /** Once someone has begun to read it. */
+  body: Promise<unknown> | undefined
   /** The handler said `ctx.respond = false`: it answers by itself. */
   isTakenOver = false
   #controller: AbortController | undefined

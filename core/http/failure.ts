@@ -4,10 +4,11 @@ import type { Log } from '../contract/index.ts'
 import { sendProblem } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import { findProblem, hiddenProblem, toError } from './problem.ts'
+import type { Problem } from './problem.ts'
 
 export type Fail = (exchange: Exchange, thrown: unknown) => void
 
-export function createFailure (log: Log): Fail {
+export function createFailure (log: Log, noteRefusal: (exchange: Exchange, problem: Problem) => void): Fail {
   return (exchange, thrown) => {
     const { res, req, requestId, plugin, route } = exchange
     const err = toError(thrown)
@@ -19,6 +20,7 @@ export function createFailure (log: Log): Fail {
     const problem = findProblem(thrown, requestId)
     if (problem === undefined) log.error(facts, 'a request failed')
     else if (problem.status >= 500) log.warn(facts, 'a request was refused')
+    if (problem !== undefined) noteRefusal(exchange, problem)
     // Half an answer is out: only a broken connection tells the client that the rest will not come.
     if (res.headersSent) { res.destroy(); return }
     sendProblem(exchange, problem ?? hiddenProblem(requestId))

@@ -7,8 +7,11 @@ import { composeChain, createDispatcher } from './dispatcher.ts'
 import type { Authenticate } from './dispatcher.ts'
 import { createTraffic } from './exchange.ts'
 import { createFailure } from './failure.ts'
+import type { PermissionsIn } from './guard.ts'
 import { createMountTable } from './mount-table.ts'
 import type { MountTable } from './mount-table.ts'
+import { createRefusalNoter } from './refusal.ts'
+import type { NoteRefused } from './refusal.ts'
 import { openServer } from './server.ts'
 import type { Listening, ServerSettings } from './server.ts'
 
@@ -18,6 +21,8 @@ export { CannotListen } from './server.ts'
 export type { HeldPlugin, Plugin } from './mount-table.ts'
 export type { DrainReport, Listening } from './server.ts'
 export type { Authenticate } from './dispatcher.ts'
+export type { PermissionsIn } from './guard.ts'
+export type { NoteRefused } from './refusal.ts'
 
 export interface HttpSettings extends ServerSettings {
   bodyLimitBytes: number
@@ -33,18 +38,22 @@ export interface Http extends Omit<MountTable, 'find'> {
   listen (address: { host: string, port: number }): Promise<Listening>
 }
 
-export function createHttp ({ log, clock, authenticate, settings }: {
+export interface HttpParts {
   log: Log
   clock: Clock
   authenticate: Authenticate
+  permissionsIn: PermissionsIn
+  noteRefused: NoteRefused
   settings: HttpSettings
-}): Http {
+}
+
+export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const traffic = createTraffic({ clock, log })
-  const fail = createFailure(log)
+  const fail = createFailure(log, createRefusalNoter(noteRefused, trustProxyHops))
   const application = createApplication({ log, trustProxyHops, secureCookies, fail })
   const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
-  const dispatch = createDispatcher({ mounts, application, authenticate, corsOrigins, trustProxyHops })
+  const dispatch = createDispatcher({ mounts, application, authenticate, permissionsIn, corsOrigins, trustProxyHops })
 
   const callback: RequestListener = (req, res) => {
     const exchange = traffic.open(req, res)

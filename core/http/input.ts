@@ -3,7 +3,7 @@
 import { parse as parseQuery } from 'node:querystring'
 import { ValidationFailed, z } from '../contract/index.ts'
 import type { FieldError, RequestFacts, Shape } from '../contract/index.ts'
-import { readBody } from './body.ts'
+import { readBodyOnce } from './body.ts'
 import type { Exchange } from './exchange.ts'
 
 export type Input = RequestFacts['input']
@@ -29,7 +29,7 @@ export function createInputReader (shape: Shape, bodyLimitBytes: number): ReadIn
     return input
   }
   if (body === undefined) return (exchange, rawParams) => check(exchange, rawParams, undefined)
-  return async (exchange, rawParams) => check(exchange, rawParams, await readBody(exchange.req, bodyLimitBytes))
+  return async (exchange, rawParams) => check(exchange, rawParams, await readBodyOnce(exchange, bodyLimitBytes))
 }
 
 /** `z.object` drops keys it does not know; at the top of a route's input they are refused, unless the schema says what becomes of them. */
@@ -54,7 +54,7 @@ function add (errors: FieldError[], path: readonly PropertyKey[], message: strin
   if (errors.length < mostErrors) errors.push({ path: path.map(String).join('.').slice(0, 256), message })
 }
 
-function queryOf ({ req }: Exchange): Record<string, unknown> {
+export function queryOf ({ req }: Exchange): Record<string, unknown> {
   const url = req.url ?? ''
   const mark = url.indexOf('?')
   return mark === -1 ? {} : { ...parseQuery(url.slice(mark + 1)) }

@@ -5,9 +5,10 @@ import { methods } from '../contract/route.ts'
 import type { RouteRecord } from '../contract/index.ts'
 import { readPath } from './matcher.ts'
 import type { PathFacts } from './matcher.ts'
+import { partsOf } from './project.ts'
 
 const guards = ['permission', 'public', 'signedIn'] as const
-const optionNames = new Set<string>([...guards, 'params', 'query', 'body', 'returns', 'status', 'summary'])
+const optionNames = new Set<string>([...guards, 'project', 'params', 'query', 'body', 'returns', 'status', 'summary'])
 
 export function findRouteProblems (records: readonly RouteRecord[]): string[] {
   const first = new Map<string, string>()
@@ -51,11 +52,28 @@ function findDeclarationProblems ({ method, options, handler }: RouteRecord): st
     if (options[part] !== undefined && !(options[part] instanceof z.ZodType)) problems.push(`has a "${part}" that is no zod schema; build it with z from 'bulkhead'.`)
   }
   if (options.body !== undefined && method === 'get') problems.push('takes a body, which a GET cannot have; use "query", or POST.')
+  problems.push(...findProjectProblems(options))
   const { status } = options
   if (status !== undefined && (!Number.isInteger(status) || status < 200 || status > 299)) {
     problems.push(`has the status ${status}; a success is 200 to 299, for the rest throw an error of the catalogue.`)
   }
   if (options.returns !== undefined && (status === 204 || status === 205)) problems.push(`answers ${status}, which has no body; drop "returns" or the status.`)
+  return problems
+}
+
+function findProjectProblems (options: RouteRecord['options']): string[] {
+  const { project, permission } = options
+  if (project === undefined) return []
+  if (!/^(?:params|query|body)\.[^.]+$/.test(project)) {
+    return ['has a "project" that is no part of a request; name where the id is: "params.projectId", "query.…" or "body.…".']
+  }
+  const { part, name } = partsOf(project)
+  const problems = (permission as unknown) === undefined ? ['names a "project" and no permission to be held in it; add "permission", or drop "project".'] : []
+  const schema = options[part]
+  const names = schema instanceof z.ZodObject ? Object.keys(schema.shape) : undefined
+  if (schema === undefined || names?.includes(name) === false) {
+    problems.push(`takes its project from "${project}", which its "${part}" does not have; add ${name}: z.uuid() there.`)
+  }
   return problems
 }
 

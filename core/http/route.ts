@@ -1,15 +1,20 @@
 // One declared route, made ready: what may be worked out before a request comes is worked out here, once.
 
-import type { Guard, RequestContext, RouteRecord } from '../contract/index.ts'
+import type { RequestContext, RouteRecord } from '../contract/index.ts'
 import { createInputReader } from './input.ts'
 import type { ReadInput } from './input.ts'
+import { createProjectFinder } from './project.ts'
+import type { FindProject } from './project.ts'
 
 export interface Route {
   readonly record: RouteRecord
+  /** As it was declared: `/api/notes/:id`. */
+  readonly path: string
   /** For log lines: `GET /api/notes/:id`. */
   readonly label: string
-  readonly guard: Guard
   readonly status: number
+  /** Undefined when the route is about none. */
+  readonly findProject: FindProject | undefined
   readonly readInput: ReadInput
   /** Of a success. Throws `AnswerMismatch`. */
   readonly checkAnswer: ((body: unknown) => unknown) | undefined
@@ -32,13 +37,15 @@ export class AnswerMismatch extends Error {
 export function createRoute (record: RouteRecord, bodyLimitBytes: number): Route {
   const { options, method, mount, path } = record
   const { returns } = options
-  const label = `${method.toUpperCase()} /api/${mount}${path === '/' ? '' : path}`
+  const whole = `/api/${mount}${path === '/' ? '' : path}`
+  const label = `${method.toUpperCase()} ${whole}`
   return {
     record,
+    path: whole,
     label,
-    guard: options,
     status: options.status ?? 200,
     chain: undefined,
+    findProject: createProjectFinder(options, bodyLimitBytes),
     readInput: createInputReader(options, bodyLimitBytes),
     checkAnswer: returns === undefined ? undefined : body => {
       const result = returns.safeParse(body)

@@ -16,6 +16,8 @@ const http = createHttp({
   log,
   clock: { now: () => Date.now(), sleep: async () => undefined },
   authenticate: given => users.get(given),
+  permissionsIn: () => new Set(),
+  noteRefused: nothing,
   settings: { bodyLimitBytes: 10 * 1024 * 1024, trustProxyHops: 0, secureCookies: false, corsOrigins: [], requestTimeoutMs: 30_000 }
 })
 

@@ -6,15 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Middleware } from 'koa'
 import type { Clock, Handler, Log, Method, RouteOptions, RouteRecord, User } from '../../core/contract/index.ts'
 import { createHttp } from '../../core/http/index.ts'
-import type { Http, HttpSettings, Listening, Plugin } from '../../core/http/index.ts'
+import type { Authenticate, Http, HttpSettings, Listening, NoteRefused, PermissionsIn, Plugin } from '../../core/http/index.ts'
 
 export interface Line extends Record<string, unknown> { level: string, message: string }
+
+export type Refusal = Parameters<NoteRefused>[1] & { by: string | undefined }
 
 export interface Running {
   http: Http
   listening: Listening
   url: string
   lines: Line[]
+  /** Noted for the audit log. */
+  refusals: Refusal[]
   fetch (path: string, init?: RequestInit): Promise<Response>
 }
 
@@ -40,19 +44,26 @@ export const settings: HttpSettings = {
 
 export interface StartOptions {
   settings?: Partial<HttpSettings>
-  authenticate?: (token: string) => User | undefined | Promise<User | undefined>
+  authenticate?: Authenticate
+  permissionsIn?: PermissionsIn
   middleware?: Middleware[]
 }
 
 export async function startHttp (t: TestContext, routes: readonly RouteRecord[], options: StartOptions = {}): Promise<Running> {
   const { log, lines } = createMemoryLog()
+  const refusals: Refusal[] = []
   const http = createHttp({
-    log, clock, authenticate: options.authenticate ?? (token => users.get(token)), settings: { ...settings, ...options.settings }
+    log,
+    clock,
+    authenticate: options.authenticate ?? (token => users.get(token)),
+    permissionsIn: options.permissionsIn ?? (user => user.permissions),
+    noteRefused: (user, facts) => { refusals.push({ by: user?.name, ...facts }) },
+    settings: { ...settings, ...options.settings }
   })
   http.mount(plugin('notes', routes, { log, middleware: options.middleware ?? [] }))
   const listening = await http.listen({ host: '127.0.0.1', port: 0 })
   t.after(() => listening.close())
-  return { http, listening, url: listening.url, lines, fetch: (path, init) => fetch(`${listening.url}${path}`, init) }
+  return { http, listening, url: listening.url, lines, refusals, fetch: (path, init) => fetch(`${listening.url}${path}`, init) }
 }
 
 export function plugin (id: string, routes: readonly RouteRecord[], rest: Partial<Plugin> = {}): Plugin {

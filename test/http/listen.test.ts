@@ -5,7 +5,9 @@ import { test } from 'node:test'
 import { createHttp } from '../../core/http/index.ts'
 import { clock, createMemoryLog, settings, startHttp } from './fixture.ts'
 
-const create = () => createHttp({ log: createMemoryLog().log, clock, authenticate: () => undefined, settings })
+const create = () => createHttp({
+  log: createMemoryLog().log, clock, authenticate: () => undefined, permissionsIn: () => new Set(), noteRefused: () => undefined, settings
+})
 
 test('it says where it listens', async t => {
   const { listening } = await startHttp(t, [])

@@ -19,6 +19,7 @@ test('right routes have no problems', () => {
     route('get', '/:id', { ...anyone, params: id }, () => 1),
     route('delete', '/:id', { ...anyone, params: id, body: z.object({}) }, () => 1),
     route('get', '/files/*path', { ...anyone, params: z.object({ path: z.string() }) }, () => 1),
+    route('get', '/in/:id', { permission: 'a:b', project: 'params.id', params: id }, () => 1),
     route('get', '/any/:a/:b', { ...anyone, params: z.record(z.string(), z.string()) }, () => 1)
   ]), [])
 })
@@ -48,6 +49,10 @@ const wrong: [string, RouteRecord[], RegExp][] = [
   ['a parameter without schema', [raw('get', '/:id', anyone)], /has "id" in its path and no schema for it; add params: z\.object/],
   ['a parameter the schema misses', [raw('get', '/:id/:part', { ...anyone, params: id })], /has "part" in its path but not in "params"/],
   ['a schema for what is not in the path', [raw('get', '/', { ...anyone, params: id })], /has "id" in "params" but not in its path/],
+  ['a project from nowhere', [raw('get', '/:id', { permission: 'a:b', project: 'id', params: id })], /a "project" that is no part of a request; name where the id is: "params/],
+  ['a project that its part does not have', [raw('get', '/:id', { permission: 'a:b', project: 'params.projectId', params: id })], /which its "params" does not have; add projectId: z\.uuid\(\)/],
+  ['a project from a part that is not there', [raw('post', '/', { permission: 'a:b', project: 'body.projectId' })], /from "body\.projectId", which its "body" does not have/],
+  ['a project without a permission', [raw('get', '/:id', { ...anyone, project: 'params.id', params: id })], /a "project" and no permission to be held in it/],
   ['the same twice', [raw('get', '/a', anyone), raw('get', '/a', anyone)], /^GET \/a answers the same requests as GET \/a; remove one/],
   ['the same under another name', [raw('get', '/:id', { ...anyone, params: id }), raw('get', '/:key', { ...anyone, params: z.object({ key: z.string() }) })], /^GET \/:key answers the same requests as GET \/:id/]
 ]

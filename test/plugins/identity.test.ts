@@ -40,7 +40,7 @@ async function serve (t: TestContext, { secureCookies = false } = {}): Promise<S
 
   const authenticate = (token: string): User | undefined | Promise<User | undefined> => room.authenticate(token)
   const settings = { bodyLimitBytes: 1_000_000, trustProxyHops: 1, secureCookies, corsOrigins: [], requestTimeoutMs: 10_000 }
-  const http = createHttp({ log: createLog(), clock, authenticate, settings })
+  const http = createHttp({ log: createLog(), clock, authenticate, permissionsIn: room.permissionsIn, noteRefused: room.noteRefused, settings })
   http.mount({ id: 'identity', mounts: candidate.manifest.mounts, routes, middleware, log: createLog() })
   const listening = await http.listen({ host: '127.0.0.1', port: 0 })
   undo(t, () => listening.close())

@@ -1,0 +1,73 @@
+// Whether a caller may: decided here for every route, after the match and before anything runs that the route declares.
+
+import { Forbidden, NotFound, Unauthorized, ValidationFailed } from '../contract/index.ts'
+import type { RouteOptions, User } from '../contract/index.ts'
+import { isForgeable, isFromThisSite } from './credential.ts'
+import type { Exchange } from './exchange.ts'
+import { projectIdOf } from './project.ts'
+import { isPromise } from './result.ts'
+import type { Route } from './route.ts'
+
+type Admitted = User | undefined
+type Guarded = Exclude<RouteOptions, { public: string }>
+
+/** What the user may do in the project, narrowed to what their token may. Not waited for when it is not a promise. */
+export type PermissionsIn = (user: User, projectId: string) => ReadonlySet<string> | Promise<ReadonlySet<string>>
+
+/** Gives the user that the handler sees; throws, or rejects with, what refuses the caller. */
+export type Guard = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined) => Admitted | Promise<Admitted>
+
+export interface GuardParts {
+  permissionsIn: PermissionsIn
+  origins: ReadonlySet<string>
+  trustProxyHops: number
+}
+
+export function createGuard ({ permissionsIn, origins, trustProxyHops }: GuardParts): Guard {
+  const guard: Guard = (exchange, route, params, caller) => {
+    const { req } = exchange
+    const isForged = caller !== undefined && isForgeable(req) && !isFromThisSite(req, origins, trustProxyHops)
+    const { options } = route.record
+    // Where nobody may call, too, a caller who may not is nobody.
+    if (options.public !== undefined) return isForged || boundProjectOf(caller) !== null ? undefined : caller
+    if (caller === undefined) throw new Unauthorized('Sign in, or send a valid token.')
+    if (isForged) throw new Forbidden('A change asked for with the session cookie must come from a page of this site: send Origin, or use a token.')
+
+    const project = route.findProject?.(exchange, params)
+    return isPromise(project)
+      ? project.then(found => admit(exchange, options, caller, found))
+      : admit(exchange, options, caller, project)
+  }
+
+  const admit = (exchange: Exchange, options: Guarded, caller: User, project: unknown): Admitted | Promise<Admitted> => {
+    const projectId = projectIdOf(project)
+    exchange.projectId = projectId
+    const bound = boundProjectOf(caller)
+    if (bound !== null && bound !== projectId) throw new NotFound('There is nothing here for a token that is bound to a project.')
+    if (options.signedIn !== undefined) return caller
+    if (options.project === undefined) {
+      demand(options.permission, caller.permissions)
+      return caller
+    }
+    if (project === undefined) throw new ValidationFailed([{ path: options.project, message: 'Name a project by its id.' }])
+    if (projectId === undefined) throw new NotFound(noProject)
+    const held = permissionsIn(caller, projectId)
+    const decide = (names: ReadonlySet<string>): User => {
+      // Whoever holds nothing in a project does not learn whether it is there.
+      if (names.size === 0) throw new NotFound(noProject)
+      demand(options.permission, names)
+      return caller
+    }
+    return isPromise(held) ? held.then(decide) : decide(held)
+  }
+
+  return guard
+}
+
+const noProject = 'There is no such project.'
+
+function demand (permission: string, held: ReadonlySet<string>): void {
+  if (!held.has(permission)) throw new Forbidden(`This needs the permission "${permission}".`)
+}
+
+const boundProjectOf = (caller: User | undefined): string | null => caller?.signedInBy.kind === 'token' ? caller.signedInBy.projectId : null
