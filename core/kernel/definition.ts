@@ -15,6 +15,14 @@ export interface StartContext {
   readonly undo: (name: string, step: UndoStep) => void
 }
 
+export interface Recovery {
+  /** The first pause, doubling to `maxMs` with every failure. */
+  readonly firstMs: number
+  readonly maxMs: number
+  /** A unit that ran for so long has put its failures behind it. */
+  readonly resetAfterMs: number
+}
+
 export interface UnitDefinition {
   readonly id: string
   readonly kind: UnitKind
@@ -22,7 +30,7 @@ export interface UnitDefinition {
   readonly needs: readonly string[]
   /** Order only: starts after they have settled, stops before they stop. Ids that no unit has are ignored. */
   readonly after?: readonly string[]
-  /** A required unit that fails or is held ends the start. */
+  /** A required unit that does not come up at its first start ends the kernel. Later it is tried again like any other. */
   readonly required: boolean
   /** For all attempts together, the undoing between them and the pauses. */
   readonly startBudgetMs: number
@@ -32,5 +40,11 @@ export interface UnitDefinition {
   readonly attemptBudgetMs?: number
   /** The pause after a failed attempt, doubling from `firstMs` to `maxMs`. Absent: one attempt. */
   readonly retry?: { readonly firstMs: number, readonly maxMs: number }
+  /** Makes quarantine of failure: when it is started again, and after how long without failure the count begins anew. */
+  readonly recover?: Recovery
+  /** Added switched off, with the reason; `enable` starts it. */
+  readonly disabled?: string
+  /** Why the unit that runs under this id does not do; asked of each need, again whenever it was started or replaced. */
+  refuses? (need: string): string | undefined
   start (context: StartContext): void | Promise<void>
 }

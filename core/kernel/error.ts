@@ -25,7 +25,7 @@ export class RequiredUnitFailed extends Error {
   }
 }
 
-/** Thrown by a `start` that lacks something outside the host: the unit is held, not failed, and is not tried again. */
+/** Thrown by a `start` that lacks something outside the host: the unit is held, not failed. Also why one ends whose need has gone. */
 export class Held extends Error {
   readonly code = 'BULKHEAD_HELD'
 
@@ -43,6 +43,38 @@ export class StartStopped extends Error {
     super(`The host is stopping (${reason}); nothing more is started`)
     this.name = new.target.name
     this.reason = reason
+  }
+}
+
+/** A new generation did not take the place of the one that runs, which goes on. */
+export class NotReplaced extends Error {
+  readonly code = 'BULKHEAD_NOT_REPLACED'
+  readonly unit: string
+
+  constructor (unit: string, why: string, options?: ErrorOptions) {
+    super(`"${unit}" was not replaced: ${why}`, options)
+    this.name = new.target.name
+    this.unit = unit
+  }
+}
+
+/** Why the last generation of a unit ends. */
+export class Replaced extends Error {
+  readonly code = 'BULKHEAD_REPLACED'
+
+  constructor (unit: string) {
+    super(`A new generation of "${unit}" has taken its place`)
+    this.name = new.target.name
+  }
+}
+
+/** Why a unit ends, or does not start: an operator has said so. */
+export class Disabled extends Error {
+  readonly code = 'BULKHEAD_DISABLED'
+
+  constructor (reason: string) {
+    super(reason)
+    this.name = new.target.name
   }
 }
 

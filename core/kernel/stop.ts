@@ -21,12 +21,12 @@ export async function stopUnits (units: readonly Unit[], undoing: Undoing, error
   })
   await undoing.done()
   for (const unit of units) unit.undone = undefined
-  const started = reports.filter(({ state, steps }) => state === 'starting' || state === 'running' || steps.length > 0)
+  const started = reports.filter(({ state, steps }) => state === 'starting' || state === 'running' || state === 'stopping' || steps.length > 0)
   return createStopReport(error.reason, clock.now() - startedAt, clock.now() > undoing.limitMs, started)
 }
 
 async function backwards (units: readonly Unit[], visit: (unit: Unit) => Promise<void>): Promise<void> {
-  const dependents = new Map(units.map(unit => [unit, unit.dependents.length]))
+  const dependents = new Map(units.map(unit => [unit, unit.dependents.size]))
   const wasLastDependent = (unit: Unit): boolean => {
     const left = (dependents.get(unit) ?? 0) - 1
     dependents.set(unit, left)
@@ -34,7 +34,7 @@ async function backwards (units: readonly Unit[], visit: (unit: Unit) => Promise
   }
   const take = async (unit: Unit): Promise<void> => {
     await visit(unit)
-    await Promise.all(unit.before.filter(wasLastDependent).map(take))
+    await Promise.all([...unit.before].filter(wasLastDependent).map(take))
   }
-  await Promise.all(units.filter(unit => unit.dependents.length === 0).map(take))
+  await Promise.all(units.filter(unit => unit.dependents.size === 0).map(take))
 }

@@ -1,13 +1,14 @@
-// Starts units in the order of their needs and stops them in the opposite one; the one place that knows them all.
+// Starts units in the order of their needs, keeps them going, and stops them in the opposite order; the one place that knows them all.
 
 import { Alarm } from './alarm.ts'
+import { Course } from './course.ts'
 import type { UnitDefinition } from './definition.ts'
-import { InvalidUnits, RequiredUnitFailed, StartStopped } from './error.ts'
+import { Disabled, InvalidUnits, NotReplaced, RequiredUnitFailed, StartStopped } from './error.ts'
 import { findProblems, idsBefore } from './graph.ts'
 import type { Kernel, KernelParts } from './kernel.ts'
 import { createStartReport, type StartReport, type StopReport } from './report.ts'
 import { stopUnits } from './stop.ts'
-import { Undoing } from './undo.ts'
+import { Undoing, type StepReport } from './undo.ts'
 import { Unit, type UnitParts } from './unit.ts'
 
 interface Call {
@@ -20,6 +21,8 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
   const undoing = new Undoing(clock, new Alarm(clock))
   const units = new Map<string, Unit>()
   const calls = new Set<Call>()
+  const started = new Set<Unit>()
+  const turns = new Map<string, Promise<void>>()
   let ending: RequiredUnitFailed | StartStopped | undefined
   let stopping: PromiseWithResolvers<StopReport> | undefined
   const parts: UnitParts = {
@@ -27,6 +30,17 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     onChange: change => tell(() => onChange?.(change)),
     onStep: (unit, step) => tell(() => onStep?.(unit, step))
   }
+
+  const course = new Course(undoing, unit => {
+    const isFirst = !started.has(unit)
+    started.add(unit)
+    if (isFirst && unit.definition.required && unit.isDown && unit.state !== 'disabled') {
+      end(new RequiredUnitFailed(unit.id, unit.reason ?? unit.state, unit.error))
+    }
+    for (const call of calls) {
+      if (call.unsettled.delete(unit) && call.unsettled.size === 0) close(call, unit)
+    }
+  })
 
   const start = async (definitions: readonly UnitDefinition[]): Promise<StartReport> => {
     if (ending !== undefined) throw ending
@@ -36,63 +50,32 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     const added = definitions.map(definition => new Unit(definition, parts))
     for (const unit of added) units.set(unit.id, unit)
     for (const unit of added) connect(unit)
-    const { promise, resolve, reject } = Promise.withResolvers<StartReport>()
-    const call = {
-      unsettled: new Set(added), reject, resolve: (last: Unit | undefined) => resolve(createStartReport(added, clock.now() - calledAt, last))
+    const settled = untilSettled(added)
+    for (const unit of added) {
+      if (unit.definition.disabled !== undefined) void course.takeDown(unit, new Disabled(unit.definition.disabled), 'disabled')
     }
+    course.enter(added)
+    const last = await settled
+    return createStartReport(added, clock.now() - calledAt, last)
+  }
+
+  const untilSettled = async (waitedFor: readonly Unit[]): Promise<Unit | undefined> => {
+    if (ending !== undefined) throw ending
+    const { promise, resolve, reject } = Promise.withResolvers<Unit | undefined>()
+    const call = { unsettled: new Set(waitedFor), resolve, reject }
     calls.add(call)
-    if (added.length === 0) close(call, undefined)
-    // All that are held by an earlier call, before what follows from it lets others begin.
-    const held = added.filter(holdIfNeeded)
-    for (const unit of held) settle(unit)
-    for (const unit of added) if (unit.state === 'waiting' && unit.unsettled === 0) begin(unit)
+    if (waitedFor.length === 0) close(call, undefined)
     return promise
   }
 
   const connect = (unit: Unit): void => {
+    for (const before of unit.before) before.dependents.delete(unit)
+    unit.before.clear()
     for (const id of idsBefore(unit.definition)) {
       const before = units.get(id)
       if (before === undefined) continue
-      unit.before.push(before)
-      before.dependents.push(unit)
-      if (!before.isSettled) unit.unsettled += 1
-    }
-  }
-
-  const holdIfNeeded = (unit: Unit): boolean => {
-    if (unit.state !== 'waiting') return false
-    const need = unit.before.find(before => before.cannotStart && isNeed(before, unit))
-    if (need !== undefined) unit.hold(need)
-    return need !== undefined
-  }
-
-  const begin = (unit: Unit): void => {
-    if (ending === undefined) void unit.start().then(() => settle(unit))
-  }
-
-  // What follows from one unit's having settled: others begin, or are held and so settle too.
-  const settle = (first: Unit): void => {
-    if (first.settledAt === undefined) return
-    const settled = [first]
-    for (const unit of settled) {
-      unit.isSettled = true
-      if (unit.cannotStart && unit.definition.required) end(new RequiredUnitFailed(unit.id, unit.reason ?? unit.state, unit.error))
-      for (const call of calls) {
-        if (call.unsettled.delete(unit) && call.unsettled.size === 0) close(call, unit)
-      }
-      // A start may add units, which know already that this one has settled.
-      for (const dependent of [...unit.dependents]) {
-        if (dependent.state !== 'waiting') continue
-        if (unit.cannotStart && isNeed(unit, dependent)) {
-          dependent.hold(unit)
-          settled.push(dependent)
-          continue
-        }
-        dependent.unsettled -= 1
-        if (dependent.unsettled > 0) continue
-        dependent.last = unit
-        begin(dependent)
-      }
+      unit.before.add(before)
+      before.dependents.add(unit)
     }
   }
 
@@ -105,35 +88,97 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
   const end = (error: RequiredUnitFailed | StartStopped): void => {
     if (ending !== undefined) return
     ending = error
-    for (const unit of units.values()) unit.giveUp(error)
+    course.end(units.values(), error)
     for (const call of calls) call.reject(error)
     calls.clear()
   }
 
-  const stop = (reason: string, { budgetMs }: { budgetMs: number }): Promise<StopReport> => {
-    if (stopping === undefined) {
-      stopping = Promise.withResolvers()
-      const error = new StartStopped(reason)
-      end(error)
-      stopUnits([...units.values()], undoing, error, budgetMs).then(stopping.resolve, stopping.reject)
+  /** One change of a unit after another, each once it neither starts nor leaves. */
+  const inTurn = <T>(id: string, work: (unit: Unit) => Promise<T>): Promise<T> => {
+    const turn = (turns.get(id) ?? Promise.resolve()).then(async () => {
+      for (;;) {
+        if (ending !== undefined) throw ending
+        const unit = units.get(id)
+        if (unit === undefined) throw new InvalidUnits([`There is no unit "${id}".`])
+        if (unit.isSettled) return work(unit)
+        await (unit.leaving ?? untilSettled([unit]))
+      }
+    })
+    const over = turn.then(() => undefined, () => { /* Whoever asked for it has heard. */ })
+    turns.set(id, over)
+    return turn
+  }
+
+  const replace = async (unit: Unit, definition: UnitDefinition, onSwitch?: () => void): Promise<readonly StepReport[]> => {
+    const problems = findProblems([...units.values()].map(other => other === unit ? definition : other.definition), () => false)
+    if (problems.length > 0) throw new InvalidUnits(problems)
+    const onTaken = (): void => {
+      connect(unit)
+      onSwitch?.()
+      for (const dependent of [...unit.dependents]) course.consider(dependent, unit)
     }
-    return stopping.promise
+    // Asked before it starts and again before it takes over: a need may have gone meanwhile.
+    const findObstacle = (): string | undefined => {
+      for (const id of definition.needs) {
+        const need = units.get(id)
+        const why = need?.state === 'running' && need.isSettled ? definition.refuses?.(id) : `it needs "${id}", which does not run`
+        if (why !== undefined) return why
+      }
+      return undefined
+    }
+    if (unit.state === 'running') return unit.replace(definition, { findObstacle, onTaken })
+    unit.definition = definition
+    onTaken()
+    if (unit.state === 'disabled') return []
+    await begin(unit)
+    if (!isRunning(unit)) throw new NotReplaced(unit.id, unit.reason ?? `it is ${unit.state}`, { cause: unit.error })
+    return []
+  }
+
+  const begin = async (unit: Unit): Promise<void> => {
+    course.retry(unit)
+    if (!unit.isSettled) await untilSettled([unit])
   }
 
   return {
     start,
-    stop,
+    replace: (definition, onSwitch) => inTurn(definition.id, unit => replace(unit, definition, onSwitch)),
+    enable: id => inTurn(id, async unit => { if (unit.state === 'disabled') await begin(unit) }),
+    disable: (id, reason) => inTurn(id, async unit => {
+      if (unit.state !== 'disabled') await course.takeDown(unit, new Disabled(reason), 'disabled')
+    }),
+    fail: (id, error) => {
+      const unit = units.get(id)
+      if (ending !== undefined || unit?.state !== 'running' || unit.leaving !== undefined) return
+      void course.takeDown(unit, error, unit.definition.recover === undefined ? 'failed' : 'quarantined')
+    },
+    retry: id => {
+      const unit = units.get(id)
+      if (unit?.retryAt !== undefined) course.retry(unit)
+    },
+    stop: (reason, { budgetMs }) => {
+      if (stopping === undefined) {
+        stopping = Promise.withResolvers()
+        const error = new StartStopped(reason)
+        end(error)
+        stopUnits([...units.values()], undoing, error, budgetMs).then(stopping.resolve, stopping.reject)
+      }
+      return stopping.promise
+    },
     hurry: budgetMs => {
       if (stopping !== undefined) undoing.limit(clock.now() + budgetMs)
     },
-    units: () => [...units.values()].map(({ definition: { id, kind, needs }, state, since, reason, attempts }) =>
-      ({ id, kind, state, since, reason, attempts, needs })),
-    waiting: () => [...units.values()].filter(unit => unit.state === 'starting').map(({ id, attempts, reason }) =>
-      ({ unit: id, for: reason === undefined ? `attempt ${attempts}` : `attempt ${attempts} (last error: ${reason})` }))
+    units: () => [...units.values()].map(({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retryAt }) =>
+      ({ id, kind, required, state, since, reason, attempts, restarts, retryAt, needs })),
+    waiting: () => [...units.values()].filter(unit => unit.state === 'starting').map(({ id, attempts, reason, dependents }) => ({
+      unit: id,
+      for: reason === undefined ? `attempt ${attempts}` : `attempt ${attempts} (last error: ${reason})`,
+      by: [...dependents].filter(({ state }) => state === 'waiting').map(dependent => dependent.id)
+    }))
   }
 }
 
-const isNeed = (before: Unit, unit: Unit): boolean => unit.definition.needs.includes(before.id)
+const isRunning = (unit: Unit): boolean => unit.state === 'running'
 
 // What a listener throws must not keep the kernel from its work; it goes where uncaught errors go.
 function tell (listen: () => void): void {

@@ -56,6 +56,8 @@ export class Undo {
   readonly #budgetMs: number
   readonly #report: (step: StepReport) => void
   readonly #steps: { readonly name: string, readonly step: UndoStep }[] = []
+  /** Of the steps taken so far. */
+  readonly taken: StepReport[] = []
   #isOpen = true
   #running: Promise<void> | undefined
   #untilMs = Infinity
@@ -104,8 +106,11 @@ export class Undo {
     const { clock } = this.#undoing
     const startedAt = clock.now()
     const controller = new AbortController()
-    const end = (outcome: StepReport['outcome'], error?: Error): void =>
-      this.#report({ name, outcome, durationMs: clock.now() - startedAt, ...(error && { error }) })
+    const end = (outcome: StepReport['outcome'], error?: Error): void => {
+      const report = { name, outcome, durationMs: clock.now() - startedAt, ...(error && { error }) }
+      this.taken.push(report)
+      this.#report(report)
+    }
     try {
       const taken: unknown = step(controller.signal)
       if (isPromise(taken) && !await this.#inTime(taken)) {

@@ -1,8 +1,8 @@
-// One unit: its state, its attempts to start, and its way out.
+// One unit: its state, its attempts to start, its generations, and its way out.
 
 import { Attempt } from './attempt.ts'
 import type { UnitDefinition } from './definition.ts'
-import { BudgetExceeded, Held, describe, type StartStopped } from './error.ts'
+import { BudgetExceeded, Held, NotReplaced, Replaced, describe, type StartStopped } from './error.ts'
 import { isMove, type State } from './state.ts'
 import { Undo, type StepReport, type Undoing } from './undo.ts'
 
@@ -19,22 +19,37 @@ export interface UnitParts {
   onStep (unit: string, step: StepReport): void
 }
 
+export interface Succession {
+  /** Why the new generation cannot take over, asked before it starts and when it has. */
+  findObstacle (): string | undefined
+  onTaken (): void
+}
+
+/** How a unit that leaves is found afterwards. */
+export type Down = 'quarantined' | 'failed' | 'held' | 'disabled'
+const downStates: ReadonlySet<State> = new Set<State>(['quarantined', 'failed', 'held', 'disabled', 'stopped'])
+
 export class Unit {
-  readonly definition: UnitDefinition
+  definition: UnitDefinition
   /** Needs and `after`: settled before this one starts, stopped after it. */
-  readonly before: Unit[] = []
-  readonly dependents: Unit[] = []
-  /** How many of `before` have not settled. */
-  unsettled = 0
-  /** Its dependents have been told that it runs, has failed or is held. */
-  isSettled = false
-  /** The one of `before` that settled last. */
+  readonly before = new Set<Unit>()
+  readonly dependents = new Set<Unit>()
+  /** The one of `before` that settled last, or that holds it. */
   last: Unit | undefined
   readonly addedAt: number
   startedAt: number | undefined
   settledAt: number | undefined
   since: number
   attempts = 0
+  restarts = 0
+  /** In a row, without a long time of running between them. */
+  failures = 0
+  /** It starts as soon as what it needs runs; otherwise its time has to come first. */
+  isDue = true
+  retryAt: number | undefined
+  cancelRetry: (() => void) | undefined
+  /** While it is taken down, with all that needs it. */
+  leaving: Promise<void> | undefined
   /** Why it is in this state, or why the last attempt failed. */
   reason: string | undefined
   error: Error | undefined
@@ -43,18 +58,21 @@ export class Unit {
   readonly #parts: UnitParts
   #state: State = 'waiting'
   #attempt: Attempt | undefined
-  #isToldToStop = false
+  /** Other generations that are not undone yet: the next one while it starts, the last one while it drains. */
+  readonly #others = new Set<Attempt>()
+  /** The start that is under way; another one, or none, once it is told to give up. */
+  #start: object | undefined
+  #isOver = false
   #wake: (() => void) | undefined
   #thrown: Error | undefined
-  // From a held unit to the one that failed.
+  // From this unit to the one that is to blame, and what for.
   #path: string
-  #root: Unit
+  #why = ''
 
   constructor (definition: UnitDefinition, parts: UnitParts) {
     this.definition = definition
     this.#parts = parts
     this.#path = definition.id
-    this.#root = this
     this.addedAt = this.since = parts.undoing.clock.now()
   }
 
@@ -66,24 +84,44 @@ export class Unit {
     return this.#state
   }
 
-  get cannotStart (): boolean {
-    return this.#state === 'failed' || this.#state === 'held'
+  /** Whoever needs it cannot start. */
+  get isDown (): boolean {
+    return downStates.has(this.#state)
   }
 
-  /** Resolves when it runs, has failed, or was told to give up; in the last case `stop` undoes what it registered. */
+  /** It runs, or does not for now: whoever comes after it need not wait. */
+  get isSettled (): boolean {
+    return this.leaving === undefined && (this.#state === 'running' || this.isDown)
+  }
+
+  get isActive (): boolean {
+    return this.#state === 'starting' || this.#state === 'running'
+  }
+
+  needs (other: Unit): boolean {
+    return this.definition.needs.includes(other.id)
+  }
+
+  /** Resolves when it runs, does not for now, or was told to give up; in the last case what it registered is left to who told it. */
   async start (): Promise<void> {
     const { clock } = this.#parts.undoing
     const { startBudgetMs, attemptBudgetMs = startBudgetMs, retry } = this.definition
+    const isMine = this.#begin()
+    if (this.startedAt !== undefined) this.restarts += 1
     this.startedAt = clock.now()
+    this.attempts = 0
+    this.#thrown = undefined
     const deadline = this.startedAt + startBudgetMs
     this.#move('starting')
-    while (this.#mayGoOn()) {
+    // What an earlier start has left is undone first.
+    if (this.#attempt?.undo.isDone === false) await this.#until(deadline, this.#attempt.undo.run())
+    while (isMine()) {
       this.attempts += 1
-      const attempt = this.#attempt = new Attempt(this.#createUndo())
+      const attempt = this.#attempt = new Attempt(this.#createUndo(this.definition))
       const budgetMs = Math.min(attemptBudgetMs, deadline - clock.now())
       void attempt.run(this.definition, this.attempts)
       await this.#until(clock.now() + budgetMs, attempt.settled)
-      if (!this.#mayGoOn()) return
+      if (!isMine()) return
       if (attempt.outcome === 'started') {
         this.error = undefined
         this.#move('running')
@@ -92,52 +130,131 @@ export class Unit {
       const error = attempt.error ?? new BudgetExceeded('start', budgetMs)
       // The undoing ends with the start budget too: whoever waits for this unit is not kept any longer.
       await this.#until(deadline, attempt.end(error))
-      if (!this.#mayGoOn()) return
+      if (!isMine()) return
       if (error instanceof Held) {
-        this.error = error
-        this.#move('held', describe(error))
+        this.blame(error)
+        this.#move('held', this.#why)
         return
       }
       this.#note(error, attempt.error)
       const pauseMs = retry === undefined ? Infinity : Math.min(retry.firstMs * 2 ** (this.attempts - 1), retry.maxMs)
       if (clock.now() + pauseMs >= deadline) {
-        this.#move('failed', this.#inAllAttempts())
+        this.blame(error, this.#inAllAttempts())
+        this.#move(this.definition.recover === undefined ? 'failed' : 'quarantined', this.#why)
         return
       }
       await this.#until(clock.now() + pauseMs)
     }
   }
 
-  /** It will not start, because `need` did not come up. */
-  hold (need: Unit): void {
-    this.last = need
-    this.error = need.error
-    this.#root = need.#root
-    this.#path = `${this.id} → ${need.#path}`
-    this.#move('held', `${this.#path} (${this.#root.reason ?? this.#root.state})`)
+  /**
+   * Starts another generation beside the one that runs. When it has started it takes over, and the last one is undone; the result is how
+   * that went. Throws `NotReplaced` when the new one cannot take over, or this one ends first; then the new one is undone.
+   */
+  async replace (definition: UnitDefinition, { findObstacle, onTaken }: Succession): Promise<readonly StepReport[]> {
+    const { clock } = this.#parts.undoing
+    const obstacle = findObstacle()
+    if (obstacle !== undefined) throw new NotReplaced(this.id, obstacle)
+    const isMine = this.#begin()
+    const last = this.#attempt
+    const next = new Attempt(this.#createUndo(definition))
+    this.#others.add(next)
+    void next.run(definition, 1)
+    await this.#until(clock.now() + definition.startBudgetMs, next.settled)
+    const error = next.outcome === 'started' ? undefined : next.error ?? new BudgetExceeded('start', definition.startBudgetMs)
+    const why = !isMine() ? 'it ended meanwhile' : error !== undefined ? describe(error) : findObstacle()
+    if (why !== undefined) {
+      const refusal = new NotReplaced(this.id, why, error && { cause: error })
+      await next.end(refusal)
+      this.#others.delete(next)
+      throw refusal
+    }
+    this.#others.delete(next)
+    this.definition = definition
+    this.#attempt = next
+    this.restarts += 1
+    if (last !== undefined) this.#others.add(last)
+    onTaken()
+    if (last === undefined) return []
+    await last.end(new Replaced(this.id))
+    this.#others.delete(last)
+    return last.undo.taken
   }
 
-  /** Aborts a start that is under way. What it registered is left to `stop`. */
+  /** It is to blame itself. */
+  blame (error: Error, why = describe(error)): void {
+    this.error = error
+    this.#path = this.id
+    this.#why = why
+  }
+
+  /** `need` is, or who that blames; `why` when it is not its state that is in the way. */
+  blameNeed (need: Unit, why?: string): void {
+    this.last = need
+    this.error = why === undefined ? need.error : undefined
+    this.#path = `${this.id} → ${why === undefined ? need.#path : need.id}`
+    this.#why = why ?? need.#why
+  }
+
+  get blamed (): string {
+    return this.#path === this.id ? this.#why : `${this.#path} (${this.#why})`
+  }
+
+  /** It does not start for now. False when it was held before: then only the reason is new. */
+  hold (): boolean {
+    this.isDue = true
+    if (this.#state === 'held') {
+      this.reason = this.blamed
+      return false
+    }
+    this.#move('held', this.blamed)
+    return true
+  }
+
+  /** It would start, but something it comes after is on its way. */
+  wait (): void {
+    if (this.#state !== 'waiting' && this.#state !== 'held') this.#move('waiting')
+  }
+
+  /** Aborts a start that is under way. What it registered is left to who called. */
   giveUp (reason: Error): void {
-    if (this.#state !== 'starting') return
-    this.#isToldToStop = true
-    this.#attempt?.abort(reason)
+    this.#start = undefined
+    if (this.#state === 'starting') this.#attempt?.abort(reason)
+    for (const other of this.#others) other.abort(reason)
     this.#wake?.()
   }
 
-  /** Undoes what is there to undo, in every state. */
-  async stop (error: StartStopped): Promise<void> {
+  /** Undoes what is there to undo, unless a stop takes over. */
+  async leave (error: Error, to: Down): Promise<void> {
     this.giveUp(error)
-    const hasStarted = this.#state === 'starting' || this.#state === 'running'
-    if (this.#attempt !== undefined && (hasStarted || !this.#attempt.undo.isDone)) {
-      this.#move('stopping', error.reason)
-      await this.#attempt.end(error)
+    if (this.#mustUndo()) {
+      this.#move('stopping', this.blamed)
+      await this.#end(error)
+    }
+    if (!this.#isOver) this.#move(to, this.blamed)
+  }
+
+  /** Undoes what is there to undo, in every state, for good. */
+  async stop (error: StartStopped): Promise<void> {
+    this.#isOver = true
+    this.giveUp(error)
+    if (this.#mustUndo()) {
+      if (this.#state !== 'stopping') this.#move('stopping', error.reason)
+      await this.#end(error)
     }
     this.#move('stopped', error.reason)
   }
 
-  #createUndo (): Undo {
-    return new Undo(this.#parts.undoing, this.definition.stopBudgetMs, step => {
+  #mustUndo (): boolean {
+    return this.isActive || this.#others.size > 0 || this.#attempt?.undo.isDone === false
+  }
+
+  async #end (error: Error): Promise<void> {
+    await Promise.all([...this.#others, ...this.#attempt === undefined ? [] : [this.#attempt]].map(attempt => attempt.end(error)))
+  }
+
+  #createUndo ({ stopBudgetMs }: UnitDefinition): Undo {
+    return new Undo(this.#parts.undoing, stopBudgetMs, step => {
       this.undone?.push(step)
       this.#parts.onStep(this.id, step)
     })
@@ -158,9 +275,10 @@ export class Unit {
     return `${this.attempts} attempts in ${Math.round(this.#parts.undoing.clock.now() - (this.startedAt ?? 0))} ms, the last one: ${reason}`
   }
 
-  // Asked after every wait: a stop may have come in the meantime, and from then on the unit is in its hands.
-  #mayGoOn (): boolean {
-    return !this.#isToldToStop
+  // Asked after every wait: the unit may have been told to give up meanwhile, and from then on it is in other hands.
+  #begin (): () => boolean {
+    const start = this.#start = {}
+    return () => this.#start === start
   }
 
   // Waits until `atMs`, or less when `settled` has or the unit is told to give up.
@@ -174,7 +292,7 @@ export class Unit {
       }
       this.#wake = wake
       const cancel = this.#parts.undoing.alarm.at(atMs, wake)
-      if (this.#isToldToStop) wake()
+      if (this.#start === undefined) wake()
       else void settled?.then(wake)
     })
   }
@@ -183,10 +301,15 @@ export class Unit {
   #move (to: State, reason?: string): void {
     const from = this.#state
     if (!isMove(from, to)) throw new Error(`Unit "${this.id}" cannot go from ${from} to ${to}`)
+    const now = this.#parts.undoing.clock.now()
+    const { recover } = this.definition
+    if (from === 'running' && recover !== undefined && now - this.since >= recover.resetAfterMs) this.failures = 0
     this.#state = to
-    this.since = this.#parts.undoing.clock.now()
+    this.since = now
     this.reason = reason
-    if (to === 'running' || to === 'failed' || to === 'held') this.settledAt = this.since
+    this.isDue = to === 'waiting' || (to === 'held' && this.#path !== this.id)
+    if (to === 'quarantined' || (to === 'held' && !this.isDue)) this.failures += 1
+    if (to === 'running' || this.isDown) this.settledAt = now
     this.#parts.onChange({ unit: this.id, from, to, ...(reason !== undefined && { reason }) })
   }
 }

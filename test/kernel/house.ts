@@ -1,6 +1,6 @@
 // A kernel on a clock that the test moves, and units with the rest filled in.
 
-import { createKernel, type Change, type Kernel, type State, type StepReport, type UnitDefinition, type UnitSnapshot } from '../../core/kernel/index.ts'
+import { createKernel, type Change, type Kernel, type State, type StepReport, type StopReport, type UnitDefinition, type UnitSnapshot } from '../../core/kernel/index.ts'
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
 
 export interface House {
@@ -16,6 +16,8 @@ export interface House {
   readonly unit: (id: string, facts?: Partial<UnitDefinition> & { opensMs?: number, closesMs?: number }) => UnitDefinition
   readonly state: (id: string) => State | undefined
   readonly reason: (id: string) => string | undefined
+  /** Stops the kernel, letting time pass until it has. */
+  readonly stop: () => Promise<StopReport>
 }
 
 export function createHouse (): House {
@@ -46,7 +48,12 @@ export function createHouse (): House {
       ...facts
     }),
     state: id => find(id)?.state,
-    reason: id => find(id)?.reason
+    reason: id => find(id)?.reason,
+    stop: async () => {
+      const stopped = kernel.stop('test', { budgetMs: 1_000 })
+      await clock.runAll()
+      return stopped
+    }
   }
 }
 

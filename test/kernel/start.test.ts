@@ -272,7 +272,7 @@ test('no units at all are started at once', async () => {
   assert.deepEqual(await kernel.start([]), { totalMs: 0, units: [], criticalPath: [] })
 })
 
-test('while units start, it can be told who is waited for and what went wrong last', async () => {
+test('while units start, it can be told who is waited for, by whom, and what went wrong last', async () => {
   const { kernel, clock, unit } = createHouse()
   const started = kernel.start([
     unit('database', { retry: { firstMs: 1_000, maxMs: 1_000 }, start: ({ attempt }) => { if (attempt < 3) throw new Error('connect ECONNREFUSED') } }),
@@ -281,8 +281,8 @@ test('while units start, it can be told who is waited for and what went wrong la
   ])
   await clock.advance(0)
   assert.deepEqual(kernel.waiting(), [
-    { unit: 'database', for: 'attempt 1 (last error: connect ECONNREFUSED)' },
-    { unit: 'storage', for: 'attempt 1' }
+    { unit: 'database', for: 'attempt 1 (last error: connect ECONNREFUSED)', by: ['notes'] },
+    { unit: 'storage', for: 'attempt 1', by: [] }
   ])
   await clock.runAll()
   await started

@@ -10,8 +10,18 @@ import { createFakeClock } from '../support/fake-clock.ts'
 import { createHouse } from './house.ts'
 
 test('from every state a unit can come to be stopped, and nothing leaves stopped', () => {
-  const leadsToStopped = (state: State): boolean => moves[state].some(next => next === 'stopped' || leadsToStopped(next))
-  for (const state of Object.keys(moves) as State[]) assert.equal(leadsToStopped(state), state !== 'stopped', state)
+  const reachable = (from: State): Set<State> => {
+    const found = new Set<State>(moves[from])
+    for (const state of found) for (const next of moves[state]) found.add(next)
+    return found
+  }
+  for (const state of Object.keys(moves) as State[]) assert.equal(reachable(state).has('stopped'), state !== 'stopped', state)
+  assert.equal(reachable('stopped').size, 0)
+})
+
+test('whatever is down can come back', () => {
+  const canStart = (Object.keys(moves) as State[]).filter(state => (moves[state] as readonly State[]).includes('starting'))
+  assert.deepEqual(canStart, ['waiting', 'quarantined', 'held', 'failed', 'disabled'])
 })
 
 test('a move that is not in the table throws', async () => {
