@@ -75,7 +75,7 @@ export const schema = {
     maxConnections: { doc: 'Connections to the database for tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' }
   },
   budgets: {
-    resourceStartMs: { doc: 'To open a resource', format: 'milliseconds', default: 15_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },
+    resourceStartMs: { doc: 'To open a resource', format: 'milliseconds', default: 30_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },
     migrationMs: { doc: 'To migrate the database, the wait for another host that does included', format: 'milliseconds', default: 600_000, env: 'PLATFORM_MIGRATION_BUDGET_MS' },
     pluginStartMs: { doc: 'To start a plugin', format: 'milliseconds', default: 10_000, env: 'PLATFORM_PLUGIN_START_BUDGET_MS' },
     drainWaitMs: { doc: 'Until the load balancer has noticed', format: 'nat', default: 0, env: 'PLATFORM_DRAIN_WAIT_MS' },

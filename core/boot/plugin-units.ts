@@ -57,6 +57,7 @@ export function createPlugins ({ loaded, opened, log, clock }: UnitParts): UnitD
   return units.map(unit => ({
     ...unit,
     needs: ['container', 'permissions', 'tasks', ...unit.needs],
+    recover: recovery,
     start: async context => {
       await unit.start(context)
       const ask = checks.get(unit.id)
@@ -67,12 +68,15 @@ export function createPlugins ({ loaded, opened, log, clock }: UnitParts): UnitD
   }))
 }
 
+/** A plugin that failed is tried again, and those that need it start when it runs. */
+const recovery = { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 }
+
 /** Keeps the paths of a plugin that did not start answering: 503, until it is mounted. */
 export function holdPaths ({ unit, to, reason = '' }: Change, opened: Opened, log: Log): void {
-  if (to !== 'failed' && to !== 'held') return
+  if (to !== 'quarantined' && to !== 'held') return
   const plugin = opened.plugins.find(({ candidate }) => candidate.id === unit)
   if (plugin === undefined) return
-  log.error({ plugin: unit, state: to }, `plugin "${unit}" ${to === 'held' ? 'is held' : 'failed'}: ${reason}. Its paths answer 503; mend it and start the host again.`)
+  log.error({ plugin: unit, state: to }, `plugin "${unit}" is ${to}: ${reason}. Its paths answer 503; it is ${to === 'held' ? 'started when what it needs is there' : 'tried again'}.`)
   // The reason may hold what callers must not know; the log has it.
   opened.http.hold({ id: unit, mounts: plugin.candidate.manifest.mounts, reason: `The plugin "${unit}" is not running.` })
 }

@@ -89,4 +89,4 @@ export function resourceUnit<T> (parts: UnitParts, { id, needs = [], required = 
 }
 
 /** One attempt to open; a first start of the embedded server is the longest. */
-const attemptBudgetMs = 10_000
+const attemptBudgetMs = 20_000

@@ -89,3 +89,21 @@ test('ten hosts that start at once on an empty database make one admin', async (
   for (const host of hosts) host.signal('SIGTERM')
   assert.deepEqual(await Promise.all(hosts.map(host => host.ended)), hosts.map(() => 0))
 })
+
+test('a plugin that failed comes back by itself, and what waited for it with it', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writePlugin(folder, 'late', {}, `
+    let starts = 0
+    export default { start ({ routes }) {
+      if (++starts === 1) throw new Error('not yet')
+      routes.get('/', { public: 'a test' }, () => 'here')
+    } }`)
+  await writePlugin(folder, 'leans', { requires: { late: '^1.0.0' } }, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => 'here') } }")
+  const host = startHost(t, { DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder })
+  const { url } = await host.ready()
+  const statuses = (): Promise<number[]> => Promise.all(['late', 'leans'].map(async id => (await fetch(`${url}/api/${id}`)).status))
+  await until(async () => (await statuses()).every(status => status === 200), 10_000)
+  assert.match(host.output(), /not yet/)
+  host.signal('SIGTERM')
+  assert.equal(await host.ended, 0, host.output())
+})
