@@ -67,7 +67,8 @@ async function start (loaded: Loaded): Promise<void> {
   } catch (error) {
     // A stop that came first has its own way out.
     if (error instanceof StartStopped) return
-    log.fatal({ err: error }, (error as Error).message)
+    // The message is for people; where it came from is for those who collect lines.
+    log.fatal(log.isPretty ? {} : { err: error }, (error as Error).message)
     await end('the start failed', outcomeOf(error, kernel))
   } finally {
     starting.abort()
