@@ -6,6 +6,8 @@ import type { Undo } from './undo.ts'
 
 export class Attempt {
   readonly undo: Undo
+  /** What makes it serve, once it has started. */
+  serve: (() => void) | undefined
   outcome: 'pending' | 'started' | 'failed' = 'pending'
   error: Error | undefined
   readonly #controller = new AbortController()
@@ -23,7 +25,7 @@ export class Attempt {
 
   async run (definition: UnitDefinition, attempt: number): Promise<void> {
     try {
-      await definition.start({ signal: this.#controller.signal, attempt, undo: (name, step) => this.undo.push(name, step) })
+      this.serve = await definition.start({ signal: this.#controller.signal, attempt, undo: (name, step) => this.undo.push(name, step) }) ?? undefined
       this.outcome = 'started'
     } catch (thrown) {
       this.outcome = 'failed'
@@ -36,13 +38,13 @@ export class Attempt {
     this.#controller.abort(reason)
   }
 
-  /** Aborts and undoes. A start that is still at work is waited for first, as a step like any other. Callers join. */
-  end (reason: Error): Promise<void> {
+  /** Aborts and undoes. A start that is still at work is waited for first, as a step like any other. Callers join. `part` as for `Undo.run`. */
+  end (reason: Error, part?: number): Promise<void> {
     if (!this.#hasEnded) {
       this.#hasEnded = true
       this.abort(reason)
       if (this.outcome === 'pending') this.undo.push('start', async () => { await this.settled })
     }
-    return this.undo.run()
+    return this.undo.run(part)
   }
 }

@@ -46,5 +46,12 @@ export interface UnitDefinition {
   readonly disabled?: string
   /** Why the unit that runs under this id does not do; asked of each need, again whenever it was started or replaced. */
   refuses? (need: string): string | undefined
-  start (context: StartContext): void | Promise<void>
+  /**
+   * May give what makes it serve: called in the turn in which the unit comes to run, or takes the place of the generation before. Until then a
+   * start has changed nothing for others. What it throws is a failed start; it must then have undone what it did.
+   */
+  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- most starts give nothing back
+  start (context: StartContext): void | undefined | Serve | Promise<void | undefined | Serve>
 }
+
+export type Serve = () => void

@@ -39,6 +39,8 @@ export interface StartReport {
 export interface UnitStopReport {
   readonly id: string
   readonly durationMs: number
+  /** What it might have taken of the time that was left. */
+  readonly shareMs: number
   /** In which the stop found it. */
   readonly state: State
   readonly steps: readonly StepReport[]
@@ -90,15 +92,20 @@ export function renderStartReport ({ totalMs, units, criticalPath }: StartReport
   return lines.join('\n')
 }
 
-/** One line, and one more for each step that failed or was cut off. */
+/** A unit that took longer is worth a line of its own. */
+const noticeableMs = 100
+
+/** One line, one more for each unit that took long, with what it might have taken, and one for each step that failed or was cut off. */
 export function renderStopReport ({ reason, outcome, durationMs, units }: StopReport): string {
-  const lines = [`stopped ${count(units.length)} in ${ms(durationMs)}: ${outcome} (${reason})`]
-  const steps = units.flatMap(unit => unit.steps.filter(step => step.outcome !== 'done').map(step => ({ ...step, unit: unit.id })))
-  for (const [index, step] of steps.entries()) {
-    const end = step.outcome === 'cut off' ? `was cut off after ${ms(step.durationMs)}` : `failed: ${step.error === undefined ? '' : describe(step.error)}`
-    lines.push(`${index === steps.length - 1 ? '└── ' : '├── '}${step.unit}: "${step.name}" ${end}`)
-  }
-  return lines.join('\n')
+  const details = units.flatMap(({ id, durationMs: usedMs, shareMs, steps }) => [
+    ...usedMs >= noticeableMs ? [`${id} used ${ms(usedMs)} of ${ms(shareMs)}`] : [],
+    ...steps.filter(step => step.outcome !== 'done').map(({ name, outcome, durationMs, error }) =>
+      `${id}: "${name}" ${outcome === 'cut off' ? `was cut off after ${ms(durationMs)}` : `failed: ${error === undefined ? '' : describe(error)}`}`)
+  ])
+  return [
+    `stopped ${count(units.length)} in ${ms(durationMs)}: ${outcome} (${reason})`,
+    ...details.map((line, index) => `${index === details.length - 1 ? '└── ' : '├── '}${line}`)
+  ].join('\n')
 }
 
 interface Branch { readonly unit: UnitSpan, readonly stem: string, readonly isLast: boolean }

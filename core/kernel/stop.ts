@@ -11,18 +11,45 @@ export async function stopUnits (units: readonly Unit[], undoing: Undoing, error
   const reports: UnitStopReport[] = []
   undoing.limit(startedAt + budgetMs)
   for (const unit of units) unit.undone = []
+  const partOf = divide(units)
   await backwards(units, async unit => {
     const beganAt = clock.now()
-    const { id, state, undone: steps = [] } = unit
-    const report = { id, state, durationMs: 0, steps }
+    const { id, state, undone: steps = [], definition: { stopBudgetMs } } = unit
+    const part = partOf(unit)
+    const shareMs = Math.min(stopBudgetMs, Math.max(0, undoing.limitMs - beganAt) * part)
+    const report = { id, state, durationMs: 0, shareMs, steps }
     reports.push(report)
-    await unit.stop(error)
+    await unit.stop(error, part)
     report.durationMs = clock.now() - beganAt
   })
   await undoing.done()
   for (const unit of units) unit.undone = undefined
   const started = reports.filter(({ state, steps }) => state === 'starting' || state === 'running' || state === 'stopping' || steps.length > 0)
   return createStopReport(error.reason, clock.now() - startedAt, clock.now() > undoing.limitMs, started)
+}
+
+/**
+ * Which part of the time that is left a unit may take when its turn has come: its own budget against the longest chain of budgets that are still
+ * behind it. So each has its share, whoever hangs before it, and what one does not use is there for the others.
+ */
+function divide (units: readonly Unit[]): (unit: Unit) => number {
+  const behindMs = new Map<Unit, number>()
+  // A long chain of needs is no deep stack: whatever stops after a unit is worked out before it.
+  const left = new Map(units.map(unit => [unit, unit.before.size]))
+  const free = units.filter(unit => unit.before.size === 0)
+  for (const unit of free) {
+    behindMs.set(unit, Math.max(0, ...[...unit.before].map(before => before.definition.stopBudgetMs + (behindMs.get(before) ?? 0))))
+    for (const dependent of unit.dependents) {
+      const count = (left.get(dependent) ?? 0) - 1
+      left.set(dependent, count)
+      if (count === 0) free.push(dependent)
+    }
+  }
+  return unit => {
+    const ownMs = unit.definition.stopBudgetMs
+    const allMs = ownMs + (behindMs.get(unit) ?? 0)
+    return allMs === 0 ? 1 : ownMs / allMs
+  }
 }
 
 async function backwards (units: readonly Unit[], visit: (unit: Unit) => Promise<void>): Promise<void> {

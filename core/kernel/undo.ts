@@ -61,6 +61,8 @@ export class Undo {
   #isOpen = true
   #running: Promise<void> | undefined
   #untilMs = Infinity
+  /** Of what is left until the limit: the rest is for what is undone after this. */
+  #part = 1
   #hurry: (() => void) | undefined
 
   constructor (undoing: Undoing, budgetMs: number, report: (step: StepReport) => void) {
@@ -79,14 +81,18 @@ export class Undo {
     if (!this.#isOpen) void this.run()
   }
 
-  /** Never rejects. Callers join. */
-  run (): Promise<void> {
+  /** Never rejects. Callers join; what the last one leaves for others (`part` of what is left until the limit is its own) is left. */
+  run (part = this.#part): Promise<void> {
     this.#isOpen = false
-    return this.#running ?? this.#runAll()
+    this.#part = part
+    if (this.#running === undefined) return this.#runAll()
+    this.hurry()
+    return this.#running
   }
 
-  /** The limit has come nearer. */
+  /** The limit, or the part of it, has become less. */
   hurry (): void {
+    this.#plan()
     this.#hurry?.()
   }
 
@@ -95,6 +101,7 @@ export class Undo {
     this.#running = promise
     this.#undoing.began(this)
     this.#untilMs = this.#undoing.clock.now() + this.#budgetMs
+    this.#plan()
     for (let next = this.#steps.pop(); next !== undefined; next = this.#steps.pop()) await this.#take(next.name, next.step)
     this.#undoing.ended(this)
     // In the same turn as the last look at the steps, so that a later step begins a run of its own.
@@ -141,9 +148,14 @@ export class Undo {
     }
   }
 
+  #plan (): void {
+    const { clock, limitMs } = this.#undoing
+    if (limitMs < Infinity) this.#untilMs = Math.min(this.#untilMs, clock.now() + Math.max(0, limitMs - clock.now()) * this.#part)
+  }
+
   #cutOffAt (): number {
     const now = this.#undoing.clock.now()
-    const leftMs = Math.max(0, Math.min(this.#untilMs, this.#undoing.limitMs) - now)
+    const leftMs = Math.max(0, this.#untilMs - now)
     return now + (this.#steps.length === 0 ? leftMs : leftMs * (1 - reserve))
   }
 }

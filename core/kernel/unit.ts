@@ -2,7 +2,7 @@
 
 import { Attempt } from './attempt.ts'
 import type { UnitDefinition } from './definition.ts'
-import { BudgetExceeded, Held, NotReplaced, Replaced, describe, type StartStopped } from './error.ts'
+import { BudgetExceeded, asError, Held, NotReplaced, Replaced, describe, type StartStopped } from './error.ts'
 import { isMove, type State } from './state.ts'
 import { Undo, type StepReport, type Undoing } from './undo.ts'
 
@@ -122,6 +122,7 @@ export class Unit {
       void attempt.run(this.definition, this.attempts)
       await this.#until(clock.now() + budgetMs, attempt.settled)
       if (!isMine()) return
+      if (attempt.outcome === 'started') serve(attempt)
       if (attempt.outcome === 'started') {
         this.error = undefined
         this.#move('running')
@@ -161,8 +162,10 @@ export class Unit {
     this.#others.add(next)
     void next.run(definition, 1)
     await this.#until(clock.now() + definition.startBudgetMs, next.settled)
+    const found = !isMine() ? 'it ended meanwhile' : next.outcome === 'started' ? findObstacle() : undefined
+    if (found === undefined) serve(next)
     const error = next.outcome === 'started' ? undefined : next.error ?? new BudgetExceeded('start', definition.startBudgetMs)
-    const why = !isMine() ? 'it ended meanwhile' : error !== undefined ? describe(error) : findObstacle()
+    const why = found ?? (error && describe(error))
     if (why !== undefined) {
       const refusal = new NotReplaced(this.id, why, error && { cause: error })
       await next.end(refusal)
@@ -234,13 +237,13 @@ export class Unit {
     if (!this.#isOver) this.#move(to, this.blamed)
   }
 
-  /** Undoes what is there to undo, in every state, for good. */
-  async stop (error: StartStopped): Promise<void> {
+  /** Undoes what is there to undo, in every state, for good. `part` of what is left of the stop is its own. */
+  async stop (error: StartStopped, part: number): Promise<void> {
     this.#isOver = true
     this.giveUp(error)
     if (this.#mustUndo()) {
       if (this.#state !== 'stopping') this.#move('stopping', error.reason)
-      await this.#end(error)
+      await this.#end(error, part)
     }
     this.#move('stopped', error.reason)
   }
@@ -249,8 +252,8 @@ export class Unit {
     return this.isActive || this.#others.size > 0 || this.#attempt?.undo.isDone === false
   }
 
-  async #end (error: Error): Promise<void> {
-    await Promise.all([...this.#others, ...this.#attempt === undefined ? [] : [this.#attempt]].map(attempt => attempt.end(error)))
+  async #end (error: Error, part?: number): Promise<void> {
+    await Promise.all([...this.#others, ...this.#attempt === undefined ? [] : [this.#attempt]].map(attempt => attempt.end(error, part)))
   }
 
   #createUndo ({ stopBudgetMs }: UnitDefinition): Undo {
@@ -311,5 +314,15 @@ export class Unit {
     if (to === 'quarantined' || (to === 'held' && !this.isDue)) this.failures += 1
     if (to === 'running' || this.isDown) this.settledAt = now
     this.#parts.onChange({ unit: this.id, from, to, ...(reason !== undefined && { reason }) })
+  }
+}
+
+function serve (attempt: Attempt): void {
+  if (attempt.outcome !== 'started') return
+  try {
+    attempt.serve?.()
+  } catch (thrown) {
+    attempt.outcome = 'failed'
+    attempt.error = asError(thrown)
   }
 }

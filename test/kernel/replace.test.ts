@@ -104,6 +104,52 @@ test('a stop during a replacement ends both generations', async () => {
   assert.deepEqual(journal.toSorted(), ['60 next closes', '60 notes closes', '61 notes closed'])
 })
 
+test('what a start gives back makes it serve: at the end of a first start, and for a replacement in the turn of the switch', async () => {
+  const { kernel, clock, unit, state, stop } = createHouse()
+  const serving: string[] = []
+  const serves = (name: string, fails = false) => unit('notes', {
+    start: async ({ undo }) => {
+      await clock.sleep(10)
+      return () => {
+        if (fails) throw new Error('the mount is taken')
+        serving.push(name)
+        undo('serve no more', () => { serving.splice(serving.indexOf(name), 1) })
+      }
+    }
+  })
+  const started = kernel.start([serves('first'), unit('mail')])
+  await clock.advance(20)
+  await started
+  assert.deepEqual(serving, ['first'])
+
+  let atSwitch: string[] = []
+  const replaced = kernel.replace(serves('second'), () => { atSwitch = [...serving] })
+  await clock.advance(5)
+  assert.deepEqual(serving, ['first'])
+  await clock.advance(20)
+  await replaced
+  assert.deepEqual([atSwitch, serving], [['first', 'second'], ['second']])
+
+  const refused = assert.rejects(kernel.replace(serves('third', true)), { message: '"notes" was not replaced: the mount is taken' })
+  await clock.advance(20)
+  await refused
+  assert.deepEqual([serving, state('notes')], [['second'], 'running'])
+
+  const needless = assert.rejects(kernel.replace({ ...serves('fourth'), needs: ['mail'] }), { message: '"notes" was not replaced: it needs "mail", which does not run' })
+  void kernel.disable('mail', 'an operator said so')
+  await clock.advance(20)
+  await needless
+  assert.deepEqual(serving, ['second'], 'what never took over never served')
+  await stop()
+})
+
+test('what cannot serve has failed to start', async () => {
+  const { kernel, unit, reason, state, stop } = createHouse()
+  await kernel.start([unit('notes', { start: () => () => { throw new Error('the mount is taken') } })])
+  assert.deepEqual([state('notes'), reason('notes')], ['failed', 'the mount is taken'])
+  await stop()
+})
+
 test('replacements of one unit come one after another', async () => {
   const { kernel, clock, unit, stop } = createHouse()
   const started = kernel.start([unit('notes')])

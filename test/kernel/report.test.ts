@@ -63,6 +63,7 @@ test('a clean stop is one line; what failed or was cut off has a line of its own
   await clock.runAll()
   assert.deepEqual(renderStopReport(await stopped).split('\n'), [
     'stopped 2 units in 2,000 ms: over budget (SIGTERM)',
+    '├── notes used 2,000 ms of 2,000 ms',
     '├── notes: "drain" was cut off after 2,000 ms',
     '└── invoices: "close" failed: socket is gone'
   ])

@@ -91,7 +91,7 @@ test('a step that hangs is cut off by name, its signal aborts, and the steps and
   assert.equal(clock.sleepers, 0)
 })
 
-test('the stop ends with its budget, even when every unit hangs, and each step was called', async () => {
+test('the stop ends with its budget, even when every unit hangs, and each had its share of it', async () => {
   const { kernel, clock, unit, write, journal } = createHouse()
   const chain = ['a', 'b', 'c', 'd'].map((id, index, ids) => unit(id, {
     needs: ids.slice(0, index), start: ({ undo }) => undo('close', () => { write(id); return hangs() })
@@ -101,8 +101,41 @@ test('the stop ends with its budget, even when every unit hangs, and each step w
   await clock.runAll()
   const report = await stopped
   assert.equal(report.durationMs, 7_000)
-  assert.deepEqual(journal, ['0 d', '5000 c', '7000 b', '7000 a'])
+  assert.deepEqual(journal, ['0 d', '1750 c', '3500 b', '5250 a'])
   assert.deepEqual(kernel.units().map(({ state }) => state), ['stopped', 'stopped', 'stopped', 'stopped'])
+})
+
+test('what is left is divided by the budgets along the longest chain behind, and the report says who used what of which share', async () => {
+  const { kernel, clock, unit } = createHouse()
+  const closes = (ms: number, stopBudgetMs: number, needs: string[] = []) => ({ needs, stopBudgetMs, opensMs: 0, closesMs: ms })
+  const started = kernel.start([
+    unit('database', closes(10, 4_000)), unit('cache', closes(10, 1_000)),
+    unit('notes', closes(50_000, 4_000, ['database', 'cache'])), unit('http', closes(500, 2_000, ['notes']))
+  ])
+  await clock.advance(1)
+  await started
+  const stopped = kernel.stop('SIGTERM', { budgetMs: 8_000 })
+  await clock.runAll()
+  const report = await stopped
+  // http: 2 of 2 + 4 + 4. It leaves 7.5 s, of which notes has 4 of 4 + 4.
+  assert.deepEqual(report.units.map(({ id, durationMs, shareMs }) => [id, durationMs, shareMs]), [
+    ['http', 500, 1_600], ['notes', 3_750, 3_750], ['database', 10, 3_750], ['cache', 10, 1_000]
+  ])
+  assert.equal(report.outcome, 'over budget')
+})
+
+test('a second signal is divided, too', async () => {
+  const { kernel, clock, unit, write, journal } = createHouse()
+  const chain = ['a', 'b', 'c'].map((id, index, ids) => unit(id, {
+    needs: ids.slice(0, index), start: ({ undo }) => undo('close', () => { write(id); return hangs() })
+  }))
+  await kernel.start(chain)
+  const stopped = kernel.stop('SIGTERM', { budgetMs: 30_000 })
+  await clock.advance(1_000)
+  kernel.hurry(900)
+  await clock.runAll()
+  await stopped
+  assert.deepEqual(journal, ['0 c', '1300 b', '1600 a'])
 })
 
 test('a second signal shortens what is left, and a longer budget does not lengthen it', async () => {
@@ -135,7 +168,7 @@ test('a start that is under way is aborted, waited for until it gives up, and th
   assert.deepEqual(journal.slice(2), ['140 slow gave up', '140 slow closed', '140 database closes', '141 database closed'])
   assert.equal(report.outcome, 'clean')
   assert.deepEqual(report.units[0], {
-    id: 'slow', state: 'starting', durationMs: 40, steps: [{ name: 'start', outcome: 'done', durationMs: 40 }, { name: 'close', outcome: 'done', durationMs: 0 }]
+    id: 'slow', state: 'starting', durationMs: 40, shareMs: 500, steps: [{ name: 'start', outcome: 'done', durationMs: 40 }, { name: 'close', outcome: 'done', durationMs: 0 }]
   })
 })
 
