@@ -62,7 +62,9 @@ export const schema = {
     paths: { doc: 'Folders that hold plugins', format: 'paths', default: ['plugins'], env: 'PLATFORM_PLUGINS_PATH' },
     packages: { doc: 'npm packages that are plugins', format: 'list', default: [], env: 'PLATFORM_PLUGINS_PACKAGES' },
     disabled: { doc: 'Ids of plugins to leave out', format: 'list', default: [], env: 'PLATFORM_PLUGINS_DISABLED' },
-    enabled: { doc: 'Ids of examples to run in production', format: 'list', default: [], env: 'PLATFORM_PLUGINS_ENABLED' }
+    enabled: { doc: 'Ids of examples to run in production', format: 'list', default: [], env: 'PLATFORM_PLUGINS_ENABLED' },
+    errorsMax: { doc: 'Errors of a plugin that nobody caught, within the window, before it is quarantined', format: 'nat', default: 10, env: 'PLATFORM_PLUGINS_ERRORS_MAX' },
+    errorWindowMs: { doc: 'In which they are counted', format: 'milliseconds', default: 60_000, env: 'PLATFORM_PLUGINS_ERROR_WINDOW_MS' }
   },
   http: {
     secureCookies: { doc: 'Cookies over https only', format: 'boolean', default: false, env: 'PLATFORM_SECURE_COOKIES' },

@@ -4,20 +4,25 @@ import { join } from 'node:path'
 import { InvalidSettings, loadSettings, type Loaded } from '../config/schema.ts'
 import { announce, sayWhatIsWaitedFor } from './boot/announce.ts'
 import { realClock as clock, steadyClock } from './boot/clock.ts'
-import { migrate, printSettings } from './boot/command.ts'
+import { migrate, plugins, printSettings } from './boot/command.ts'
+import { createWatchUnit } from './boot/development.ts'
 import { createEnding, exitCodes, outcomeOf } from './boot/ending.ts'
 import { createHostUnits } from './boot/host-units.ts'
-import { createPlugins, holdPaths } from './boot/plugin-units.ts'
+import { createPluginRoster, createPluginUnits, holdPaths } from './boot/plugin-units.ts'
 import { createKubernetesUnit, createResourceUnits } from './boot/resource-units.ts'
 import { createServingUnits } from './boot/serving-units.ts'
 import type { Opened, UnitParts } from './boot/unit.ts'
-import { createKernel, StartStopped } from './kernel/index.ts'
+import { createKernel, StartStopped, type UnitDefinition } from './kernel/index.ts'
 import { createLog } from './telemetry/log.ts'
 
 const root = join(import.meta.dirname, '..')
-const commands = { start, settings: printSettings, migrate }
 
-/** `node core/main.js [start | settings | migrate …]`. Sets the exit code; `start` ends the process itself. */
+const start = (loaded: Loaded): Promise<void> => run(loaded, () => [])
+const dev = (loaded: Loaded): Promise<void> => run(loaded, parts => [createWatchUnit(parts)])
+
+const commands = { start, dev, settings: printSettings, migrate, plugins }
+
+/** `node core/main.js [start | dev | settings | migrate … | plugins …]`. Sets the exit code; `start` ends the process itself. */
 export async function main ([name = 'start', ...args]: string[]): Promise<void> {
   if (!Object.hasOwn(commands, name)) { refuse(`"${name}" is not a command; they are ${Object.keys(commands).join(', ')}.`); return }
   try {
@@ -34,23 +39,25 @@ function refuse (message: string): void {
   process.exitCode = exitCodes.settings
 }
 
-async function start (loaded: Loaded): Promise<void> {
+/** `createMore` makes units that come after all others. */
+async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefinition[]): Promise<void> {
   const { settings } = loaded
   const log = createLog(settings.log)
   // The units fill it as they start.
-  const opened = { checks: new Map(), plugins: [] as Opened['plugins'] } as Opened
+  const opened = { checks: new Map() } as Opened
   const kernel = createKernel({
     clock: steadyClock,
     onChange: change => {
       log.debug(change, `${change.unit}: ${change.from} → ${change.to}`)
-      holdPaths(change, opened, log)
+      holdPaths(change, opened, kernel, log)
     },
     onStep: (unit, { name, outcome, error }) => {
       if (outcome !== 'done') log.warn({ unit, err: error }, `undoing "${name}" of ${unit}: ${outcome}`)
     }
   })
   const parts: UnitParts = { loaded, opened, kernel, log, clock, root }
-  const { end } = createEnding({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs })
+  opened.roster = createPluginRoster(parts)
+  const { end } = createEnding({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs, noteFault: opened.roster.noteFault })
 
   const starting = new AbortController()
   void sayWhatIsWaitedFor(parts, starting.signal)
@@ -59,9 +66,11 @@ async function start (loaded: Loaded): Promise<void> {
     const reports = [
       await kernel.start([host.probes]),
       // The resources, the core schema and access; at the same time, as it needs none of them, discovery and validation of the plugins.
-      await kernel.start([...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.permissions, host.container]),
-      await kernel.start([createKubernetesUnit(parts), ...createPlugins(parts)]),
-      await kernel.start(createServingUnits(parts))
+      await kernel.start([
+        ...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.permissions, host.host, host.container
+      ]),
+      await kernel.start([createKubernetesUnit(parts), ...createPluginUnits(parts)]),
+      await kernel.start([...createServingUnits(parts), ...createMore(parts)])
     ]
     announce(reports, parts)
   } catch (error) {

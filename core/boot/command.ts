@@ -3,12 +3,14 @@
 import { join } from 'node:path'
 import { renderSettings } from '../../config/render.ts'
 import type { Loaded } from '../../config/schema.ts'
-import type { Resource } from '../contract/index.ts'
+import type { PluginStatus, Resource } from '../contract/index.ts'
 import { InvalidPlugins, registerBulkhead } from '../host/index.ts'
 import { createMigrations, renderStatus } from '../resources/migrations.ts'
 import { createLog } from '../telemetry/log.ts'
 import { realClock as clock } from './clock.ts'
+import { askHost, verbs } from './control.ts'
 import { exitCodes } from './ending.ts'
+import { renderPlugins } from './plugin-table.ts'
 import { readPlugins } from './plugin-units.ts'
 import type { Opened } from './unit.ts'
 
@@ -57,5 +59,25 @@ export async function migrate ({ settings }: Loaded, [verb = 'status', count = '
     process.exitCode = exitCodes.resources
   } finally {
     await server?.close()
+  }
+}
+
+const pluginsUsage = 'npm run plugins [-- list | reload <id> | enable <id> | disable <id> [reason]]'
+
+/** Asks the host that runs on the same data folder, on this machine. */
+export async function plugins ({ settings }: Loaded, [word = 'list', id, ...words]: string[]): Promise<void> {
+  const verb = verbs.find(known => known === word)
+  const isUnderstood = verb === 'list' ? id === undefined : id !== undefined && (verb === 'disable' || words.length === 0)
+  if (verb === undefined || !isUnderstood) {
+    console.error(`"${[word, id, ...words].filter(part => part !== undefined).join(' ')}" is not understood: ${pluginsUsage}`)
+    process.exitCode = exitCodes.settings
+    return
+  }
+  try {
+    const reason = words.length === 0 ? {} : { reason: words.join(' ') }
+    console.log(renderPlugins(await askHost(settings.dataPath, { verb, ...id !== undefined && { id }, ...reason }) as readonly PluginStatus[]))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = exitCodes.fatal
   }
 }

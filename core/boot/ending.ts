@@ -2,7 +2,7 @@
 
 import { InvalidSettings } from '../../config/schema.ts'
 import { FirstAdminRefused, WrongMasterKey } from '../access/index.ts'
-import { InvalidPlugins } from '../host/index.ts'
+import { currentOwner, InvalidPlugins, type Owner } from '../host/index.ts'
 import { RequiredUnitFailed, renderStopReport, type Kernel } from '../kernel/index.ts'
 import type { RootLog } from '../telemetry/log.ts'
 
@@ -28,6 +28,8 @@ interface Parts {
   log: RootLog
   /** For the whole of the stop, drain included. */
   budgetMs: number
+  /** Takes what code of a plugin threw where nobody waited for it. */
+  noteFault (owner: Owner, thrown: unknown): void
 }
 
 export interface Ending {
@@ -35,7 +37,7 @@ export interface Ending {
   end (reason: string, outcome: Outcome): Promise<never>
 }
 
-export function createEnding ({ kernel, log, budgetMs }: Parts): Ending {
+export function createEnding ({ kernel, log, budgetMs, noteFault }: Parts): Ending {
   let outcome: Outcome = 'clean'
   let ending: Promise<never> | undefined
 
@@ -64,7 +66,10 @@ export function createEnding ({ kernel, log, budgetMs }: Parts): Ending {
       kernel.hurry(hurriedMs)
     })
   }
+  // It is handled in the context it was thrown in, so whose code that was is known.
   const fatal = (err: unknown, what: string): void => {
+    const owner = currentOwner()
+    if (owner !== undefined) { noteFault(owner, err); return }
     log.fatal({ err }, `${what}; the host stops. Report it, with the lines around this one.`)
     void end(what, 'fatal')
   }

@@ -1,21 +1,26 @@
-// Asks what is open whether it answers, and lets the readiness probe say so; liveness never looks at a dependency.
+// Asks what is open whether it answers: the readiness probe says who does not, plugins that need what is away are answered for, and a plugin
+// that is not well is quarantined. Liveness never looks at a dependency.
 
+import { runAs } from '../host/index.ts'
 import type { Check, UnitParts } from './unit.ts'
 
 const periodMs = 500
 const deadlineMs = 1_000
 /** In a row, before what is asked counts as away: on a busy machine one answer may come late, and a host that is not ready serves nobody. */
-const failuresMax = 2
+const failuresMax = { resource: 2, plugin: 3 } as const
+
+interface Failing { readonly count: number, readonly reason: string }
 
 /** Call the result to end it; it resolves once no check is under way. */
-export function watchHealth ({ opened, log, clock }: UnitParts): () => Promise<void> {
+export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => Promise<void> {
   const ending = new AbortController()
   /** Asked and not answered: not asked again, so that nothing piles up behind a system that is silent. */
   const asked = new Set<string>()
-  const failing = new Map<string, { count: number, reason: string }>()
-  const isAway = ([unit, { count }]: [string, { count: number }]): boolean => count >= failuresMax && opened.checks.get(unit)?.isRequired === true
+  const failing = new Map<string, Failing>()
+  let suspended: readonly string[] = []
 
   const ask = async (unit: string, check: Check): Promise<void> => {
+    const max = failuresMax[check.kind]
     try {
       const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(deadlineMs)])
       if (asked.has(unit)) throw new Error('the last question is not answered yet')
@@ -24,26 +29,56 @@ export function watchHealth ({ opened, log, clock }: UnitParts): () => Promise<v
       await Promise.race([answer, rejection(signal)])
       const { count = 0 } = failing.get(unit) ?? {}
       failing.delete(unit)
-      if (count >= failuresMax) log.info({ unit }, `${unit} answers again`)
+      if (count >= max) log.info({ unit }, `${unit} answers again`)
     } catch (err) {
-      if (ending.signal.aborted) return
+      // Meanwhile another generation may have taken its place, or it has ended.
+      if (ending.signal.aborted || opened.checks.get(unit) !== check) return
       const reason = Error.isError(err) ? err.message : String(err)
       const count = (failing.get(unit)?.count ?? 0) + 1
       failing.set(unit, { count, reason })
-      if (count === failuresMax) log.error({ unit, err }, `${unit} does not answer: ${reason}. It is asked again twice a second.`)
+      if (count !== max) return
+      if (check.kind === 'plugin') {
+        failing.delete(unit)
+        kernel.fail(unit, new Error(`its check failed ${max} times in a row, the last time: ${reason}`, { cause: err }))
+      } else log.error({ unit, err }, `${unit} does not answer: ${reason}. It is asked again twice a second.`)
     }
   }
+
+  /** Answers for the plugins that do not go on without what is away, until it is back. */
+  const suspend = (away: ReadonlySet<string>): void => {
+    if (away.size === 0 && suspended.length === 0) return
+    const found = opened.roster.members().flatMap(({ id, candidate: { manifest: { resources, tolerates } } }) => {
+      const missing = resources.find(name => away.has(name) && !tolerates.includes(name))
+      return missing === undefined ? [] : [[id, `Something the plugin "${id}" needs (${missing}) does not answer.`] as const]
+    })
+    const ids = new Map(found)
+    for (const id of suspended) if (!ids.has(id)) opened.http.suspend(id, undefined)
+    for (const [id, reason] of ids) opened.http.suspend(id, reason)
+    suspended = [...ids.keys()]
+  }
+
+  const look = (): void => {
+    for (const unit of failing.keys()) if (!opened.checks.has(unit)) failing.delete(unit)
+    const away = [...failing].filter(([unit, { count }]) => count >= failuresMax[opened.checks.get(unit)?.kind ?? 'resource'])
+    suspend(new Set(away.map(([unit]) => unit)))
+    const reasons = [
+      ...away.filter(([unit]) => opened.checks.get(unit)?.isRequired === true).map(([unit, { reason }]) => `${unit}: ${reason}`),
+      ...kernel.units().filter(({ kind, required, state }) => kind !== 'host' && required && state !== 'running' && state !== 'disabled')
+        .map(({ id, state, reason }) => `${id} is ${state}: ${reason ?? ''}`)
+    ]
+    if (reasons.length === 0) opened.probes.ready()
+    else opened.probes.notReady(() => reasons.join('\n'))
+  }
+
   const watch = async (): Promise<void> => {
     for (;;) {
       await Promise.all([...opened.checks].map(([unit, check]) => ask(unit, check)))
       if (ending.signal.aborted) return
-      const away = [...failing].filter(isAway)
-      if (away.length === 0) opened.probes.ready()
-      else opened.probes.notReady(() => away.map(([unit, { reason }]) => `${unit}: ${reason}`).join('\n'))
+      look()
       await clock.sleep(periodMs, ending.signal).catch(() => { /* The end of the watch. */ })
     }
   }
-  const watching = watch()
+  const watching = runAs(undefined, watch)
   return async () => {
     ending.abort()
     await watching

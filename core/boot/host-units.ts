@@ -1,17 +1,19 @@
 // The host's own units before any plugin starts: probes, plugins from discovery to their permissions, access, the container.
 
+import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
-import { createAccess, firstRun, prepareAccess, syncPermissions, verifyMasterKey } from '../access/index.ts'
-import { createContainer, registerBulkhead } from '../host/index.ts'
+import { createAccess, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
+import { countStrays, createContainer, openChoices, registerBulkhead } from '../host/index.ts'
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { steadyClock } from './clock.ts'
-import { inOrderOfNeed, readPlugins } from './plugin-units.ts'
+import { createOperation } from './operation.ts'
+import { declarePermissions, inOrderOfNeed, migrationsOf, readPlugins } from './plugin-units.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
-type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'permissions' | 'container'
+type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'permissions' | 'host' | 'container'
 
 export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinition> {
   const { loaded: { settings }, opened, kernel, log, clock } = parts
@@ -30,13 +32,14 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     plugins: unit('plugins', ['probes'], async ({ undo }) => {
       undo('forget bulkhead', registerBulkhead())
+      undo('count no strays', countStrays())
       await readPlugins(parts)
     }),
 
     // After access: with the wrong master key nothing of a plugin is touched.
     pluginMigrations: migration('plugin migrations', ['plugins', 'access'], async ({ signal }) => {
-      const sets = inOrderOfNeed(opened.plugins.map(({ candidate }) => candidate))
-        .flatMap(({ id, migrations }) => migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }])
+      const sets = inOrderOfNeed(opened.found.plugins.map(({ candidate }) => candidate))
+        .flatMap(migrationsOf)
       await migrateAll({ url: opened.databaseUrl, sets, log, clock, signal })
     }),
 
@@ -59,20 +62,31 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
     }),
 
     permissions: unit('permissions', ['plugin migrations'], async () => {
-      await syncPermissions(opened.postgres, opened.plugins.flatMap(({ candidate: { id }, definition }) =>
-        Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles }))))
+      await declarePermissions(opened.postgres, opened.found.plugins)
     }),
 
-    container: unit('container', ['postgres', 'valkey', 'storage', 'access'], () => {
+    host: unit('host', ['plugins', 'access', 'valkey'], async ({ undo }) => {
+      const { postgres, valkey } = opened
+      const choices = await openChoices({ postgres, valkey: valkey.host, replica: randomUUID() })
+      opened.choices = await choices.read()
+      opened.operation = createOperation({
+        kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle
+      })
+      undo('follow the other replicas', await opened.operation.follow())
+    }),
+
+    container: unit('container', ['postgres', 'valkey', 'storage', 'access', 'host'], () => {
       opened.container = createContainer({
         postgres: () => opened.postgres,
         valkey: id => opened.valkey.scoped(id),
         storage: id => opened.storage.scoped(id),
         kubernetes: () => opened.kubernetes,
-        access: () => opened.access.access
+        access: () => opened.access.access,
+        host: () => opened.operation.host
       })
       const { authenticate, permissionsIn, noteRefused } = opened.access
-      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, settings: settings.http })
+      const { http, budgets: { drainMs } } = settings
+      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, settings: { ...http, drainMs } })
     })
   }
 }

@@ -1,84 +1,129 @@
-// The plugins, from their folders to units wired to the rooms that serve them.
+// The plugins, from their folders to a roster wired to the rooms that serve them.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidSettings } from '../../config/schema.ts'
-import { corePermissions } from '../access/index.ts'
-import type { Log } from '../contract/index.ts'
-import { createPluginUnits, discoverPlugins, InvalidPlugins, loadDefinitions, validatePlugins, type Candidate } from '../host/index.ts'
+import { corePermissions, syncPermissions } from '../access/index.ts'
+import type { Log, Postgres } from '../contract/index.ts'
+import {
+  createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
+  type Candidate, type Discovery, type LoadedPlugin, type Roster
+} from '../host/index.ts'
 import { findRouteProblems } from '../http/index.ts'
-import type { Change, UnitDefinition } from '../kernel/index.ts'
+import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
+import { migrateAll, type MigrationSet } from '../resources/migrations.ts'
+import { whyDisabled } from './operation.ts'
 import type { Opened, UnitParts } from './unit.ts'
 
-/** Finds, checks and imports every plugin; nothing of them has run beside their modules. All that is wrong is said at once. */
-export async function readPlugins ({ loaded, opened, log, clock, root }: Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>): Promise<void> {
-  const { plugins, environment, budgets } = loaded.settings
+type ReadParts = Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>
+
+/** What the folders of plugins hold now. */
+export async function discoverPlugins ({ loaded: { settings }, root }: Pick<UnitParts, 'loaded' | 'root'>): Promise<Discovery> {
   const { version: hostVersion } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
-  const discovery = await discoverPlugins({ ...plugins, production: environment === 'production', hostVersion, packagesFrom: root })
+  return discover({ ...settings.plugins, production: settings.environment === 'production', hostVersion, packagesFrom: root })
+}
+
+const coreNames = corePermissions.map(({ name }) => name)
+
+/**
+ * Finds, checks and imports every plugin; nothing of them has run beside their modules. All that is wrong is said at once. A plugin whose code
+ * cannot be imported is no reason for the others not to start, unless it is required.
+ */
+export async function readPlugins (parts: ReadParts): Promise<void> {
+  const { loaded, opened, log, clock } = parts
+  const discovery = await discoverPlugins(parts)
   for (const { folder, why } of discovery.skipped) log.info({ folder }, `left out: ${why}`)
   const validation = validatePlugins(discovery)
   for (const notice of validation.notices) log.info(notice)
-  const definitions = await loadDefinitions(discovery.candidates, {
-    clock, budgetMs: budgets.pluginStartMs, corePermissions: corePermissions.map(({ name }) => name)
-  })
-  const problems = [...discovery.problems, ...validation.problems, ...definitions.problems]
-  if (problems.length > 0) throw new InvalidPlugins(problems)
+  const found = await loadDefinitions(discovery.candidates, { clock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames })
+  const invalid = [...discovery.problems, ...validation.problems, ...found.problems]
+  const isBlocked = invalid.length > 0 || found.failures.some(({ candidate }) => candidate.manifest.readiness === 'required')
+  if (isBlocked) throw new InvalidPlugins([...invalid, ...found.failures.map(({ error }) => error.problem)])
   const known = new Set([...discovery.candidates.map(({ id }) => id), ...discovery.skipped.map(({ id }) => id)])
   const wrong = [
     ...loaded.configured.filter(id => !known.has(id)).map(id => `plugins.config.${id}: no plugin has this id; mend it, or take the section out`),
-    ...definitions.plugins.flatMap(({ candidate: { id }, definition }) => loaded.pluginSettings({ id, fields: definition.config ?? {} }).problems)
+    ...found.plugins.flatMap(plugin => sectionOf(loaded, plugin).problems)
   ]
   if (wrong.length > 0) throw new InvalidSettings(wrong)
-  opened.validation = validation
-  opened.plugins = definitions.plugins
+  opened.found = found
 }
 
-export function createPlugins ({ loaded, opened, log, clock }: UnitParts): UnitDefinition[] {
-  const { budgets } = loaded.settings
-  const configs = new Map(opened.plugins.map(({ candidate: { id }, definition }) =>
-    [id, loaded.pluginSettings({ id, fields: definition.config ?? {} }).values as Readonly<Record<string, unknown>>]))
-  const units = createPluginUnits({
-    plugins: opened.plugins,
-    optional: opened.validation.optional,
-    corePermissions: corePermissions.map(({ name }) => name),
+const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition }: LoadedPlugin) =>
+  loaded.pluginSettings({ id, fields: definition.config ?? {} })
+
+export function createPluginRoster (parts: UnitParts): Roster {
+  const { loaded, opened, kernel, log, clock } = parts
+  const { budgets, plugins: { errorsMax, errorWindowMs } } = loaded.settings
+  return createRoster({
+    kernel, clock, log,
+    corePermissions: coreNames,
+    importBudgetMs: budgets.pluginStartMs,
     startBudgetMs: budgets.pluginStartMs,
-    stopBudgetMs: budgets.stopMs,
-    configOf: id => configs.get(id) ?? {},
-    logOf: id => log.child({ plugin: id })
-  }, {
-    container: opened.container,
-    clock,
-    services: new Map(),
-    checkRoutes: findRouteProblems,
-    mount: plugin => opened.http.mount(plugin),
-    registerTasks: plugin => opened.tasks.register(plugin)
+    // What it has under way when it ends is finished first.
+    stopBudgetMs: budgets.drainMs + budgets.stopMs,
+    recover: { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 },
+    faultLimit: { max: errorsMax, windowMs: errorWindowMs },
+    needs: ['container', 'permissions', 'tasks'],
+    discover: () => discoverPlugins(parts),
+    findSettingProblems: plugin => sectionOf(loaded, plugin).problems,
+    configOf: plugin => sectionOf(loaded, plugin).values as Readonly<Record<string, unknown>>,
+    logOf: (id, generation) => log.child({ plugin: id, ...generation > 1 && { generation } }),
+    migrate: async candidate => {
+      await migrateAll({ url: opened.databaseUrl, sets: migrationsOf(candidate), log, clock, signal: AbortSignal.timeout(budgets.migrationMs) })
+    },
+    declare: plugins => declarePermissions(opened.postgres, plugins),
+    rooms: () => ({
+      container: opened.container,
+      clock,
+      checkRoutes: findRouteProblems,
+      mount: plugin => opened.http.mount(plugin),
+      release: id => opened.http.release(id),
+      registerTasks: plugin => opened.tasks.register(plugin),
+      watch: (id, ask) => {
+        opened.checks.set(id, { ask, kind: 'plugin', isRequired: false })
+        return () => { if (opened.checks.get(id)?.ask === ask) opened.checks.delete(id) }
+      }
+    })
   })
-  const checks = new Map(opened.plugins.map(({ candidate: { id }, definition }) => [id, definition.check]))
-  return units.map(unit => ({
-    ...unit,
-    needs: ['container', 'permissions', 'tasks', ...unit.needs],
-    recover: recovery,
-    start: async context => {
-      await unit.start(context)
-      const ask = checks.get(unit.id)
-      if (ask === undefined) return
-      opened.checks.set(unit.id, { ask, isRequired: unit.required })
-      context.undo('check no more', () => { opened.checks.delete(unit.id) })
-    }
-  }))
 }
 
-/** A plugin that failed is tried again, and those that need it start when it runs. */
-const recovery = { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 }
+/** Of everything that was found; what an operator has switched off is added like that. */
+export function createPluginUnits ({ opened: { roster, found, choices } }: UnitParts): UnitDefinition[] {
+  return roster.units(found, new Map(choices.filter(({ isDisabled }) => isDisabled).map(choice => [choice.plugin, whyDisabled(choice)])))
+}
 
-/** Keeps the paths of a plugin that did not start answering: 503, until it is mounted. */
-export function holdPaths ({ unit, to, reason = '' }: Change, opened: Opened, log: Log): void {
-  if (to !== 'quarantined' && to !== 'held') return
-  const plugin = opened.plugins.find(({ candidate }) => candidate.id === unit)
-  if (plugin === undefined) return
-  log.error({ plugin: unit, state: to }, `plugin "${unit}" is ${to}: ${reason}. Its paths answer 503; it is ${to === 'held' ? 'started when what it needs is there' : 'tried again'}.`)
-  // The reason may hold what callers must not know; the log has it.
-  opened.http.hold({ id: unit, mounts: plugin.candidate.manifest.mounts, reason: `The plugin "${unit}" is not running.` })
+export const migrationsOf = ({ id, migrations }: Candidate): MigrationSet[] =>
+  migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }]
+
+export async function declarePermissions (postgres: Postgres, plugins: readonly LoadedPlugin[]): Promise<void> {
+  await syncPermissions(postgres, plugins.flatMap(({ candidate: { id }, definition }) =>
+    Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles }))))
+}
+
+/** By state: what its paths answer, and how the log goes on after the reason. */
+const holds: Partial<Record<Change['to'], readonly [answer: string, log?: string]>> = {
+  stopping: ['is stopping or being restarted'],
+  quarantined: ['is not well and is tried again soon', 'it is tried again'],
+  held: ['waits for something it needs', 'it is started when what it needs is there'],
+  failed: ['is not running', 'it is not tried again'],
+  disabled: ['is switched off', 'it is started when it is enabled']
+}
+/** Of a plugin of which nobody knows when it will run. */
+const retryLaterMs = 5_000
+
+/** Keeps the paths of a plugin that does not run answering: 503, until it is mounted. */
+export function holdPaths ({ unit, to, reason = '' }: Change, opened: Opened, kernel: Kernel, log: Log): void {
+  const [answer, next] = holds[to] ?? []
+  const member = answer === undefined ? undefined : opened.roster.members().find(({ id }) => id === unit)
+  if (member === undefined) return
+  if (next !== undefined) log[to === 'disabled' ? 'info' : 'error']({ plugin: unit, state: to }, `plugin "${unit}" is ${to}: ${reason}. Its paths answer 503; ${next}.`)
+  opened.http.hold({
+    id: unit,
+    mounts: member.candidate.manifest.mounts,
+    // Why may hold what callers must not know; the log has it.
+    reason: `The plugin "${unit}" ${answer}.`,
+    retryAfterMs: () => Math.max(1_000, (kernel.unit(unit)?.retryAt ?? Date.now() + retryLaterMs) - Date.now())
+  })
 }
 
 /** Those a plugin requires come before it. */

@@ -47,7 +47,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'tasks',
       needs: ['postgres'],
-      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks }, openParts),
+      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs }, openParts),
       keep: value => { opened.tasks = value }
     })
   ]
@@ -56,7 +56,8 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
 /** Known once the plugins are: a cluster that no plugin asks for is not contacted, and nobody waits for it. */
 export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
   const { loaded: { settings: { kubernetes, budgets } }, opened } = parts
-  const isAsked = opened.plugins.some(({ candidate }) => candidate.manifest.resources.includes('kubernetes'))
+  const { plugins, failures } = opened.found
+  const isAsked = [...plugins, ...failures].some(({ candidate }) => candidate.manifest.resources.includes('kubernetes'))
   const kubeconfig = kubernetes.kubeconfig === '' ? undefined : kubernetes.kubeconfig
   const inCluster = process.env.KUBERNETES_SERVICE_HOST !== undefined
   return resourceUnit(parts, {

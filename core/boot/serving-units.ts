@@ -1,11 +1,12 @@
 // The units that face callers: the API's port and readiness. They start after the plugins and stop before them, so that no request is lost.
 
 import type { UnitDefinition } from '../kernel/index.ts'
+import { openControl } from './control.ts'
 import { watchHealth } from './health.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
 export function createServingUnits (parts: UnitParts): UnitDefinition[] {
-  const { loaded: { settings }, opened } = parts
+  const { loaded: { settings }, opened, log } = parts
   const { drainWaitMs, drainMs } = settings.budgets
   const unit = hostUnit(parts)
 
@@ -19,6 +20,10 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
       if (cutOff > 0) throw new Error(`${cutOff} requests were cut off; give them longer with PLATFORM_DRAIN_BUDGET_MS`)
     })
   })
+  const control = unit('control', ['host'], async ({ undo }) => {
+    const opening = await openControl(settings.dataPath, opened.operation.host, log)
+    if (opening !== undefined) undo('close', () => opening.close())
+  })
   // Undone first: unready before anything else ends.
   const ready = unit('ready', ['http'], ({ undo }) => {
     const stopWatching = watchHealth(parts)
@@ -28,8 +33,8 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     })
     opened.probes.ready()
   })
-  const plugins = opened.plugins.map(({ candidate }) => candidate.id)
-  return [{ ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs }, ready]
+  const plugins = opened.roster.members().map(({ id }) => id)
+  return [{ ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }, control, ready]
 }
 
 /** To end what the drain has left. */

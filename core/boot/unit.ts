@@ -2,8 +2,8 @@
 
 import type { Loaded } from '../../config/schema.ts'
 import type { AccessRoom } from '../access/index.ts'
-import type { Clock, Kubernetes, OpenParts, Postgres, Resource } from '../contract/index.ts'
-import type { Container, LoadedPlugin, Validation } from '../host/index.ts'
+import type { Clock, Kubernetes, Lifecycle, OpenParts, Postgres, Resource } from '../contract/index.ts'
+import type { Choice, Container, Definitions, Roster } from '../host/index.ts'
 import type { Http, Listening } from '../http/index.ts'
 import type { Probes } from '../http/probes.ts'
 import type { Kernel, UnitDefinition } from '../kernel/index.ts'
@@ -11,6 +11,7 @@ import type { StorageClient } from '../resources/storage-client.ts'
 import type { ValkeyClient } from '../resources/valkey-client.ts'
 import type { TaskRunner } from '../tasks/index.ts'
 import type { RootLog } from '../telemetry/log.ts'
+import type { Operation } from './operation.ts'
 
 /** Filled by the units as they start; a unit reads only what the units it needs have put there. */
 export interface Opened {
@@ -22,8 +23,13 @@ export interface Opened {
   kubernetes: Kubernetes
   tasks: TaskRunner
   access: AccessRoom
-  validation: Validation
-  plugins: readonly LoadedPlugin[]
+  /** What was found in the folders of plugins at the start. */
+  found: Definitions
+  roster: Roster
+  /** What operators had decided by the start. */
+  choices: readonly Choice[]
+  operation: Operation
+  lifecycle: Lifecycle
   container: Container
   http: Http
   listening: Listening
@@ -34,6 +40,7 @@ export interface Opened {
 export interface Check {
   /** Rejects with the reason when all is not well. */
   ask (signal: AbortSignal): void | Promise<void>
+  readonly kind: 'resource' | 'plugin'
   /** The host is not ready while it fails. */
   readonly isRequired: boolean
 }
@@ -48,12 +55,14 @@ export interface UnitParts {
   readonly root: string
 }
 
-/** A required unit of the host's own. */
+/** A required unit of the host's own, which has little to undo. */
 export function hostUnit ({ loaded: { settings: { budgets } } }: UnitParts, startBudgetMs = budgets.resourceStartMs) {
   return (id: string, needs: readonly string[], start: UnitDefinition['start']): UnitDefinition => ({
-    id, kind: 'host', needs, required: true, startBudgetMs, stopBudgetMs: budgets.stopMs, start
+    id, kind: 'host', needs, required: true, startBudgetMs, stopBudgetMs: Math.min(budgets.stopMs, hostStopMs), start
   })
 }
+
+const hostStopMs = 1_000
 
 interface ResourceUnit<T> {
   id: string
@@ -81,7 +90,7 @@ export function resourceUnit<T> (parts: UnitParts, { id, needs = [], required = 
       undo('close', () => resource.close())
       // What came too late is closed by now, and must not take the place of what came in time.
       signal.throwIfAborted()
-      opened.checks.set(id, { ask: resource.check, isRequired: required })
+      opened.checks.set(id, { ask: resource.check, kind: 'resource', isRequired: required })
       undo('check no more', () => { opened.checks.delete(id) })
       keep(resource.value)
     }

@@ -2,12 +2,14 @@
 
 import type { Access } from './access.ts'
 import type { Clock } from './clock.ts'
+import type { Host } from './host.ts'
 import type { Kubernetes } from './kubernetes.ts'
 import type { Log } from './log.ts'
 import type { Postgres } from './postgres.ts'
 import type { Routes } from './route.ts'
 import type { Storage } from './storage.ts'
 import type { Tasks } from './task.ts'
+import type { Listen, Timers } from './timer.ts'
 import type { Valkey } from './valkey.ts'
 
 /** The resources a manifest may name, and what the scope then holds under that name. */
@@ -17,8 +19,9 @@ export interface Resources {
   storage: Storage
   kubernetes: Kubernetes
   access: Access
+  host: Host
 }
-export const resourceNames = ['postgres', 'valkey', 'storage', 'kubernetes', 'access'] as const satisfies readonly (keyof Resources)[]
+export const resourceNames = ['postgres', 'valkey', 'storage', 'kubernetes', 'access', 'host'] as const satisfies readonly (keyof Resources)[]
 export type ResourceName = (typeof resourceNames)[number]
 
 /** The `bulkhead` key of a plugin's `package.json`, defaults filled in. */
@@ -30,6 +33,11 @@ export interface Manifest {
   readonly optional: Readonly<Record<string, string>>
   readonly mounts: readonly string[]
   readonly resources: readonly ResourceName[]
+  /**
+   * Of the resources, those without which it goes on: it starts though they are absent, and its paths answer while they are away. Without
+   * the others it is held, and its paths answer 503.
+   */
+  readonly tolerates: readonly ResourceName[]
   readonly readiness: 'required' | 'degraded'
   /** An example is off in production unless `PLATFORM_PLUGINS_ENABLED` names it. */
   readonly example: boolean
@@ -64,14 +72,22 @@ export interface Services {}
 export interface Scope<Config = Record<string, unknown>> extends Resources {
   readonly id: string
   readonly version: string
+  /** 1 for the first copy of its code that this process loaded. */
+  readonly generation: number
   readonly config: Config
   readonly log: Log
+  /** What sleeps on it is woken, with an error, when the plugin has ended. */
   readonly clock: Clock
-  /** Aborts when the plugin is to end: its start budget ran out, or it stops. */
+  readonly timers: Timers
+  readonly listen: Listen
+  /** Aborts when the plugin is to end: its start budget ran out, it stops, or it was replaced. Requests under way are finished after that. */
   readonly signal: AbortSignal
   readonly routes: Routes
   readonly tasks: Tasks
-  /** What `requires` and `optional` plugins returned from `start`; an optional one that is not there is undefined. */
+  /**
+   * What `requires` and `optional` plugins returned from `start`; an optional one that is not there is undefined. Objects and functions may be
+   * kept: they lead to the generation that serves when they are used, and throw `ServiceUnavailable` while none does.
+   */
   readonly plugins: Services & Readonly<Record<string, unknown>>
   /** Adds a step to take when the plugin ends. Steps run newest first, and none is skipped because another failed. */
   undo (name: string, step: () => void | Promise<void>): void
@@ -82,7 +98,7 @@ export interface PluginDefinition<C extends ConfigFields = ConfigFields, Service
   permissions?: Record<string, PermissionDeclaration>
   /** Registers what the plugin contributes; what it returns is what other plugins get. */
   start (scope: Scope<ConfigOf<C>>): Service | Promise<Service>
-  /** Rejects when the plugin is not well. */
+  /** Rejects when the plugin is not well. Asked twice a second; after three refusals in a row the plugin is quarantined, and started again later. */
   check? (signal: AbortSignal): void | Promise<void>
 }
 

@@ -1,16 +1,20 @@
 // Imports every plugin and sees that what it exports is a definition, before any of them starts.
 
 import type { PermissionDeclaration, PluginDefinition } from '../contract/index.ts'
+import { Account } from './account.ts'
 import type { Candidate } from './discover.ts'
 import { PluginImportFailed } from './import-failure.ts'
 import type { Finding } from './manifest.ts'
 import { importPlugin, type ImportOptions } from './modules.ts'
 import { findNearest, quoteList } from './nearest.ts'
-import { showPath, type Problem } from './problem.ts'
+import type { Owner } from './owner.ts'
+import { InvalidPlugins, showPath, type Problem } from './problem.ts'
 
 export interface LoadedPlugin {
   readonly candidate: Candidate
   readonly definition: PluginDefinition
+  /** Of what its modules made when they were imported. */
+  readonly owner: Owner
 }
 
 export interface LoadOptions extends ImportOptions {
@@ -18,25 +22,30 @@ export interface LoadOptions extends ImportOptions {
   readonly corePermissions: Iterable<string>
 }
 
+export interface Definitions {
+  readonly plugins: readonly LoadedPlugin[]
+  /** Their code threw, hung or could not be read. */
+  readonly failures: readonly { readonly candidate: Candidate, readonly error: PluginImportFailed }[]
+  readonly problems: readonly Problem[]
+}
+
 // Importing is work for one core; a few at once only fill the gaps where a plugin waits.
 const importsAtOnce = 4
 
-export async function loadDefinitions (
-  candidates: readonly Candidate[], { corePermissions, ...options }: LoadOptions
-): Promise<{ plugins: readonly LoadedPlugin[], problems: readonly Problem[] }> {
+/** Of the first generation. */
+export async function loadDefinitions (candidates: readonly Candidate[], { corePermissions, ...options }: LoadOptions): Promise<Definitions> {
   const plugins: LoadedPlugin[] = []
+  const failures: Definitions['failures'][number][] = []
   const problems: Problem[] = []
   const queue = candidates.values()
   const work = async (): Promise<void> => {
     for (const candidate of queue) {
       try {
-        const { default: exported } = await importPlugin(candidate, options)
-        const findings = checkDefinition(exported)
-        problems.push(...findings.map(([what, mend]) => ({ plugin: candidate.id, file: candidate.entry, what, mend })))
-        if (findings.length === 0) plugins.push({ candidate, definition: exported as PluginDefinition })
+        plugins.push(await loadDefinition(candidate, 1, options))
       } catch (error) {
-        if (!(error instanceof PluginImportFailed)) throw error
-        problems.push(error.problem)
+        if (error instanceof PluginImportFailed) failures.push({ candidate, error })
+        else if (error instanceof InvalidPlugins) problems.push(...error.problems)
+        else throw error
       }
     }
   }
@@ -44,7 +53,16 @@ export async function loadDefinitions (
   // They end in another order than they began.
   const order = new Map(candidates.map(({ id }, index) => [id, index]))
   plugins.sort((a, b) => (order.get(a.candidate.id) ?? 0) - (order.get(b.candidate.id) ?? 0))
-  return { plugins, problems: [...problems, ...findPermissionClashes(plugins, corePermissions)] }
+  return { plugins, failures, problems: [...problems, ...findPermissionClashes(plugins, new Map([...corePermissions].map(name => [name, 'the host'])))] }
+}
+
+/** Throws `PluginImportFailed`, or `InvalidPlugins` when what it exports is no sound definition. */
+export async function loadDefinition (candidate: Candidate, generation: number, options: ImportOptions): Promise<LoadedPlugin> {
+  const owner: Owner = { plugin: candidate.id, generation, account: new Account() }
+  const { default: exported } = await importPlugin(candidate, owner, options)
+  const findings = checkDefinition(exported)
+  if (findings.length > 0) throw new InvalidPlugins(findings.map(([what, mend]) => ({ plugin: candidate.id, file: candidate.entry, what, mend })))
+  return { candidate, definition: exported as PluginDefinition, owner }
 }
 
 const keys = ['config', 'permissions', 'start', 'check'] as const satisfies readonly (keyof PluginDefinition)[]
@@ -86,9 +104,9 @@ function checkKeys (of: string, value: object, known: readonly string[]): Findin
   })
 }
 
-function findPermissionClashes (plugins: readonly LoadedPlugin[], corePermissions: Iterable<string>): Problem[] {
-  const owners = new Map<string, string>()
-  for (const name of corePermissions) owners.set(name, 'the host')
+/** `taken` says by name who else declares a permission. */
+export function findPermissionClashes (plugins: readonly LoadedPlugin[], taken: ReadonlyMap<string, string>): Problem[] {
+  const owners = new Map(taken)
   return plugins.flatMap(({ candidate: { id, entry }, definition }) => Object.keys(definition.permissions ?? {}).flatMap(name => {
     const owner = owners.get(name)
     if (owner === undefined) owners.set(name, `"${id}" (${showPath(entry)})`)

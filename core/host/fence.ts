@@ -15,6 +15,7 @@ export class ScopeEnded extends AnswerableError {
 
 export class Fence {
   readonly #pluginId: string
+  readonly #listeners = new Set<(error: ScopeEnded) => void>()
   #hasEnded = false
   #reason: unknown
 
@@ -31,6 +32,23 @@ export class Fence {
     if (this.#hasEnded) return
     this.#hasEnded = true
     this.#reason = reason
+    for (const listener of this.#listeners) listener(this.createError())
+    this.#listeners.clear()
+  }
+
+  /** Calls `listener` once, at the end. The result forgets it. */
+  onEnd (listener: (error: ScopeEnded) => void): () => void {
+    this.#listeners.add(listener)
+    return () => { this.#listeners.delete(listener) }
+  }
+
+  /** Settles as `work` does, or rejects as soon as the plugin has ended: whoever waits for the plugin's code is not kept by what never settles. */
+  orEnd<T> (work: PromiseLike<T>): Promise<T> {
+    if (this.#hasEnded) return Promise.reject(this.createError())
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    const forget = this.onEnd(reject)
+    work.then(resolve, reject)
+    return promise.finally(forget)
   }
 
   createError (): ScopeEnded {

@@ -1,7 +1,14 @@
 // A plugin's own handles on the resources: the real ones until the plugin ends, dead from then on.
 
-import type { Postgres, Resources, Transaction, Valkey } from '../contract/index.ts'
+import type { Kubernetes, Postgres, Resources, Transaction, Valkey } from '../contract/index.ts'
 import type { Fence } from './fence.ts'
+import { bindTo, runAs, type Owner } from './owner.ts'
+
+/** Whose handle it is. */
+export interface Holder {
+  readonly fence: Fence
+  readonly owner: Owner
+}
 
 type Call = (...args: unknown[]) => unknown
 type Handle = Readonly<Record<string, unknown>>
@@ -18,57 +25,71 @@ function namesOf (handle: object): string[] {
 
 /**
  * The same methods and properties, behind the fence. Every method of a handle gives a promise, so a dead one gives a rejected one.
- * They are looked up here: a call costs one look at the fence.
+ * They are looked up here. What a call does is the host's doing, what it calls back is the plugin's.
  */
-function fenceHandle<T extends object> (handle: T, fence: Fence, names = namesOf(handle)): T {
+function fenceHandle<T extends object> (handle: T, { fence, owner }: Holder, names = namesOf(handle)): T {
   const fenced: Record<string, unknown> = {}
   for (const name of names) {
     const value = (handle as Handle)[name]
-    if (typeof value === 'function') fenced[name] = (...args: unknown[]) => fence.hasEnded ? Promise.reject(fence.createError()) : (value as Call).apply(handle, args)
-    else Object.defineProperty(fenced, name, { enumerable: true, get: () => (handle as Handle)[name] })
+    if (typeof value === 'function') {
+      fenced[name] = (...args: unknown[]) => fence.hasEnded
+        ? Promise.reject(fence.createError())
+        : runAs(undefined, () => (value as Call).apply(handle, args.map(arg => bindTo(owner, arg))))
+    } else Object.defineProperty(fenced, name, { enumerable: true, get: () => (handle as Handle)[name] })
   }
   return fenced as T
 }
 
-/** A transaction that is open when its plugin ends takes no further statement and is rolled back. */
-function fenceTransactions<T extends Transaction | Postgres> (handle: T, fence: Fence, names?: string[]): T {
+/** A transaction that is open when its plugin ends takes no further statement and is rolled back at once, whatever its work waits for. */
+function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder: Holder, names?: string[]): T {
+  const { fence, owner } = holder
   let namesInside: string[] | undefined
-  const fenced = fenceHandle(handle, fence, names)
-  fenced.transaction = work => fence.hasEnded
-    ? Promise.reject(fence.createError())
-    : handle.transaction(async inner => {
-      namesInside ??= namesOf(inner)
-      const result = await work(fenceTransactions(inner, fence, namesInside))
-      fence.check()
-      return result
-    })
-  return fenced
-}
-
-/** Keeps a step for the plugin's end and gives back how to forget it. */
-export type OnEnd = (leave: () => Promise<void>) => () => void
-
-/** Subscriptions end with the plugin, left or not. */
-function fenceSubscriptions (handle: Valkey, fence: Fence, onEnd: OnEnd): Valkey {
-  const fenced = fenceHandle(handle, fence)
-  fenced.subscribe = async (channel, schema, handler) => {
+  const fenced = fenceHandle(handle, holder, names)
+  fenced.transaction = async work => {
     fence.check()
-    const unsubscribe = await handle.subscribe(channel, schema, message => fence.hasEnded ? undefined : handler(message))
-    if (fence.hasEnded) {
-      await unsubscribe()
-      fence.check()
-    }
-    const forget = onEnd(unsubscribe)
-    return async () => {
-      forget()
-      await unsubscribe()
+    const done = owner.account.open('connections', 'an open transaction')
+    try {
+      return await runAs(undefined, () => handle.transaction(async inner => {
+        namesInside ??= namesOf(inner)
+        const result = await fence.orEnd(runAs(owner, async () => work(fenceTransactions(inner, holder, namesInside))))
+        fence.check()
+        return result
+      }))
+    } finally {
+      done()
     }
   }
   return fenced
 }
 
-export function createHandle<Name extends keyof Resources> (name: Name, handle: Resources[Name], fence: Fence, onEnd: OnEnd): Resources[Name] {
-  if (name === 'postgres') return fenceTransactions(handle as Postgres, fence) as Resources[Name]
-  if (name === 'valkey') return fenceSubscriptions(handle as Valkey, fence, onEnd) as Resources[Name]
-  return fenceHandle(handle, fence)
+/** What is heard until it is left ends with the plugin, left or not. */
+function fenceSubscriptions<T extends Valkey | Kubernetes> (
+  handle: T, holder: Holder, method: keyof T & string, nameOf: (first: unknown) => string
+): T {
+  const { fence, owner } = holder
+  const fenced = fenceHandle(handle, holder) as T & Record<string, unknown>
+  const subscribe: unknown = handle[method]
+  if (typeof subscribe !== 'function') return fenced
+  const fencedSubscribe = async (...args: unknown[]): Promise<() => Promise<void>> => {
+    fence.check()
+    const heard = args.map(arg => typeof arg === 'function' ? bindTo(owner, (...news: unknown[]) => fence.hasEnded ? undefined : (arg as Call)(...news)) : arg)
+    const leave = await runAs(undefined, () => (subscribe as Call).apply(handle, heard) as Promise<() => Promise<void>>)
+    if (fence.hasEnded) {
+      await leave()
+      fence.check()
+    }
+    const left = owner.account.open('subscriptions', nameOf(args[0]), leave)
+    return async () => {
+      left()
+      await leave()
+    }
+  }
+  return Object.assign(fenced, { [method]: fencedSubscribe })
+}
+
+export function createHandle<Name extends keyof Resources> (name: Name, handle: Resources[Name], holder: Holder): Resources[Name] {
+  if (name === 'postgres') return fenceTransactions(handle as Postgres, holder) as Resources[Name]
+  if (name === 'valkey') return fenceSubscriptions(handle as Valkey, holder, 'subscribe', String) as Resources[Name]
+  if (name === 'kubernetes') return fenceSubscriptions(handle as Kubernetes, holder, 'watch' as keyof Kubernetes, what => (what as { path?: string } | undefined)?.path ?? 'a watch') as Resources[Name]
+  return fenceHandle(handle, holder)
 }

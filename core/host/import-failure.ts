@@ -3,10 +3,9 @@
 import { execFile } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { inspect, promisify } from 'node:util'
 import type { Candidate } from './discover.ts'
-import { showPath, type Problem } from './problem.ts'
+import { pathOf, showPath, type Problem } from './problem.ts'
 
 export class PluginImportFailed extends Error {
   readonly code = 'BULKHEAD_PLUGIN_IMPORT_FAILED'
@@ -71,8 +70,6 @@ function placeOf ({ stack = '' }: Error, { folder }: Candidate): string | undefi
   const { file, line } = above ?? frame ?? {}
   return file === undefined || line === undefined ? undefined : `${pathOf(file)}:${line}`
 }
-
-const pathOf = (place: string): string => place.startsWith('file:') ? fileURLToPath(place.split('?', 1)[0] ?? place) : place
 
 const checkBudgetMs = 5_000
 const filesCheckedMax = 50

@@ -1,11 +1,17 @@
-// From a folder on disk to a running plugin.
+// From a folder on disk to a running plugin, and what becomes of it while the host serves.
 
 export { discoverPlugins, type Candidate, type Discovery, type Skipped } from './discover.ts'
 export { validatePlugins, type Validation } from './validate.ts'
 export { InvalidPlugins, type Problem } from './problem.ts'
 export { importPlugin, registerBulkhead } from './modules.ts'
 export { PluginImportFailed } from './import-failure.ts'
-export { loadDefinitions, type LoadedPlugin } from './definition.ts'
+export { loadDefinitions, type Definitions, type LoadedPlugin } from './definition.ts'
 export { createContainer, type Container, type ResourceFactories } from './scope.ts'
 export { ScopeEnded } from './fence.ts'
-export { createPluginUnits, PluginStartFailed, type MountedPlugin, type PluginParts } from './unit.ts'
+export { currentOwner, runAs, type Owner } from './owner.ts'
+export { countStrays } from './stray.ts'
+export { watchFolders } from './watch.ts'
+export { openChoices, type Choice, type Choices } from './choice.ts'
+export { createRoster, type Roster, type RosterParts } from './roster.ts'
+export type { Member } from './member.ts'
+export { PluginStartFailed, type Check, type MountedPlugin, type PluginParts } from './unit.ts'

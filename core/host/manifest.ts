@@ -12,7 +12,7 @@ export type ManifestReading = { manifest: Manifest, findings?: never } | { manif
 
 // An id names a Postgres schema, prefixes keys, queues and metrics, and is a unit beside the host's own; every object has the last three.
 const reservedIds = new Set([
-  ...resourceNames, 'api', 'bulkhead', 'container', 'core', 'host', 'http', 'kernel', 'migrations', 'permissions', 'perms', 'pgboss', 'plugins',
+  ...resourceNames, 'api', 'bulkhead', 'container', 'core', 'http', 'kernel', 'migrations', 'permissions', 'perms', 'pgboss', 'plugins',
   'probes', 'public', 'ready', 'tasks',
   'constructor', 'prototype', 'then'
 ])
@@ -57,6 +57,7 @@ const Shape = z.strictObject({
   optional: Needs,
   mounts: z.array(Name('mount')).optional(),
   resources: z.array(Resource).default([]),
+  tolerates: z.array(Resource).default([]),
   readiness: z.enum(['required', 'degraded']).default('degraded'),
   example: z.boolean().default(false)
 })
@@ -66,14 +67,23 @@ const keys = Object.keys(Shape.shape)
 export function readManifest (value: unknown, hostVersion: string): ManifestReading {
   const parsed = Shape.safeParse(value, { reportInput: true })
   if (!parsed.success) return { findings: parsed.error.issues.flatMap(findingsOf) }
-  const { id, mounts = [id], resources, ...rest } = parsed.data
-  const manifest: Manifest = { ...rest, id, mounts: [...new Set(mounts)], resources: [...new Set(resources)] as ResourceName[] }
+  const { id, mounts = [id], resources, tolerates, ...rest } = parsed.data
+  const manifest: Manifest = {
+    ...rest,
+    id,
+    mounts: [...new Set(mounts)],
+    resources: [...new Set(resources)] as ResourceName[],
+    tolerates: [...new Set(tolerates)] as ResourceName[]
+  }
 
   const findings: Finding[] = []
   if (!isWithin(hostVersion, manifest.host)) {
     findings.push([`It is made for host ${manifest.host}, and this host is ${hostVersion}.`, 'Take a version of the plugin made for this host, or widen "host" once you have tried it.'])
   }
   if (mounts[0] === id && reservedMounts.has(id)) findings.push([`The mount "${id}" is reserved for the host.`, 'Name another in "mounts".'])
+  for (const name of manifest.tolerates) {
+    if (!manifest.resources.includes(name)) findings.push([`"${name}" is in "tolerates" and not in "resources".`, 'Add it there, or take it out here.'])
+  }
   for (const other of Object.keys(manifest.requires)) {
     if (Object.hasOwn(manifest.optional, other)) findings.push([`"${other}" is both in "requires" and in "optional".`, 'Take it out of one.'])
   }

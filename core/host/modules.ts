@@ -6,13 +6,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Clock } from '../contract/index.ts'
 import type { Candidate } from './discover.ts'
 import { explainImportFailure, ImportOverdue } from './import-failure.ts'
+import { runAs, type Owner } from './owner.ts'
 
 export interface ImportOptions {
   readonly clock: Clock
   /** For all modules of the plugin together, their top-level awaits included. */
   readonly budgetMs: number
-  /** The first is 1. The modules of another share nothing with those of the first. */
-  readonly generation?: number
 }
 
 const contractUrl = new URL('../contract/index.ts', import.meta.url).href
@@ -46,8 +45,12 @@ function isOfSameFolder (parentUrl: string, url: string): boolean {
 
 type Exports = Readonly<Record<string, unknown>>
 
-/** What the entry exports. Throws `PluginImportFailed`. */
-export async function importPlugin (candidate: Candidate, { clock, budgetMs, generation = 1 }: ImportOptions): Promise<Exports> {
+/**
+ * What the entry exports, imported as code of its owner; the modules of a later generation share nothing with those of the first.
+ * Throws `PluginImportFailed`.
+ */
+export async function importPlugin (candidate: Candidate, owner: Owner, { clock, budgetMs }: ImportOptions): Promise<Exports> {
+  const { generation } = owner
   const url = pathToFileURL(candidate.entry)
   if (generation > 1) {
     folders.add(candidate.folder)
@@ -57,7 +60,7 @@ export async function importPlugin (candidate: Candidate, { clock, budgetMs, gen
   try {
     // The module loader has no way to give up: what hangs is left behind.
     const overdue = clock.sleep(budgetMs, done.signal).then(() => { throw new ImportOverdue(budgetMs) })
-    return await Promise.race([import(url.href) as Promise<Exports>, overdue])
+    return await Promise.race([runAs(owner, () => import(url.href) as Promise<Exports>), overdue])
   } catch (thrown) {
     throw await explainImportFailure(candidate, thrown)
   } finally {

@@ -1,6 +1,7 @@
 // What is wrong with the plugins, as one message for the person who can mend it.
 
 import { isAbsolute, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 export interface Problem {
   /** The plugin's id, where one could be read. */
@@ -30,3 +31,6 @@ export function showPath (path: string): string {
   const below = relative(process.cwd(), path)
   return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below
 }
+
+/** The path of a module as a stack names it, whichever generation it is of. */
+export const pathOf = (place: string): string => place.startsWith('file:') ? fileURLToPath(place.split('?', 1)[0] ?? place) : place

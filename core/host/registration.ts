@@ -5,6 +5,7 @@ import { methods } from '../contract/route.ts'
 import type { Candidate } from './discover.ts'
 import type { Fence } from './fence.ts'
 import { quoteList } from './nearest.ts'
+import { bindTo, type Owner } from './owner.ts'
 import { showPath } from './problem.ts'
 
 /** Koa's. */
@@ -34,11 +35,13 @@ export class Registration {
   readonly tasks: TaskRecord[] = []
   readonly #candidate: Candidate
   readonly #fence: Fence
+  readonly #owner: Owner
   #isOpen = true
 
-  constructor (candidate: Candidate, fence: Fence) {
+  constructor (candidate: Candidate, fence: Fence, owner: Owner) {
     this.#candidate = candidate
     this.#fence = fence
+    this.#owner = owner
   }
 
   close (): void {
@@ -61,12 +64,12 @@ export class Registration {
       ...Object.fromEntries(methods.map(method => [method, (path: string, options: RouteRecord['options'], handler: RouteRecord['handler']) => {
         this.#check(`the route ${method.toUpperCase()} ${path}`)
         if (mount === undefined) throw new UnknownMount(this.#candidate, id)
-        this.routes.push({ plugin: id, mount, method, path, options, handler })
+        this.routes.push({ plugin: id, mount, method, path, options, handler: bindTo(this.#owner, handler) })
       }])) as unknown as Omit<Routes, 'at' | 'use'>,
       at,
       use: middleware => {
         this.#check('middleware')
-        this.middleware.push(middleware)
+        this.middleware.push(bindTo(this.#owner, middleware))
       }
     })
     return createRoutes(mounts[0])
@@ -74,7 +77,7 @@ export class Registration {
 
   createTasks (): Tasks {
     const read = <O>(rest: readonly [TaskHandler] | readonly [O, TaskHandler]): { options: O | Record<never, never>, handler: TaskHandler } =>
-      rest.length === 1 ? { options: {}, handler: rest[0] } : { options: rest[0], handler: rest[1] }
+      rest.length === 1 ? { options: {}, handler: bindTo(this.#owner, rest[0]) } : { options: rest[0], handler: bindTo(this.#owner, rest[1]) }
     return {
       every: (name: string, interval: Duration, ...rest: [TaskHandler] | [TaskOptions, TaskHandler]) => {
         this.#check(`the task "${name}"`)

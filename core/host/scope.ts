@@ -5,10 +5,14 @@ import type { Clock, Log, ResourceName, Resources, Scope } from '../contract/ind
 import { resourceNames } from '../contract/plugin.ts'
 import type { Candidate } from './discover.ts'
 import { Fence } from './fence.ts'
-import { createHandle, type OnEnd } from './handle.ts'
+import { createHandle, type Holder } from './handle.ts'
 import { findNearest, quoteList } from './nearest.ts'
+import { bindTo, type Owner } from './owner.ts'
 import { showPath } from './problem.ts'
 import { Registration } from './registration.ts'
+import { createServiceHandle, isFollowed, type Offer } from './service.ts'
+import { createClock, createListen, createTimers } from './timer.ts'
+import { isWithin } from './version.ts'
 
 /** What the host has opened: for each resource, how a plugin's own handle on it is made. */
 export type ResourceFactories = { readonly [Name in ResourceName]?: (pluginId: string) => Resources[Name] }
@@ -30,7 +34,7 @@ export function createContainer (resources: ResourceFactories): Container {
   for (const name of resourceNames) {
     const create = resources[name]
     if (create === undefined) continue
-    container.register(name, asFunction(({ id, fence, onEnd }: Inside) => createHandle(name, create(id), fence, onEnd), { lifetime: 'SCOPED' }))
+    container.register(name, asFunction(({ id, holder }: Inside) => createHandle(name, create(id), holder), { lifetime: 'SCOPED' }))
   }
   return container
 }
@@ -38,56 +42,54 @@ export function createContainer (resources: ResourceFactories): Container {
 /** What a plugin's container holds for the factories above, and the plugin cannot ask for. */
 interface Inside {
   id: string
-  fence: Fence
-  onEnd: OnEnd
+  holder: Holder
 }
 
 export interface ScopeParts {
   readonly container: Container
   readonly candidate: Candidate
+  readonly owner: Owner
   readonly config: Readonly<Record<string, unknown>>
   readonly log: Log
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Optional plugins that are here in a version this one can use. */
-  readonly optional: readonly string[]
-  /** What other plugins returned from `start`. */
-  readonly services: ReadonlyMap<string, unknown>
+  /** What other plugins offer. */
+  readonly services: ReadonlyMap<string, Offer>
   readonly undo: (name: string, step: () => void | Promise<void>) => void
+  /** What the plugin's code threw where nobody waits for it. */
+  readonly onFault: (thrown: unknown) => void
 }
 
 export interface OwnedScope {
   readonly scope: Scope
   readonly registration: Registration
   readonly fence: Fence
-  /** From here on whatever the plugin still holds throws. Resolves once its subscriptions are left. */
+  /** From here on whatever the plugin still holds throws. Resolves once its timers, listeners and subscriptions are gone. */
   readonly end: (reason: unknown) => Promise<void>
 }
 
-export function createScope ({ container, candidate, config, log, clock, signal, optional, services, undo }: ScopeParts): OwnedScope {
+export function createScope ({ container, candidate, owner, config, log, clock, signal, services, undo, onFault }: ScopeParts): OwnedScope {
   const { id, version, manifest, file } = candidate
   const fence = new Fence(id)
-  const registration = new Registration(candidate, fence)
-  const leaving = new Set<() => Promise<void>>()
-  const onEnd: OnEnd = leave => {
-    leaving.add(leave)
-    return () => leaving.delete(leave)
-  }
+  const registration = new Registration(candidate, fence, owner)
 
   const granted = {
-    id, version, config, log, clock, signal,
+    id, version, generation: owner.generation, config, log, signal,
+    clock: createClock({ clock, fence, owner }),
+    timers: createTimers({ clock, fence, owner, onFault }),
+    listen: createListen({ fence, owner }),
     routes: registration.createRoutes(),
     tasks: registration.createTasks(),
-    plugins: createServices(candidate, optional, services),
+    plugins: createServices(candidate, fence, services),
     undo: (name: string, step: () => void | Promise<void>) => {
       // What was opened too late is closed at once, and its owner told.
-      undo(name, step)
+      undo(name, bindTo(owner, step))
       fence.check()
     }
   } satisfies Omit<Scope, ResourceName>
 
   const own = container.createScope()
-  own.register({ fence: asValue(fence), onEnd: asValue(onEnd) })
+  own.register({ holder: asValue<Holder>({ fence, owner }) })
   for (const [name, value] of Object.entries(granted)) own.register(name, asValue(value))
   const names = [...Object.keys(granted), ...manifest.resources]
   const scope = createFacade(new Map(names.map(name => [name, () => own.resolve<unknown>(name)])), name => new NotDeclared(
@@ -101,19 +103,27 @@ export function createScope ({ container, candidate, config, log, clock, signal,
     fence,
     end: async reason => {
       fence.end(reason)
-      const results = await Promise.allSettled([...leaving].map(leave => leave()))
-      leaving.clear()
-      const failures = results.flatMap(result => result.status === 'rejected' ? [result.reason as unknown] : [])
-      if (failures.length > 0) throw new AggregateError(failures, `${failures.length} subscriptions could not be left`)
+      await owner.account.close()
     }
   }
 }
 
-/** Looked up when asked for: a plugin that was replaced is found in its new generation. */
-function createServices ({ id, manifest, file }: Candidate, optional: readonly string[], services: ReadonlyMap<string, unknown>): Scope['plugins'] {
-  const usable = new Set([...Object.keys(manifest.requires), ...optional])
-  const declared = [...Object.keys(manifest.requires), ...Object.keys(manifest.optional)]
-  const getters = new Map(declared.map(other => [other, () => usable.has(other) ? services.get(other) : undefined]))
+function createServices ({ id, manifest: { requires, optional }, file }: Candidate, fence: Fence, services: ReadonlyMap<string, Offer>): Scope['plugins'] {
+  const getters = new Map(Object.entries({ ...optional, ...requires }).map(([provider, range]) => {
+    const find = (): Offer | undefined => {
+      const offer = services.get(provider)
+      return offer !== undefined && isWithin(offer.version, range) ? offer : undefined
+    }
+    const handles = new Map<boolean, object>()
+    return [provider, () => {
+      const service = find()?.service
+      if (!isFollowed(service)) return service
+      const isFunction = typeof service === 'function'
+      const handle = handles.get(isFunction) ?? createServiceHandle({ fence, provider, find }, isFunction)
+      handles.set(isFunction, handle)
+      return handle
+    }] as const
+  }))
   return createFacade(getters, other => new NotDeclared(
     `Plugin "${id}" asked for the plugin "${other}" but its manifest does not list it. Add "${other}" to "requires" or "optional" in ${showPath(file)}.`
   )) as Scope['plugins']

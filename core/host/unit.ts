@@ -1,14 +1,16 @@
-// A plugin as the kernel sees it: how it starts, what it needs first, and how everything it did is undone.
+// How one generation of a plugin starts, comes to serve, and how everything it did is undone.
 
 import { inspect } from 'node:util'
 import type { Clock, Log, RouteRecord, TaskRecord } from '../contract/index.ts'
-import type { StartContext, UnitDefinition } from '../kernel/index.ts'
+import type { Serve, StartContext } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
 import { findNearest } from './nearest.ts'
+import { bindTo, runAs, type Owner } from './owner.ts'
 import { showPath } from './problem.ts'
 import type { Middleware } from './registration.ts'
 import { createScope, type Container } from './scope.ts'
+import type { Offer } from './service.ts'
 
 export class PluginStartFailed extends Error {
   readonly code = 'BULKHEAD_PLUGIN_START_FAILED'
@@ -29,92 +31,95 @@ export interface MountedPlugin {
   readonly log: Log
 }
 
-type Undo = () => void | Promise<void>
+export type Check = (signal: AbortSignal) => void | Promise<void>
 
 /** What the other rooms do for plugins. */
 export interface PluginParts {
   readonly container: Container
   readonly clock: Clock
   /** What plugins returned from `start`, by id; kept by the units. */
-  readonly services: Map<string, unknown>
+  readonly services: Map<string, Offer>
   /** One sentence for each thing that is wrong with the routes. */
   checkRoutes (routes: readonly RouteRecord[]): readonly string[]
-  /** Serves all routes of the plugin from one moment on. */
-  mount (plugin: MountedPlugin): Undo
-  registerTasks (plugin: { readonly plugin: string, readonly log: Log, readonly tasks: readonly TaskRecord[] }): Promise<Undo>
+  /**
+   * Serves all routes of the plugin from this moment on, in the place of its last generation. The result serves them no more, if another
+   * has not taken their place by then, and resolves once the requests under way are answered.
+   */
+  mount (plugin: MountedPlugin): () => void | Promise<void>
+  /** Its paths are nobody's any more. */
+  release (id: string): void
+  /** Resolves once every task is scheduled, with the undo: no more ticks; what runs is finished, or aborted when that takes too long. */
+  registerTasks (plugin: { readonly plugin: string, readonly log: Log, readonly tasks: readonly TaskRecord[] }): Promise<() => void | Promise<void>>
+  /** Asks now and then whether the plugin is well. */
+  watch (id: string, check: Check): () => void
+  /** What code of the plugin threw where nobody waits for it. */
+  noteFault (owner: Owner, thrown: unknown): void
 }
 
-export interface PluginsToRun {
-  readonly plugins: readonly LoadedPlugin[]
-  /** Of the validation: optional plugins that are here in a version the plugin can use. */
-  readonly optional: ReadonlyMap<string, readonly string[]>
-  readonly corePermissions: Iterable<string>
-  readonly startBudgetMs: number
-  readonly stopBudgetMs: number
-  configOf (id: string): Readonly<Record<string, unknown>>
-  logOf (id: string): Log
+/** One generation of a plugin, and what it is started with. */
+export interface Generation {
+  readonly plugin: LoadedPlugin
+  readonly owner: Owner
+  readonly config: Readonly<Record<string, unknown>>
+  readonly log: Log
+  readonly permissions: PermissionOwners
 }
 
-export function createPluginUnits (run: PluginsToRun, parts: PluginParts): UnitDefinition[] {
-  const owners = new Map<string, string>()
-  for (const name of run.corePermissions) owners.set(name, host)
-  for (const { candidate, definition } of run.plugins) {
-    for (const name of Object.keys(definition.permissions ?? {})) owners.set(name, candidate.id)
-  }
-  return run.plugins.map(plugin => {
-    const { id, manifest } = plugin.candidate
-    const optional = run.optional.get(id) ?? []
-    return {
-      id,
-      kind: 'plugin',
-      needs: [...manifest.resources, ...Object.keys(manifest.requires)],
-      after: optional,
-      required: manifest.readiness === 'required',
-      startBudgetMs: run.startBudgetMs,
-      stopBudgetMs: run.stopBudgetMs,
-      start: context => startPlugin({ plugin, optional, owners, config: run.configOf(id), log: run.logOf(id) }, parts, context)
-    }
-  })
+/** Who declares each permission now. */
+export interface PermissionOwners {
+  /** The plugin's id, or `host`. */
+  ownerOf (permission: string): string | undefined
+  names (): readonly string[]
 }
 
 /** Owner of the host's own permissions; no plugin can have this id. */
-const host = 'host'
+export const hostOwner = 'host'
 
-interface OnePlugin {
-  readonly plugin: LoadedPlugin
-  readonly optional: readonly string[]
-  /** Who declares each permission. */
-  readonly owners: ReadonlyMap<string, string>
-  readonly config: Readonly<Record<string, unknown>>
-  readonly log: Log
-}
+/** What a plugin does not run without. */
+export const needsOf = ({ manifest: { resources, tolerates, requires } }: Candidate): readonly string[] =>
+  [...resources.filter(name => !tolerates.includes(name)), ...Object.keys(requires)]
 
-async function startPlugin ({ plugin, optional, owners, config, log }: OnePlugin, parts: PluginParts, context: StartContext): Promise<void> {
+/** Starts the generation; what it gives back makes it serve. */
+export async function startPlugin (
+  { plugin, owner, config, log, permissions }: Generation, parts: PluginParts, context: StartContext
+): Promise<Serve> {
   const { signal } = context
   const { candidate, definition } = plugin
-  const { id, manifest: { mounts } } = candidate
+  const { id, version, manifest: { mounts } } = candidate
+  const { account } = owner
   const { scope, registration, fence, end } = createScope({
-    ...parts, candidate, config, log, signal, optional, undo: (name, step) => context.undo(name, step)
+    ...parts, candidate, owner, config, log, signal, undo: (name, step) => context.undo(name, step), onFault: thrown => parts.noteFault(owner, thrown)
   })
   context.undo('scope', () => end(signal.reason))
   // While it starts, an abort means that nobody waits for it any more; later it means that the plugin is to end, in order.
   const fenceOff = (): void => fence.end(signal.reason)
   signal.addEventListener('abort', fenceOff)
   try {
-    const service = await run(id, () => definition.start(scope))
+    const service = await run(id, () => runAs(owner, () => definition.start(scope)))
     registration.close()
     fence.check()
 
     const { routes, middleware, tasks } = registration
-    const problems = [...parts.checkRoutes(routes), ...findPermissionProblems(candidate, routes, owners)]
+    const problems = [...parts.checkRoutes(routes), ...findPermissionProblems(candidate, routes, permissions)]
     if (problems.length > 0) throw new PluginStartFailed(id, [`its routes in ${showPath(candidate.entry)} cannot be served.`, ...problems].join('\n  '))
 
     // Tasks first, because they can still fail; from the mount on the plugin is in use.
-    if (tasks.length > 0) context.undo('tasks', await run(id, () => parts.registerTasks({ plugin: id, log, tasks })))
+    if (tasks.length > 0) {
+      const endTasks = await run(id, () => parts.registerTasks({ plugin: id, log, tasks }))
+      const closed = tasks.map(({ name }) => account.open('tasks', name))
+      context.undo('tasks', async () => { await endTasks(); for (const close of closed) close() })
+    }
     fence.check()
-    parts.services.set(id, service)
-    context.undo('service', () => { parts.services.delete(id) })
-    context.undo('routes', parts.mount({ id, mounts, routes, middleware, log }))
+    return () => {
+      const unmount = parts.mount({ id, mounts, routes, middleware, log })
+      const closed = routes.map(({ method, mount, path }) => account.open('routes', `${method.toUpperCase()} /api/${mount}${path}`))
+      const offer = { service, version, owner }
+      parts.services.set(id, offer)
+      context.undo('service', () => { if (parts.services.get(id) === offer) parts.services.delete(id) })
+      // Undone first, while everything that requests under way may use is still there.
+      context.undo('routes', async () => { await unmount(); for (const close of closed) close() })
+      if (definition.check !== undefined) context.undo('check', parts.watch(id, bindTo(owner, definition.check)))
+    }
   } finally {
     signal.removeEventListener('abort', fenceOff)
   }
@@ -129,16 +134,16 @@ async function run<T> (id: string, work: () => T | Promise<T>): Promise<T> {
   }
 }
 
-function findPermissionProblems ({ id, manifest }: Candidate, routes: readonly RouteRecord[], owners: ReadonlyMap<string, string>): string[] {
-  const reachable = new Set([host, id, ...Object.keys(manifest.requires), ...Object.keys(manifest.optional)])
+function findPermissionProblems ({ id, manifest }: Candidate, routes: readonly RouteRecord[], { ownerOf, names }: PermissionOwners): string[] {
+  const reachable = new Set([hostOwner, id, ...Object.keys(manifest.requires), ...Object.keys(manifest.optional)])
   return routes.flatMap(({ method, path, options }) => {
     const { permission } = options as { permission?: unknown } | undefined ?? {}
     if (typeof permission !== 'string' || permission === '') return []
-    const owner = owners.get(permission)
+    const owner = ownerOf(permission)
     if (owner !== undefined && reachable.has(owner)) return []
     const route = `${method.toUpperCase()} ${path} names the permission "${permission}", which`
     if (owner !== undefined) return [`${route} belongs to the plugin "${owner}"; add "${owner}" to "requires" or "optional" of the manifest.`]
-    const nearest = findNearest(permission, [...owners.keys()])
+    const nearest = findNearest(permission, names())
     return [`${route} nobody declares; ${nearest === undefined ? '' : `write "${nearest}", or `}declare it in "permissions" of the definition.`]
   })
 }

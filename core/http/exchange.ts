@@ -63,6 +63,8 @@ export interface Traffic {
   open (req: IncomingMessage, res: ServerResponse): Exchange
   /** From now on every answer, those under way included, asks its client to leave the connection. */
   closeConnections (): void
+  /** Resolves when no request that was given to the plugin is under way, or when the signal aborts; with those that still are. */
+  untilAnswered (plugin: Plugin, signal: AbortSignal): Promise<readonly Exchange[]>
   /** Resolves when nothing is under way, or when the signal aborts. */
   untilQuiet (signal: AbortSignal): Promise<void>
 }
@@ -76,6 +78,8 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
   let onQuiet: (() => void) | undefined
   // In order of arrival, so whoever looks for old ones may stop at the first young one.
   const underWay = new Set<Exchange>()
+  /** Called at the end of every exchange, while somebody waits for some of them. */
+  const endListeners = new Set<(exchange: Exchange) => void>()
 
   const end = (exchange: Exchange): void => {
     const { req, res, requestId } = exchange
@@ -85,6 +89,7 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
     const facts = { requestId, method: req.method, url: req.url, status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
     if (res.statusCode < 500) log.debug(facts, 'answered')
     else log.info(facts, 'answered')
+    for (const listener of endListeners) listener(exchange)
     if (underWay.size === 0) onQuiet?.()
   }
 
@@ -103,6 +108,20 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
     closeConnections () {
       closing = true
       for (const { res } of underWay) res.shouldKeepAlive = false
+    },
+    untilAnswered (plugin, signal) {
+      const left = new Set([...underWay].filter(exchange => exchange.plugin === plugin))
+      return new Promise(resolve => {
+        const done = (): void => {
+          endListeners.delete(listener)
+          signal.removeEventListener('abort', done)
+          resolve([...left])
+        }
+        const listener = (exchange: Exchange): void => { if (left.delete(exchange) && left.size === 0) done() }
+        if (left.size === 0 || signal.aborted) { done(); return }
+        endListeners.add(listener)
+        signal.addEventListener('abort', done, { once: true })
+      })
     },
     untilQuiet (signal) {
       return new Promise(resolve => {

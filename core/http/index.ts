@@ -1,7 +1,7 @@
 // The HTTP room: koa behind one dispatcher, one mount for each plugin, one place for errors.
 
 import type { RequestListener } from 'node:http'
-import type { Clock, Log } from '../contract/index.ts'
+import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
 import { createApplication } from './application.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
 import type { Authenticate } from './dispatcher.ts'
@@ -9,7 +9,7 @@ import { createTraffic } from './exchange.ts'
 import { createFailure } from './failure.ts'
 import type { PermissionsIn } from './guard.ts'
 import { createMountTable } from './mount-table.ts'
-import type { MountTable } from './mount-table.ts'
+import type { MountTable, Plugin } from './mount-table.ts'
 import { createRefusalNoter } from './refusal.ts'
 import type { NoteRefused } from './refusal.ts'
 import { openServer } from './server.ts'
@@ -31,9 +31,16 @@ export interface HttpSettings extends ServerSettings {
   secureCookies: boolean
   /** Origins whose pages may read answers: `https://app.example.org`. */
   corsOrigins: readonly string[]
+  /** For the requests that a plugin has when it ends. 10 s unless said. */
+  drainMs?: number
 }
 
-export interface Http extends Omit<MountTable, 'find'> {
+export interface Http extends Omit<MountTable, 'find' | 'mount'> {
+  /**
+   * Serves the plugin's routes from now on, in the place of what it had mounted before. The result resolves once the requests that these
+   * routes were given are answered; those that take longer than the drain are refused.
+   */
+  mount (plugin: Plugin): () => Promise<void>
   readonly callback: RequestListener
   listen (address: { host: string, port: number }): Promise<Listening>
 }
@@ -64,8 +71,18 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
     }
   }
 
+  const mount = (plugin: Plugin): (() => Promise<void>) => {
+    const remove = mounts.mount(plugin)
+    return async () => {
+      remove()
+      const late = await traffic.untilAnswered(plugin, AbortSignal.timeout(settings.drainMs ?? 10_000))
+      for (const exchange of late) fail(exchange, new ServiceUnavailable(`The plugin "${plugin.id}" ended before this request did.`, { retryAfterMs: 1_000 }))
+    }
+  }
+
   return {
     ...mounts,
+    mount,
     callback,
     listen: address => openServer(address, { listener: callback, traffic, settings, clock, log, fail })
   }

@@ -26,7 +26,8 @@ export interface HeldPlugin {
   readonly mounts: readonly string[]
   /** A sentence; callers read it. */
   readonly reason: string
-  readonly retryAfterMs?: number
+  /** Asked for each refusal. */
+  readonly retryAfterMs?: () => number
 }
 
 export interface Mounted {
@@ -44,9 +45,16 @@ interface Held {
 export interface MountTable {
   mount (plugin: Plugin): () => void
   hold (plugin: HeldPlugin): () => void
-  /** Throws `ServiceUnavailable` when the plugin is held. */
+  /** Its paths are nobody's any more. */
+  release (id: string): void
+  /** Whatever is mounted for the plugin, now or later, is answered for with this sentence, until it is undefined. */
+  suspend (id: string, reason: string | undefined): void
+  /** Throws `ServiceUnavailable` when the plugin is held or suspended. */
   find (name: string): Mounted | undefined
 }
+
+/** What a plugin needs is looked for twice a second. */
+const retrySuspendedMs = 1_000
 
 export class InvalidRoutes extends Error {
   readonly code = 'BULKHEAD_INVALID_ROUTES'
@@ -67,18 +75,20 @@ export interface MountTableParts {
 export function createMountTable ({ bodyLimitBytes, compose }: MountTableParts): MountTable {
   const table = new Map<string, Mounted | Held>()
   const placed = new Map<string, ReadonlyMap<string, Mounted | Held>>()
+  const suspended = new Map<string, string>()
 
   /** A plugin has the entries given here and no others: those of its last generation go in the same step. */
   const place = (id: string, entries: ReadonlyMap<string, Mounted | Held>): () => void => {
-    const remove = (): void => { for (const name of placed.get(id)?.keys() ?? []) table.delete(name) }
-    remove()
+    clear(id)
     placed.set(id, entries)
     for (const [name, entry] of entries) table.set(name, entry)
     return () => {
-      if (placed.get(id) !== entries) return
-      remove()
-      placed.delete(id)
+      if (placed.get(id) === entries) clear(id)
     }
+  }
+  const clear = (id: string): void => {
+    for (const name of placed.get(id)?.keys() ?? []) table.delete(name)
+    placed.delete(id)
   }
 
   const createMounted = (plugin: Plugin, name: string): Mounted => {
@@ -109,11 +119,21 @@ export function createMountTable ({ bodyLimitBytes, compose }: MountTableParts):
       if (problems.length > 0) throw new InvalidRoutes(plugin.id, problems)
       return place(plugin.id, new Map(plugin.mounts.map(name => [name, { id: plugin.id, held: plugin }])))
     },
+    release: clear,
+    suspend (id, reason) {
+      if (reason === undefined) suspended.delete(id)
+      else suspended.set(id, reason)
+    },
     find (name) {
       const entry = table.get(name)
-      if (entry === undefined || 'plugin' in entry) return entry
-      const { reason, retryAfterMs } = entry.held
-      throw new ServiceUnavailable(reason, retryAfterMs === undefined ? {} : { retryAfterMs })
+      if (entry === undefined) return undefined
+      if ('held' in entry) {
+        const { reason, retryAfterMs } = entry.held
+        throw new ServiceUnavailable(reason, retryAfterMs === undefined ? {} : { retryAfterMs: retryAfterMs() })
+      }
+      const reason = suspended.size === 0 ? undefined : suspended.get(entry.id)
+      if (reason !== undefined) throw new ServiceUnavailable(reason, { retryAfterMs: retrySuspendedMs })
+      return entry
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import type { UnitDefinition } from './definition.ts'
 import { asError } from './error.ts'
-import type { Undo } from './undo.ts'
+import type { Share, Undo } from './undo.ts'
 
 export class Attempt {
   readonly undo: Undo
@@ -38,13 +38,13 @@ export class Attempt {
     this.#controller.abort(reason)
   }
 
-  /** Aborts and undoes. A start that is still at work is waited for first, as a step like any other. Callers join. `part` as for `Undo.run`. */
-  end (reason: Error, part?: number): Promise<void> {
+  /** Aborts and undoes. A start that is still at work is waited for first, as a step like any other. Callers join. */
+  end (reason: Error, share?: Share): Promise<void> {
     if (!this.#hasEnded) {
       this.#hasEnded = true
       this.abort(reason)
       if (this.outcome === 'pending') this.undo.push('start', async () => { await this.settled })
     }
-    return this.undo.run(part)
+    return this.undo.run(share)
   }
 }

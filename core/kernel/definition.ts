@@ -36,6 +36,8 @@ export interface UnitDefinition {
   readonly startBudgetMs: number
   /** For undoing what one attempt registered; less when less is left of the stop. */
   readonly stopBudgetMs: number
+  /** A stop does not divide this budget with those that are to end afterwards. */
+  readonly stopIsReserved?: boolean
   /** For one attempt; `startBudgetMs` unless said. */
   readonly attemptBudgetMs?: number
   /** The pause after a failed attempt, doubling from `firstMs` to `maxMs`. Absent: one attempt. */

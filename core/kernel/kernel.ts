@@ -57,6 +57,7 @@ export interface Kernel {
   /** Shortens what is left of a stop that is under way. */
   hurry (budgetMs: number): void
   units (): readonly UnitSnapshot[]
+  unit (id: string): UnitSnapshot | undefined
   /** The units that are starting, what for (the attempt and the last error), and those that wait for them. */
   waiting (): readonly { readonly unit: string, readonly for: string, readonly by: readonly string[] }[]
 }

@@ -14,12 +14,12 @@ export async function stopUnits (units: readonly Unit[], undoing: Undoing, error
   const partOf = divide(units)
   await backwards(units, async unit => {
     const beganAt = clock.now()
-    const { id, state, undone: steps = [], definition: { stopBudgetMs } } = unit
+    const { id, state, undone: steps = [], definition: { stopBudgetMs, stopIsReserved: isReserved = false } } = unit
     const part = partOf(unit)
-    const shareMs = Math.min(stopBudgetMs, Math.max(0, undoing.limitMs - beganAt) * part)
+    const shareMs = Math.min(stopBudgetMs, Math.max(0, undoing.limitMs - beganAt) * (isReserved ? 1 : part))
     const report = { id, state, durationMs: 0, shareMs, steps }
     reports.push(report)
-    await unit.stop(error, part)
+    await unit.stop(error, { part, isReserved })
     report.durationMs = clock.now() - beganAt
   })
   await undoing.done()

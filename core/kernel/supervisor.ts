@@ -5,7 +5,7 @@ import { Course } from './course.ts'
 import type { UnitDefinition } from './definition.ts'
 import { Disabled, InvalidUnits, NotReplaced, RequiredUnitFailed, StartStopped } from './error.ts'
 import { findProblems, idsBefore } from './graph.ts'
-import type { Kernel, KernelParts } from './kernel.ts'
+import type { Kernel, KernelParts, UnitSnapshot } from './kernel.ts'
 import { createStartReport, type StartReport, type StopReport } from './report.ts'
 import { stopUnits } from './stop.ts'
 import { Undoing, type StepReport } from './undo.ts'
@@ -168,8 +168,11 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     hurry: budgetMs => {
       if (stopping !== undefined) undoing.limit(clock.now() + budgetMs)
     },
-    units: () => [...units.values()].map(({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retryAt }) =>
-      ({ id, kind, required, state, since, reason, attempts, restarts, retryAt, needs })),
+    units: () => [...units.values()].map(snapshot),
+    unit: id => {
+      const unit = units.get(id)
+      return unit && snapshot(unit)
+    },
     waiting: () => [...units.values()].filter(unit => unit.state === 'starting').map(({ id, attempts, reason, dependents }) => ({
       unit: id,
       for: reason === undefined ? `attempt ${attempts}` : `attempt ${attempts} (last error: ${reason})`,
@@ -177,6 +180,9 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     }))
   }
 }
+
+const snapshot = ({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retryAt }: Unit): UnitSnapshot =>
+  ({ id, kind, required, state, since, reason, attempts, restarts, retryAt, needs })
 
 const isRunning = (unit: Unit): boolean => unit.state === 'running'
 

@@ -50,6 +50,13 @@ export class Undoing {
 // A step that hangs leaves this part of the time to those behind it.
 const reserve = 0.1
 
+/** Of the time that is left of a stop. */
+export interface Share {
+  readonly part: number
+  /** It has its whole budget all the same, as long as the stop is not hurried. */
+  readonly isReserved: boolean
+}
+
 /** The steps of one attempt. */
 export class Undo {
   readonly #undoing: Undoing
@@ -61,7 +68,7 @@ export class Undo {
   #isOpen = true
   #running: Promise<void> | undefined
   #untilMs = Infinity
-  /** Of what is left until the limit: the rest is for what is undone after this. */
+  /** Of what is left until the limit, when that comes nearer: the rest is for what is undone after this. */
   #part = 1
   #hurry: (() => void) | undefined
 
@@ -81,27 +88,29 @@ export class Undo {
     if (!this.#isOpen) void this.run()
   }
 
-  /** Never rejects. Callers join; what the last one leaves for others (`part` of what is left until the limit is its own) is left. */
-  run (part = this.#part): Promise<void> {
+  /** Never rejects. Callers join. A `share` leaves the rest of what is left until the limit to those behind. */
+  run (share?: Share): Promise<void> {
     this.#isOpen = false
-    this.#part = part
-    if (this.#running === undefined) return this.#runAll()
-    this.hurry()
-    return this.#running
+    this.#part = share?.part ?? this.#part
+    const part = share?.isReserved === true ? 1 : this.#part
+    if (this.#running !== undefined) {
+      this.#plan(part)
+      return this.#running
+    }
+    this.#untilMs = this.#undoing.clock.now() + this.#budgetMs
+    this.#plan(part)
+    return this.#runAll()
   }
 
-  /** The limit, or the part of it, has become less. */
+  /** The limit has come nearer. */
   hurry (): void {
-    this.#plan()
-    this.#hurry?.()
+    this.#plan(this.#part)
   }
 
   async #runAll (): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<undefined>()
     this.#running = promise
     this.#undoing.began(this)
-    this.#untilMs = this.#undoing.clock.now() + this.#budgetMs
-    this.#plan()
     for (let next = this.#steps.pop(); next !== undefined; next = this.#steps.pop()) await this.#take(next.name, next.step)
     this.#undoing.ended(this)
     // In the same turn as the last look at the steps, so that a later step begins a run of its own.
@@ -148,9 +157,11 @@ export class Undo {
     }
   }
 
-  #plan (): void {
+  #plan (part: number): void {
     const { clock, limitMs } = this.#undoing
-    if (limitMs < Infinity) this.#untilMs = Math.min(this.#untilMs, clock.now() + Math.max(0, limitMs - clock.now()) * this.#part)
+    if (limitMs === Infinity) return
+    this.#untilMs = Math.min(this.#untilMs, clock.now() + Math.max(0, limitMs - clock.now()) * part)
+    this.#hurry?.()
   }
 
   #cutOffAt (): number {

@@ -4,7 +4,7 @@ import { Attempt } from './attempt.ts'
 import type { UnitDefinition } from './definition.ts'
 import { BudgetExceeded, asError, Held, NotReplaced, Replaced, describe, type StartStopped } from './error.ts'
 import { isMove, type State } from './state.ts'
-import { Undo, type StepReport, type Undoing } from './undo.ts'
+import { Undo, type Share, type StepReport, type Undoing } from './undo.ts'
 
 export interface Change {
   readonly unit: string
@@ -237,13 +237,13 @@ export class Unit {
     if (!this.#isOver) this.#move(to, this.blamed)
   }
 
-  /** Undoes what is there to undo, in every state, for good. `part` of what is left of the stop is its own. */
-  async stop (error: StartStopped, part: number): Promise<void> {
+  /** Undoes what is there to undo, in every state, for good. */
+  async stop (error: StartStopped, share: Share): Promise<void> {
     this.#isOver = true
     this.giveUp(error)
     if (this.#mustUndo()) {
       if (this.#state !== 'stopping') this.#move('stopping', error.reason)
-      await this.#end(error, part)
+      await this.#end(error, share)
     }
     this.#move('stopped', error.reason)
   }
@@ -252,8 +252,8 @@ export class Unit {
     return this.isActive || this.#others.size > 0 || this.#attempt?.undo.isDone === false
   }
 
-  async #end (error: Error, part?: number): Promise<void> {
-    await Promise.all([...this.#others, ...this.#attempt === undefined ? [] : [this.#attempt]].map(attempt => attempt.end(error, part)))
+  async #end (error: Error, share?: Share): Promise<void> {
+    await Promise.all([...this.#others, ...this.#attempt === undefined ? [] : [this.#attempt]].map(attempt => attempt.end(error, share)))
   }
 
   #createUndo ({ stopBudgetMs }: UnitDefinition): Undo {

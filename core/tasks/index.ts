@@ -16,14 +16,16 @@ export interface Registration {
 
 export interface TaskRunner {
   /**
-   * Resolves once every task is scheduled, with the undo: it takes no more ticks, aborts what runs and waits for it.
-   * Throws `InvalidTasks`. The first run is at the next tick, not now.
+   * Resolves once every task is scheduled, with the undo: it takes no more ticks and waits for what runs, which is aborted when it takes
+   * longer than the drain. Throws `InvalidTasks`. The first run is at the next tick, not now.
    */
   register (registration: Registration): Promise<() => Promise<void>>
 }
 
 /** Opens nothing yet: the queue is imported and connected for the first task that is shared among replicas. */
-export async function openTasks (settings: QueueSettings, { log: ownLog, clock }: OpenParts): Promise<Resource<TaskRunner>> {
+export async function openTasks (
+  { drainMs, ...settings }: QueueSettings & { readonly drainMs: number }, { log: ownLog, clock }: OpenParts
+): Promise<Resource<TaskRunner>> {
   let opening: Promise<Queues> | undefined
   const queues = (): Promise<Queues> => (opening ??= openQueues(settings, ownLog).catch((error: unknown) => {
     opening = undefined
@@ -33,13 +35,17 @@ export async function openTasks (settings: QueueSettings, { log: ownLog, clock }
   const register = async ({ plugin, log, tasks }: Registration): Promise<() => Promise<void>> => {
     const plans = readTasks(plugin, tasks)
     const nexts = await readTicks(plugin, plans)
+    const leaving = new AbortController()
     const ending = new AbortController()
     const parts = { log, clock, stop: ending.signal }
     const memberships = new Map<Plan, Membership>()
     const loops: Promise<void>[] = []
     const end = async (): Promise<void> => {
-      ending.abort(new Error(`Plugin "${plugin}" ends`))
-      await Promise.all([...loops, ...[...memberships.values()].map(membership => membership.leave())])
+      leaving.abort()
+      const over = new AbortController()
+      const overdue = clock.sleep(drainMs, over.signal).then(() => ending.abort(new Error(`Plugin "${plugin}" ends`)), () => { /* All is over in time. */ })
+      await Promise.all([...loops, ...[...memberships.values()].map(membership => membership.leave())]).finally(() => over.abort())
+      await overdue
     }
     try {
       for (const plan of plans.filter(({ once }) => once === 'cluster')) {
@@ -54,7 +60,7 @@ export async function openTasks (settings: QueueSettings, { log: ownLog, clock }
       const due = membership === undefined
         ? async () => { await run(plan, { attemptId: randomUUID(), attempt: 1 }, parts) }
         : (atMs: number) => membership.offer(atMs).catch((err: unknown) => log.error({ err, task: plan.name }, `a tick of task "${plan.name}" was not queued`))
-      loops.push(tick({ clock, next, due, stop: ending.signal }))
+      loops.push(tick({ clock, next, due, stop: leaving.signal }))
     }
     return end
   }

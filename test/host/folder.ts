@@ -57,7 +57,7 @@ export async function load (paths: string | string[], { budgetMs = 5_000, ...whe
   const found = await discover(paths, where)
   const validation = validatePlugins(found)
   const loaded = await loadDefinitions(found.candidates, { clock, budgetMs, corePermissions: ['project:read', 'admin:users'] })
-  const problems = [...found.problems, ...validation.problems, ...loaded.problems]
+  const problems = [...found.problems, ...validation.problems, ...loaded.problems, ...loaded.failures.map(({ error }) => error.problem)]
   if (problems.length > 0) throw new InvalidPlugins(problems)
   return { ...validation, candidates: found.candidates, plugins: loaded.plugins }
 }

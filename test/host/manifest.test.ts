@@ -7,7 +7,7 @@ const sound = { id: 'invoices', host: '^1.0.0' }
 
 test('an id and a host range are enough', () => {
   assert.deepEqual(readManifest(sound, '1.4.0').manifest, {
-    id: 'invoices', host: '^1.0.0', requires: {}, optional: {}, mounts: ['invoices'], resources: [], readiness: 'degraded', example: false
+    id: 'invoices', host: '^1.0.0', requires: {}, optional: {}, mounts: ['invoices'], resources: [], tolerates: [], readiness: 'degraded', example: false
   })
 })
 
@@ -37,8 +37,8 @@ for (const [id, complaint] of [
 test('an unknown key is refused with the nearest known one', () => {
   assert.deepEqual(problems({ ...sound, resource: [], colour: 1, constructor: 1 }), [
     '"resource" is not a key of the manifest. Write "resources".',
-    '"colour" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "resources", "readiness", "example".',
-    '"constructor" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "resources", "readiness", "example".'
+    '"colour" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "resources", "tolerates", "readiness", "example".',
+    '"constructor" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "resources", "tolerates", "readiness", "example".'
   ])
   assert.equal(problems(JSON.parse('{ "id": "a", "host": "*", "__proto__": {} }')).length, 1)
 })
@@ -54,7 +54,7 @@ test('every key is checked, and everything that is wrong is said at once', () =>
     'In "mounts[0]": The mount "healthz" is reserved for the host. Choose another.',
     `In "mounts[1]": The mount "a/b" is not ${rule}. Write for example "a-b".`,
     'In "resources[0]": "postgre" is not a resource. Write "postgres".',
-    'In "resources[1]": "fax" is not a resource. The resources are "postgres", "valkey", "storage", "kubernetes", "access".',
+    'In "resources[1]": "fax" is not a resource. The resources are "postgres", "valkey", "storage", "kubernetes", "access", "host".',
     '"readiness" has another value than "required", "degraded". Write one of them.',
     '"example" is not a boolean. Write one.'
   ])

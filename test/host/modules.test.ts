@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { join } from 'node:path'
 import { definePlugin, NotFound } from '../../core/contract/index.ts'
 import { importPlugin, PluginImportFailed, type Candidate } from '../../core/host/index.ts'
+import { createOwner } from './part.ts'
 import { clock, discover, folderWith, manifest, plugin, problemsOf, writeFiles, type Files } from './folder.ts'
 
 const candidateIn = async (folder: string): Promise<Candidate> => {
@@ -11,6 +12,7 @@ const candidateIn = async (folder: string): Promise<Candidate> => {
   return candidate
 }
 const options = { clock, budgetMs: 5_000 }
+const owner = createOwner('p')
 const typescript = (files: Files): Files => ({ 'p/package.json': manifest({ id: 'p' }, { exports: './index.ts' }), ...files })
 
 test('a plugin outside the repository gets the host\'s own contract, from TypeScript, JavaScript and CommonJS', async (t) => {
@@ -20,7 +22,7 @@ test('a plugin outside the repository gets the host\'s own contract, from TypeSc
     { ...plugin('p'), 'p/index.js': uses },
     { 'p/package.json': manifest({ id: 'p' }, { exports: './index.cjs' }), 'p/index.cjs': 'const { definePlugin, NotFound } = require(\'bulkhead\')\nmodule.exports = definePlugin({ start () {} })\nmodule.exports.given\nexports.given = { definePlugin, NotFound }\n' }
   ]) {
-    const exported = await importPlugin(await candidateIn(await folderWith(t, files)), options)
+    const exported = await importPlugin(await candidateIn(await folderWith(t, files)), owner, options)
     assert.equal(typeof (exported.default as { start?: unknown }).start, 'function')
     if (exported.given !== undefined) assert.deepEqual(exported.given, { definePlugin, NotFound })
   }
@@ -32,7 +34,7 @@ test('a package gets it too', async (t) => {
   })
   const { candidates: [candidate] } = await discover([], { packages: ['mail'], packagesFrom: root })
   assert.ok(candidate)
-  assert.equal((await importPlugin(candidate, options)).NotFound, NotFound)
+  assert.equal((await importPlugin(candidate, owner, options)).NotFound, NotFound)
 })
 
 test('another generation loads every module of the folder anew, and only those', async (t) => {
@@ -42,7 +44,7 @@ test('another generation loads every module of the folder anew, and only those',
   }))
   const candidate = await candidateIn(folder)
   interface Exports { word: { is: string, shared: object }, NotFound: unknown, later: () => Promise<{ word: string }> }
-  const load = async (generation = 1): Promise<Exports> => await importPlugin(candidate, { ...options, generation }) as unknown as Exports
+  const load = async (generation = 1): Promise<Exports> => await importPlugin(candidate, createOwner('p', generation), options) as unknown as Exports
   const first = await load()
   await writeFiles(folder, { 'p/word.ts': 'import { shared } from "../shared.mjs"\nexport const word = { is: "second", shared }', 'p/later.ts': 'export const word: string = "second"' })
   const second = await load(2)
@@ -83,7 +85,7 @@ for (const [what, files, expected] of [
 
 test('a failed import is an error of its own with the cause', async (t) => {
   const folder = await folderWith(t, { ...plugin('p'), 'p/index.js': 'throw new Error("out of ink")' })
-  await assert.rejects(importPlugin(await candidateIn(folder), options), (error: unknown) => {
+  await assert.rejects(importPlugin(await candidateIn(folder), owner, options), (error: unknown) => {
     assert.ok(error instanceof PluginImportFailed)
     assert.equal((error.cause as Error).message, 'out of ink')
     assert.equal(error.problem.file, `${join(folder, 'p/index.js')}:1`)

@@ -2,7 +2,8 @@
 
 import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
 import { createKernel, type Kernel } from '../../core/kernel/index.ts'
-import { createContainer, createPluginUnits, type LoadedPlugin, type MountedPlugin, type PluginParts, type ResourceFactories } from '../../core/host/index.ts'
+import { Account } from '../../core/host/account.ts'
+import { createContainer, createRoster, type Check, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts } from '../../core/host/index.ts'
 import { clock } from './folder.ts'
 
 export const silent: Log = { trace () {}, debug () {}, info () {}, warn () {}, error () {}, fatal () {}, child: () => silent }
@@ -57,48 +58,70 @@ export function createFakes (): { calls: string[], resources: ResourceFactories 
 
 export interface Run {
   readonly kernel: Kernel
+  readonly roster: Roster
   readonly calls: string[]
   readonly mounted: Map<string, MountedPlugin>
   readonly tasks: Map<string, readonly TaskRecord[]>
-  readonly services: Map<string, unknown>
+  readonly checks: Map<string, Check>
   start (): Promise<unknown>
 }
 
 interface RunOptions {
   plugins: readonly LoadedPlugin[]
-  optional?: ReadonlyMap<string, readonly string[]>
+  disabled?: ReadonlyMap<string, string>
   startBudgetMs?: number
-  parts?: Partial<PluginParts>
+  rooms?: Partial<ReturnType<RosterParts['rooms']>>
+  parts?: Partial<RosterParts>
 }
 
-export function createRun ({ plugins, optional = new Map(), startBudgetMs = 2_000, parts = {} }: RunOptions): Run {
+export function createRun ({ plugins, disabled = new Map(), startBudgetMs = 2_000, rooms = {}, parts = {} }: RunOptions): Run {
   const { calls, resources } = createFakes()
   const mounted = new Map<string, MountedPlugin>()
   const tasks = new Map<string, readonly TaskRecord[]>()
-  const services = new Map<string, unknown>()
+  const checks = new Map<string, Check>()
   const kernel = createKernel({ clock })
-  const units = createPluginUnits({
-    plugins, optional, corePermissions: ['project:read'], startBudgetMs, stopBudgetMs: 1_000, configOf: () => ({ days: 3 }), logOf: () => silent
-  }, {
-    container: createContainer(resources),
-    clock,
-    services,
-    checkRoutes: (records: readonly RouteRecord[]) => records.flatMap(({ method, path, options }) => Object.keys(options).length > 0 ? [] : [`${method.toUpperCase()} ${path} says nowhere who may call it.`]),
-    mount: plugin => { mounted.set(plugin.id, plugin); calls.push(`mount ${plugin.id}`); return () => { mounted.delete(plugin.id); calls.push(`unmount ${plugin.id}`) } },
-    registerTasks: async ({ plugin, tasks: records }) => { tasks.set(plugin, records); return async () => { tasks.delete(plugin); calls.push(`end tasks of ${plugin}`) } },
-    ...parts
+  const roster = createRoster({
+    kernel, clock, log: silent, corePermissions: ['project:read'], importBudgetMs: 2_000, startBudgetMs, stopBudgetMs: 1_000,
+    recover: { firstMs: 100_000, maxMs: 100_000, resetAfterMs: 100_000 }, faultLimit: { max: 2, windowMs: 60_000 }, needs: [],
+    configOf: () => ({ days: 3 }), logOf: () => silent,
+    discover: async () => ({ candidates: [], skipped: [], problems: [] }), findSettingProblems: () => [],
+    migrate: async ({ id }) => { calls.push(`migrate ${id}`) }, declare: async () => undefined,
+    ...parts,
+    rooms: () => ({
+      container: createContainer(resources),
+      clock,
+      checkRoutes: (records: readonly RouteRecord[]) => records.flatMap(({ method, path, options }) => Object.keys(options).length > 0 ? [] : [`${method.toUpperCase()} ${path} says nowhere who may call it.`]),
+      mount: plugin => {
+        mounted.set(plugin.id, plugin)
+        calls.push(`mount ${plugin.id}`)
+        return () => {
+          if (mounted.get(plugin.id) === plugin) mounted.delete(plugin.id)
+          calls.push(`unmount ${plugin.id}`)
+        }
+      },
+      release: id => { calls.push(`release ${id}`) },
+      registerTasks: async ({ plugin, tasks: records }) => { tasks.set(plugin, records); return async () => { tasks.delete(plugin); calls.push(`end tasks of ${plugin}`) } },
+      watch: (id, check) => { checks.set(id, check); return () => { checks.delete(id) } },
+      ...rooms
+    })
   })
-  const resourceUnits = Object.keys(resources).map(id => ({ id, kind: 'resource' as const, needs: [], required: true, startBudgetMs: 100, stopBudgetMs: 100, start: () => undefined }))
-  return { kernel, calls, mounted, tasks, services, start: () => kernel.start([...resourceUnits, ...units]) }
+  const resourceUnits = Object.keys(resources).map(id => ({
+    id, kind: 'resource' as const, needs: [], required: true, startBudgetMs: 100, stopBudgetMs: 100, start: () => undefined
+  }))
+  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units({ plugins, failures: [] }, disabled)])
+  return { kernel, roster, calls, mounted, tasks, checks, start }
 }
+
+export const createOwner = (plugin: string, generation = 1): Owner => ({ plugin, generation, account: new Account() })
 
 /** A plugin that is in memory only. */
 export function inMemory (id: string, definition: LoadedPlugin['definition'], manifest: Partial<LoadedPlugin['candidate']['manifest']> = {}): LoadedPlugin {
   return {
     definition,
+    owner: createOwner(id),
     candidate: {
       id, version: '1.0.0', folder: `/plugins/${id}`, entry: `/plugins/${id}/index.ts`, file: `/plugins/${id}/package.json`, migrations: undefined,
-      manifest: { id, host: '*', requires: {}, optional: {}, mounts: [id], resources: [], readiness: 'degraded', example: false, ...manifest }
+      manifest: { id, host: '*', requires: {}, optional: {}, mounts: [id], resources: [], tolerates: [], readiness: 'degraded', example: false, ...manifest }
     }
   }
 }

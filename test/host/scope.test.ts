@@ -1,33 +1,40 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { z } from '../../core/contract/index.ts'
-import { createContainer } from '../../core/host/index.ts'
+import { z, type TaskRun } from '../../core/contract/index.ts'
+import { createContainer, type Owner } from '../../core/host/index.ts'
 import { createScope, type OwnedScope } from '../../core/host/scope.ts'
+import type { Offer } from '../../core/host/service.ts'
 import { clock } from './folder.ts'
-import { asAny, createFakes, inMemory, silent } from './part.ts'
+import { asAny, createFakes, createOwner, inMemory, silent } from './part.ts'
 
 interface Made extends OwnedScope {
   calls: string[]
   undone: (() => void | Promise<void>)[]
+  faults: unknown[]
+  owner: Owner
 }
 
-function make (manifest: Parameters<typeof inMemory>[2] = {}, { services = new Map<string, unknown>(), optional = [] as string[] } = {}): Made {
+function make (manifest: Parameters<typeof inMemory>[2] = {}, services = new Map<string, Offer>()): Made {
   const { calls, resources } = createFakes()
   const { candidate } = inMemory('invoices', { start () { /* nothing */ } }, manifest)
   const undone: Made['undone'] = []
+  const faults: unknown[] = []
+  const owner = createOwner('invoices')
   const owned = createScope({
-    container: createContainer(resources), candidate, config: { days: 3 }, log: silent, clock, optional, services,
+    container: createContainer(resources), candidate, owner, config: { days: 3 }, log: silent, clock, services,
     signal: new AbortController().signal,
-    undo: (_, step) => { undone.push(step) }
+    undo: (_, step) => { undone.push(step) },
+    onFault: thrown => { faults.push(thrown) }
   })
-  return { ...owned, calls, undone }
+  return { ...owned, calls, undone, faults, owner }
 }
+const offer = (service: unknown, version = '1.0.0'): Offer => ({ service, version, owner: createOwner('other') })
 const ended = { code: 'BULKHEAD_SCOPE_ENDED', status: 503, message: 'Plugin "invoices" has ended.' }
 
 test('a scope has what every plugin gets and what the manifest names', async () => {
   const { scope } = make({ resources: ['postgres'] })
-  assert.deepEqual(Object.keys(scope), ['id', 'version', 'config', 'log', 'clock', 'signal', 'routes', 'tasks', 'plugins', 'undo', 'postgres'])
+  assert.deepEqual(Object.keys(scope), ['id', 'version', 'generation', 'config', 'log', 'signal', 'clock', 'timers', 'listen', 'routes', 'tasks', 'plugins', 'undo', 'postgres'])
   const { id, version, config, postgres, ...rest } = scope
   assert.deepEqual([id, version, config, rest.log === silent], ['invoices', '1.0.0', { days: 3 }, true])
   assert.deepEqual(await asAny(postgres).any('SELECT 1'), ['SELECT 1'])
@@ -60,12 +67,14 @@ test('names that the language asks for behave as on any object', async () => {
 })
 
 test('other plugins are found by what the manifest requires, when asked for', () => {
-  const services = new Map<string, unknown>([['mail', { version: 1 }], ['sms', 'sms'], ['old', 'old']])
-  const { scope } = make({ requires: { mail: '*' }, optional: { sms: '*', fax: '*', old: '^2.0.0' } }, { services, optional: ['sms'] })
+  const services = new Map([['mail', offer({ limit: 1 })], ['sms', offer('sms')], ['old', offer('old')]])
+  const { scope } = make({ requires: { mail: '*' }, optional: { sms: '*', fax: '*', old: '^2.0.0' } }, services)
   const plugins = scope.plugins as Readonly<Record<string, unknown>>
-  assert.deepEqual([plugins.mail, plugins.sms, plugins.fax, plugins.old], [{ version: 1 }, 'sms', undefined, undefined])
-  services.set('mail', { version: 2 })
-  assert.deepEqual(plugins.mail, { version: 2 })
+  assert.deepEqual([plugins.mail, plugins.sms, plugins.fax, plugins.old], [{ limit: 1 }, 'sms', undefined, undefined])
+  services.set('mail', offer({ limit: 2 }))
+  assert.deepEqual(plugins.mail, { limit: 2 })
+  services.set('old', offer('new', '2.1.0'))
+  assert.equal(plugins.old, 'new')
   assert.throws(() => plugins.billing, {
     message: 'Plugin "invoices" asked for the plugin "billing" but its manifest does not list it. Add "billing" to "requires" or "optional" in /plugins/invoices/package.json.'
   })
@@ -76,7 +85,7 @@ test('two plugins have handles of their own', () => {
   const container = createContainer(resources)
   const [one, two] = ['one', 'two'].map(id => createScope({
     container, candidate: inMemory(id, { start () { /* nothing */ } }, { resources: ['postgres'] }).candidate, config: {}, log: silent, clock,
-    signal: new AbortController().signal, optional: [], services: new Map(), undo: () => undefined
+    owner: createOwner(id), signal: new AbortController().signal, services: new Map(), undo: () => undefined, onFault: () => undefined
   }).scope)
   assert.notEqual(one?.postgres, two?.postgres)
   assert.deepEqual(calls, ['postgres for one', 'postgres for two'])
@@ -115,9 +124,10 @@ test('a transaction that is open when its plugin ends takes no further statement
 test('a step that is handed over too late is still taken, and its owner told', async () => {
   const { scope, end, undone } = make()
   await end(new Error('it stopped'))
-  const step = (): void => undefined
-  assert.throws(() => scope.undo('close socket', step), ended)
-  assert.deepEqual(undone, [step])
+  let taken = 0
+  assert.throws(() => scope.undo('close socket', () => { taken += 1 }), ended)
+  for (const step of undone) await step()
+  assert.equal(taken, 1)
 })
 
 test('subscriptions end with the plugin, those it left already excepted', async () => {
@@ -151,13 +161,16 @@ test('routes are declared under the plugin\'s mounts, and under no other', () =>
 
 test('tasks are kept as they were declared', () => {
   const { scope: { tasks }, registration } = make()
-  const run = (): void => undefined
+  let runs = 0
+  const run = (): void => { runs += 1 }
   tasks.every('a', '5s', run)
   tasks.every('b', 500, { once: 'replica' }, run)
   tasks.cron('c', '0 3 * * *', { timezone: 'Europe/Paris' }, run)
-  assert.deepEqual(registration.tasks, [
-    { kind: 'every', name: 'a', interval: '5s', options: {}, handler: run },
-    { kind: 'every', name: 'b', interval: 500, options: { once: 'replica' }, handler: run },
-    { kind: 'cron', name: 'c', expression: '0 3 * * *', options: { timezone: 'Europe/Paris' }, handler: run }
+  assert.deepEqual(registration.tasks.map(task => ({ ...task, handler: undefined })), [
+    { kind: 'every', name: 'a', interval: '5s', options: {}, handler: undefined },
+    { kind: 'every', name: 'b', interval: 500, options: { once: 'replica' }, handler: undefined },
+    { kind: 'cron', name: 'c', expression: '0 3 * * *', options: { timezone: 'Europe/Paris' }, handler: undefined }
   ])
+  for (const { handler } of registration.tasks) void handler({} as TaskRun)
+  assert.equal(runs, 3)
 })

@@ -33,22 +33,21 @@ test('a plugin starts with its scope; its routes, tasks and service are there af
   assert.deepEqual(seen, [{ days: 3 }, 0, 0])
   assert.deepEqual(host.mounted.get('notes')?.routes.map(({ path }) => path), ['/'])
   assert.equal(host.tasks.get('notes')?.length, 1)
-  assert.equal((host.services.get('notes') as { find: () => string }).find(), 'found')
 })
 
 test('what is required starts first, what is optional too where it is there, and both are found as services', async (t) => {
   const order: string[] = []
+  let found: unknown
   const service = (id: string) => ({ start: async () => { await sleep(5); order.push(id); return `service of ${id}` } })
   const host = run(t, {
     plugins: [
-      inMemory('a', { start: ({ plugins }: Scope) => { order.push('a'); return { ...plugins as object } } }, { requires: { b: '*' }, optional: { c: '*', d: '*' } }),
+      inMemory('a', { start: ({ plugins }: Scope) => { order.push('a'); found = { ...plugins as object } } }, { requires: { b: '*' }, optional: { c: '*', d: '*' } }),
       inMemory('b', service('b')), inMemory('c', service('c'))
-    ],
-    optional: new Map([['a', ['c']]])
+    ]
   })
   await host.start()
   assert.equal(order.at(-1), 'a')
-  assert.deepEqual(host.services.get('a'), { b: 'service of b', c: 'service of c', d: undefined })
+  assert.deepEqual(found, { b: 'service of b', c: 'service of c', d: undefined })
 })
 
 test('a plugin ends in the opposite order: routes, tasks, its own steps, and then it is fenced', async () => {
@@ -69,7 +68,6 @@ test('a plugin ends in the opposite order: routes, tasks, its own steps, and the
   await made.start()
   await made.kernel.stop('the test is over', { budgetMs: 1_000 })
   assert.deepEqual(made.calls, ['postgres for notes', 'mount notes', 'unmount notes', 'end tasks of notes', 'second, told: true', 'first'])
-  assert.equal(made.services.size, 0)
   assert.ok(scope)
   await assert.rejects(asAny(scope.postgres).any('late'), { code: 'BULKHEAD_SCOPE_ENDED' })
 })
@@ -97,7 +95,7 @@ test('a route without a guard or with a permission it may not use keeps the whol
     'GET /typo names the permission "note:reed", which nobody declares; write "note:read", or declare it in "permissions" of the definition.',
     'GET /other names the permission "mail:send", which belongs to the plugin "mail"; add "mail" to "requires" or "optional" of the manifest.'
   ].join('\n  '))
-  assert.deepEqual([stateOf(host, 'notes'), [...host.mounted.keys()]], ['failed', ['mail']])
+  assert.deepEqual([stateOf(host, 'notes'), [...host.mounted.keys()]], ['quarantined', ['mail']])
 })
 
 test('a start that throws is undone, and whatever was thrown is put into words', async (t) => {
@@ -114,7 +112,7 @@ test('a start that throws is undone, and whatever was thrown is put into words',
   await host.start()
   assert.equal(reasonOf(host, 'a'), 'Plugin "a" did not start: out of ink')
   assert.equal(reasonOf(host, 'b'), 'Plugin "b" did not start: it threw null, which is not an Error')
-  assert.deepEqual(['a', 'b', 'c', 'd'].map(id => stateOf(host, id)), ['failed', 'failed', 'held', 'running'])
+  assert.deepEqual(['a', 'b', 'c', 'd'].map(id => stateOf(host, id)), ['quarantined', 'quarantined', 'held', 'running'])
   assert.deepEqual(steps.sort(), ['a one', 'a two', 'b one', 'b two'])
   assert.deepEqual([host.tasks.size, [...host.mounted.keys()]], [0, ['d']])
 })
@@ -145,14 +143,14 @@ test('a start that goes on after its budget is fenced: it registers nothing, wri
   await host.start()
   assert.deepEqual(await late.promise, ['BULKHEAD_SCOPE_ENDED', 'BULKHEAD_SCOPE_ENDED', 'BULKHEAD_SCOPE_ENDED'])
   await sleep(20)
-  assert.deepEqual([host.mounted.size, host.services.size, stateOf(host, 'slow')], [0, 0, 'failed'])
+  assert.deepEqual([host.mounted.size, stateOf(host, 'slow')], [0, 'quarantined'])
   assert.ok(!host.calls.includes('late'))
 })
 
 test('tasks that cannot be registered keep the plugin from being mounted', async (t) => {
   const host = run(t, {
     plugins: [inMemory('notes', { start: ({ tasks }) => { tasks.every('bad name', '1s', () => undefined) } })],
-    parts: { registerTasks: async () => { throw new Error('"bad name" is no name for a task') } }
+    rooms: { registerTasks: async () => { throw new Error('"bad name" is no name for a task') } }
   })
   await host.start()
   assert.equal(reasonOf(host, 'notes'), 'Plugin "notes" did not start: "bad name" is no name for a task')

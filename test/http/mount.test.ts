@@ -15,10 +15,10 @@ test('undoing a mount takes its routes away, and only its own', async t => {
   const host = await startHttp(t, answering('first'))
   const undo = host.http.mount(plugin('other', answering('other', 'other')))
   assert.equal(await see(host, '/api/other'), 'other')
-  undo()
+  await undo()
   assert.equal(await see(host, '/api/other'), 404)
   assert.equal(await see(host), 'first')
-  undo()
+  await undo()
 })
 
 test('a new generation replaces the old one whole, and the old one\'s undo does not touch it', async t => {
@@ -26,9 +26,9 @@ test('a new generation replaces the old one whole, and the old one\'s undo does 
   const undoFirst = host.http.mount(plugin('two', [...answering('first', 'a'), ...answering('first', 'b')], { mounts: ['a', 'b'] }))
   const undoSecond = host.http.mount(plugin('two', answering('second', 'b'), { mounts: ['b'] }))
   assert.deepEqual([await see(host, '/api/a'), await see(host, '/api/b')], [404, 'second'])
-  undoFirst()
+  await undoFirst()
   assert.equal(await see(host, '/api/b'), 'second')
-  undoSecond()
+  await undoSecond()
   assert.equal(await see(host, '/api/b'), 404)
 })
 
@@ -47,14 +47,14 @@ test('a request that began under the old generation is finished by it', async t 
 
 test('a held plugin\'s paths answer 503 with the reason until it is mounted or the hold is undone', async t => {
   const host = await startHttp(t, answering('first'))
-  const undoHold = host.http.hold({ id: 'notes', mounts: ['notes'], reason: 'notes waits for Kubernetes.', retryAfterMs: 5_000 })
+  const undoHold = host.http.hold({ id: 'notes', mounts: ['notes'], reason: 'notes waits for Kubernetes.', retryAfterMs: () => 5_000 })
   const answer = await host.fetch('/api/notes/any/path')
   assert.deepEqual([answer.status, answer.headers.get('retry-after'), answer.headers.get('content-type')], [503, '5', 'application/problem+json'])
   assert.equal((await answer.json() as { detail: string }).detail, 'notes waits for Kubernetes.')
   const undoMount = host.http.mount(plugin('notes', answering('again')))
   undoHold()
   assert.equal(await see(host), 'again')
-  undoMount()
+  await undoMount()
   host.http.hold({ id: 'notes', mounts: ['notes'], reason: 'It failed.' })()
   assert.equal(await see(host), 404)
 })

@@ -124,6 +124,23 @@ test('what is left is divided by the budgets along the longest chain behind, and
   assert.equal(report.outcome, 'over budget')
 })
 
+test('a reserved budget is not divided, as long as nobody is in a hurry', async () => {
+  const closes = { needs: ['notes'], stopBudgetMs: 6_000, stopIsReserved: true, start: ({ undo }: StartContext) => undo('drain', hangs) }
+  const end = async (hurryAfterMs?: number): Promise<unknown> => {
+    const { kernel, clock, unit } = createHouse()
+    await kernel.start([unit('database', { start: () => undefined }), unit('notes', { needs: ['database'], start: () => undefined }), unit('http', closes)])
+    const stopped = kernel.stop('SIGTERM', { budgetMs: 8_000 })
+    if (hurryAfterMs !== undefined) {
+      await clock.advance(hurryAfterMs)
+      kernel.hurry(1_600)
+    }
+    await clock.runAll()
+    return (await stopped).units.map(({ id, durationMs, shareMs }) => [id, durationMs, shareMs])
+  }
+  assert.deepEqual(await end(), [['http', 6_000, 6_000], ['notes', 0, 1_000], ['database', 0, 2_000]])
+  assert.deepEqual(await end(100), [['http', 700, 6_000], ['notes', 0, 500], ['database', 0, 1_000]])
+})
+
 test('a second signal is divided, too', async () => {
   const { kernel, clock, unit, write, journal } = createHouse()
   const chain = ['a', 'b', 'c'].map((id, index, ids) => unit(id, {

@@ -32,8 +32,8 @@ async function serve (t: TestContext, { secureCookies = false } = {}): Promise<S
   assert.ok(plugin, JSON.stringify(problems))
   const { candidate, definition } = plugin
   const { scope, registration: { routes, middleware } } = createScope({
-    container: createContainer({ access: () => room.access }), candidate, config: {}, log: createLog(), clock, optional: [],
-    signal: new AbortController().signal, services: new Map(), undo: () => undefined
+    container: createContainer({ access: () => room.access }), candidate, config: {}, log: createLog(), clock, owner: plugin.owner,
+    signal: new AbortController().signal, services: new Map(), undo: () => undefined, onFault: () => undefined
   })
   await definition.start(scope)
   assert.deepEqual(findRouteProblems(routes), [])

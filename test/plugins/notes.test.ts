@@ -37,8 +37,8 @@ async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<
   await migrations.up()
 
   const { scope, registration } = createScope({
-    container: createContainer({ postgres: () => postgres }), candidate, config: { retentionDays }, log: createLog(), clock, optional: [],
-    signal: new AbortController().signal, services: new Map(), undo: () => undefined
+    container: createContainer({ postgres: () => postgres }), candidate, config: { retentionDays }, log: createLog(), clock, owner: plugin.owner,
+    signal: new AbortController().signal, services: new Map(), undo: () => undefined, onFault: () => undefined
   })
   const service = await definition.start(scope) as Scope['plugins']['notes']
   const { routes, tasks } = registration

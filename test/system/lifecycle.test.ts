@@ -70,14 +70,16 @@ test('a second signal shortens what is left: an undo that hangs is cut off and t
   assert.match(host.output(), /let go/)
 })
 
-test('an error that nobody caught ends the host in order, with exit 1', async (t) => {
-  const folder = await temporaryFolder(t)
-  await writePlugin(folder, 'stray', {}, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => { setTimeout(() => { throw new Error('in a timer') }); return 'ok' }) } }")
-  const host = startHost(t, { DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder })
-  const { url } = await host.ready()
-  await fetch(`${url}/api/stray`)
+test('an error that nobody caught, and that is no plugin\'s, ends the host in order, with exit 1', async (t) => {
+  // What is there before the host begins is of no plugin.
+  const nobodys = 'process.on("SIGUSR2", () => setTimeout(() => { throw new Error("nobody\'s") }))'
+  const host = startHost(t, {
+    DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(nobodys)}`
+  })
+  await host.ready()
+  host.signal('SIGUSR2')
   assert.equal(await host.ended, 1)
-  assert.match(host.output(), /in a timer/)
+  assert.match(host.output(), /nobody's/)
   assert.match(host.output(), /"msg":"stopped \d+ units/)
 })
 

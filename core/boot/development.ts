@@ -1,0 +1,37 @@
+// `npm run dev`: whatever is saved in a plugin's folder is what serves a moment later.
+
+import { existsSync, realpathSync } from 'node:fs'
+import { watchFolders } from '../host/index.ts'
+import type { UnitDefinition } from '../kernel/index.ts'
+import { discoverPlugins } from './plugin-units.ts'
+import { hostUnit, type UnitParts } from './unit.ts'
+
+export function createWatchUnit (parts: UnitParts): UnitDefinition {
+  const { loaded: { settings: { plugins: { paths } } }, log } = parts
+  return hostUnit(parts)('watch', ['ready'], ({ undo }) => {
+    const stop = watchFolders({
+      paths,
+      onChange: folder => {
+        follow(parts, folder).catch((err: unknown) => log.error({}, `not reloaded: ${Error.isError(err) ? err.message : String(err)}`))
+      },
+      onError: (path, err) => log.error({ err }, `${path} is not watched any more; what is saved there is loaded with "npm run plugins -- reload <id>"`)
+    })
+    undo('watch no more', stop)
+    log.info({ paths }, 'watching the folders of plugins: what is saved is loaded')
+  })
+}
+
+/** Only here: other replicas have folders of their own. */
+async function follow (parts: UnitParts, path: string): Promise<void> {
+  const { opened: { roster } } = parts
+  const folder = existsSync(path) ? realpathSync.native(path) : path
+  const { candidates, problems } = await discoverPlugins(parts)
+  const known = roster.members().find(({ candidate }) => candidate.folder === folder)
+  const found = candidates.find(candidate => candidate.folder === folder)
+  // A manifest with another id is another plugin: the one that was there has gone.
+  const ids = new Set([known?.id, found?.id].filter(id => id !== undefined))
+  for (const id of ids) await roster.reload(id)
+  if (ids.size > 0) return
+  const [problem] = problems.filter(({ file }) => file.startsWith(folder))
+  if (problem !== undefined) throw new Error(`${problem.file}: ${problem.what} ${problem.mend}`)
+}

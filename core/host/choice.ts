@@ -1,0 +1,79 @@
+// What operators have decided about plugins: kept in Postgres for every replica and the next start, told through Valkey.
+
+import { sql, z, type Postgres, type Valkey } from '../contract/index.ts'
+
+const Choice = z.object({
+  plugin: z.string(),
+  isDisabled: z.boolean(),
+  /** In the words of whoever switched it off. */
+  reason: z.string().nullable(),
+  /** How often it was reloaded: a replica that has done less of them has one to do. */
+  reloads: z.int(),
+  changedBy: z.string()
+})
+export type Choice = z.output<typeof Choice>
+
+export interface Choices {
+  /** Of every plugin that something was ever decided about. */
+  read (): Promise<readonly Choice[]>
+  disable (plugin: string, reason: string | null, by: string): Promise<void>
+  enable (plugin: string, by: string): Promise<void>
+  /** Gives how many there are now. */
+  countReload (plugin: string, by: string): Promise<number>
+  /** Calls `listener` when another replica has written something. What is written while the news are away is not told. */
+  onNews (listener: () => void): Promise<() => Promise<void>>
+}
+
+const channel = 'plugin-choices'
+const News = z.strictObject({ from: z.string() })
+
+/** Makes its table when that is missing. `replica` names this one among those that share the database. */
+export async function openChoices ({ postgres, valkey, replica }: { postgres: Postgres, valkey: Valkey, replica: string }): Promise<Choices> {
+  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
+    select to_regclass('bulkhead.plugin_choice') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
+  `)
+  if (!isThere) {
+    await postgres.query(sql.type(z.object({}))`
+      create table if not exists bulkhead.plugin_choice (
+        plugin      text primary key,
+        is_disabled boolean not null default false,
+        reason      text,
+        reloads     integer not null default 0,
+        changed_by  text not null,
+        changed_at  timestamptz not null default now()
+      )
+    `)
+  }
+  // Who does not hear it finds it in the database a little later.
+  const tell = (): Promise<void> => valkey.publish(channel, { from: replica }).catch(() => undefined)
+
+  return {
+    read: () => postgres.any(sql.type(Choice)`
+      select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy" from bulkhead.plugin_choice order by plugin
+    `),
+    async disable (plugin, reason, by) {
+      await postgres.query(sql.type(z.object({}))`
+        insert into bulkhead.plugin_choice (plugin, is_disabled, reason, changed_by) values (${plugin}, true, ${reason}, ${by})
+        on conflict (plugin) do update set is_disabled = true, reason = excluded.reason, changed_by = excluded.changed_by, changed_at = now()
+      `)
+      await tell()
+    },
+    async enable (plugin, by) {
+      await postgres.query(sql.type(z.object({}))`
+        update bulkhead.plugin_choice set is_disabled = false, reason = null, changed_by = ${by}, changed_at = now()
+        where plugin = ${plugin} and is_disabled
+      `)
+      await tell()
+    },
+    async countReload (plugin, by) {
+      const { reloads } = await postgres.one(sql.type(z.object({ reloads: z.int() }))`
+        insert into bulkhead.plugin_choice as c (plugin, reloads, changed_by) values (${plugin}, 1, ${by})
+        on conflict (plugin) do update set reloads = c.reloads + 1, changed_by = excluded.changed_by, changed_at = now()
+        returning reloads
+      `)
+      await tell()
+      return reloads
+    },
+    onNews: listener => valkey.subscribe(channel, News, ({ from }) => { if (from !== replica) listener() })
+  }
+}

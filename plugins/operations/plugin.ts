@@ -1,0 +1,48 @@
+// /api/plugins: what each plugin does and why, and replacing, switching off and on.
+
+import { z } from 'bulkhead'
+import type { Host, PluginStatus, Routes } from 'bulkhead'
+import { State } from './state.ts'
+
+const count = z.int().min(0)
+
+const Plugin = z.object({
+  id: z.string(),
+  version: z.string(),
+  generation: z.int(),
+  state: State,
+  since: z.iso.datetime(),
+  reason: z.string().nullable(),
+  retryAt: z.iso.datetime().nullable(),
+  restarts: count,
+  readiness: z.enum(['required', 'degraded']),
+  needs: z.array(z.string()).readonly(),
+  mounts: z.array(z.string()).readonly(),
+  owns: z.object({ routes: count, tasks: count, timers: count, subscriptions: count, listeners: count, connections: count, others: count }),
+  leftBehind: z.array(z.string()).readonly(),
+  behind: z.string().nullable()
+}) satisfies z.ZodType<PluginStatus>
+
+const params = z.object({ id: z.string().max(48) })
+const Why = z.object({ reason: z.string().min(1).max(500).regex(/^\P{Cc}*$/u, 'Control characters are not allowed.').optional() })
+
+const operate = { permission: 'host:operate', params, returns: Plugin } as const
+
+export function registerPlugins (routes: Routes, host: Host): void {
+  routes.get('/', { permission: 'host:read', returns: z.object({ items: z.array(Plugin), total: z.int() }), summary: 'The plugins of this replica, by id' }, () => {
+    const items = [...host.plugins()]
+    return { items, total: items.length }
+  })
+
+  routes.get('/:id', { permission: 'host:read', params, returns: Plugin, summary: 'One plugin of this replica' },
+    ({ input }) => host.plugin(input.params.id))
+
+  routes.post('/:id/reload', { ...operate, summary: 'Make the plugin what its folder says now: replace, install or remove it' },
+    ({ input, user }) => host.reload(input.params.id, user))
+
+  routes.post('/:id/enable', { ...operate, summary: 'Let it start again' },
+    ({ input, user }) => host.enable(input.params.id, user))
+
+  routes.post('/:id/disable', { ...operate, body: Why.optional(), summary: 'End it; it stays off until it is enabled' },
+    ({ input, user }) => host.disable(input.params.id, user, input.body?.reason))
+}
