@@ -1,6 +1,6 @@
 // Operating the plugins of all replicas: what is asked of this one is done here, kept, and followed by the others.
 
-import type { Clock, Host, Lifecycle, Log, PluginStatus } from '../contract/index.ts'
+import { AnswerableError, Conflict, type Clock, type Host, type Lifecycle, type Log, type PluginStatus } from '../contract/index.ts'
 import type { Choice, Choices, Member, Roster } from '../host/index.ts'
 import type { Kernel } from '../kernel/index.ts'
 
@@ -60,7 +60,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     plugin: id => statusOf(roster.find(id)),
     async reload (id, { name }) {
       const choice = (await choices.read()).find(({ plugin }) => plugin === id)
-      const member = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined)
+      const member = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined).catch(refuse)
       const reloads = await choices.countReload(id, name)
       // Another replica may have been asked meanwhile: its reload is still to be done.
       if (reloads === (reloadsDone.get(id) ?? 0) + 1) reloadsDone.set(id, reloads)
@@ -139,4 +139,10 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       }
     }
   }
+}
+
+/** Whoever may operate the host may know why it could not be done. */
+function refuse (error: unknown): never {
+  if (error instanceof AnswerableError || !Error.isError(error)) throw error
+  throw new Conflict(error.message, { cause: error })
 }

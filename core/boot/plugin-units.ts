@@ -116,7 +116,7 @@ export function holdPaths ({ unit, to, reason = '' }: Change, opened: Opened, ke
   const [answer, next] = holds[to] ?? []
   const member = answer === undefined ? undefined : opened.roster.members().find(({ id }) => id === unit)
   if (member === undefined) return
-  if (next !== undefined) log[to === 'disabled' ? 'info' : 'error']({ plugin: unit, state: to }, `plugin "${unit}" is ${to}: ${reason}. Its paths answer 503; ${next}.`)
+  if (next !== undefined) log[to === 'disabled' ? 'info' : 'error']({ plugin: unit, state: to }, `plugin "${unit}" is ${to}: ${reason.replace(/\.$/, '')}. Its paths answer 503; ${next}.`)
   opened.http.hold({
     id: unit,
     mounts: member.candidate.manifest.mounts,

@@ -11,6 +11,8 @@ export interface Probes {
   ready (): void
   /** From now on /ready and /health answer 500 with what `reason` gives when they are asked, from the second line on. */
   notReady (reason: () => string): void
+  /** While it is ready /health tells these lines too, from the second line on; asked each time. */
+  remark (lines: () => readonly string[]): void
   close (): Promise<void>
 }
 
@@ -39,14 +41,21 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
   }).catch((cause: unknown) => { throw new ProbesNotOpened(port, cause as NodeJS.ErrnoException) })
   const { server } = lightship
   let reason = (): string => 'starting'
+  let remarks = (): readonly string[] => []
 
   // Lightship's bodies are fixed words, so those that say no are answered here, with its word and then the reason.
   const answer = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[]
   server.removeAllListeners('request')
   server.on('request', (request, response) => {
-    if (!lightship.isServerReady() && /^\/(?:ready|health)(?:\?|$)/.test(request.url ?? '')) {
-      response.writeHead(500, { 'content-type': 'text/plain; charset=utf-8' }).end(`SERVER_IS_NOT_READY\n${reason()}\n`)
-    } else for (const listener of answer) listener.call(server, request, response)
+    const [, path] = /^\/(ready|health)(?:\?|$)/.exec(request.url ?? '') ?? []
+    const isReady = lightship.isServerReady()
+    const lines = isReady && path === 'health' ? remarks() : []
+    const say = (status: number, text: string): void => {
+      response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text)
+    }
+    if (path !== undefined && !isReady) say(500, `SERVER_IS_NOT_READY\n${reason()}\n`)
+    else if (lines.length > 0) say(200, `SERVER_IS_READY\n${lines.join('\n')}\n`)
+    else for (const listener of answer) listener.call(server, request, response)
   })
 
   return {
@@ -56,6 +65,7 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
       reason = why
       if (lightship.isServerReady()) lightship.signalNotReady()
     },
+    remark: lines => { remarks = lines },
     close: async () => {
       const closed = once(server, 'close')
       server.close()

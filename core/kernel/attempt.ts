@@ -4,6 +4,9 @@ import type { UnitDefinition } from './definition.ts'
 import { asError } from './error.ts'
 import type { Share, Undo } from './undo.ts'
 
+/** A start that has not come to an end so long after its signal does not listen to it. */
+const heedMs = 1_000
+
 export class Attempt {
   readonly undo: Undo
   /** What makes it serve, once it has started. */
@@ -38,12 +41,12 @@ export class Attempt {
     this.#controller.abort(reason)
   }
 
-  /** Aborts and undoes. A start that is still at work is waited for first, as a step like any other. Callers join. */
+  /** Aborts and undoes. A start that is still at work is given a moment to heed its signal first. Callers join. */
   end (reason: Error, share?: Share): Promise<void> {
     if (!this.#hasEnded) {
       this.#hasEnded = true
       this.abort(reason)
-      if (this.outcome === 'pending') this.undo.push('start', async () => { await this.settled })
+      if (this.outcome === 'pending') this.undo.push('start', async () => { await this.settled }, heedMs)
     }
     return this.undo.run(share)
   }

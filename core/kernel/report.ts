@@ -100,7 +100,7 @@ export function renderStopReport ({ reason, outcome, durationMs, units }: StopRe
   const details = units.flatMap(({ id, durationMs: usedMs, shareMs, steps }) => [
     ...usedMs >= noticeableMs ? [`${id} used ${ms(usedMs)} of ${ms(shareMs)}`] : [],
     ...steps.filter(step => step.outcome !== 'done').map(({ name, outcome, durationMs, error }) =>
-      `${id}: "${name}" ${outcome === 'cut off' ? `was cut off after ${ms(durationMs)}` : `failed: ${error === undefined ? '' : describe(error)}`}`)
+      `${id}: "${name}" ${outcome === 'failed' ? `failed: ${error === undefined ? '' : describe(error)}` : `was ${outcome} after ${ms(durationMs)}`}`)
   ])
   return [
     `stopped ${count(units.length)} in ${ms(durationMs)}: ${outcome} (${reason})`,

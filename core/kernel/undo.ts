@@ -7,8 +7,11 @@ import { BudgetExceeded, asError } from './error.ts'
 
 export interface StepReport {
   readonly name: string
-  /** `cut off`: it was still at work when its time was over, and nobody waited any longer. */
-  readonly outcome: 'done' | 'failed' | 'cut off'
+  /**
+   * `cut off`: it was still at work when its time was over, and nobody waited any longer. `abandoned`: so was a start that had been told to give
+   * up, while there was time; what it still does is of no consequence.
+   */
+  readonly outcome: 'done' | 'failed' | 'cut off' | 'abandoned'
   readonly durationMs: number
   readonly error?: Error
 }
@@ -50,6 +53,13 @@ export class Undoing {
 // A step that hangs leaves this part of the time to those behind it.
 const reserve = 0.1
 
+interface Step {
+  readonly name: string
+  readonly step: UndoStep
+  /** It is not waited for any longer, whatever time there is. */
+  readonly patienceMs: number
+}
+
 /** Of the time that is left of a stop. */
 export interface Share {
   readonly part: number
@@ -62,7 +72,7 @@ export class Undo {
   readonly #undoing: Undoing
   readonly #budgetMs: number
   readonly #report: (step: StepReport) => void
-  readonly #steps: { readonly name: string, readonly step: UndoStep }[] = []
+  readonly #steps: Step[] = []
   /** Of the steps taken so far. */
   readonly taken: StepReport[] = []
   #isOpen = true
@@ -82,9 +92,9 @@ export class Undo {
     return !this.#isOpen && this.#running === undefined
   }
 
-  /** A step that comes after the end is run at once, so that nothing stays behind. */
-  push (name: string, step: UndoStep): void {
-    this.#steps.push({ name, step })
+  /** A step that comes after the end is run at once, so that nothing stays behind. It is waited for no longer than `patienceMs`. */
+  push (name: string, step: UndoStep, patienceMs = Infinity): void {
+    this.#steps.push({ name, step, patienceMs })
     if (!this.#isOpen) void this.run()
   }
 
@@ -111,14 +121,14 @@ export class Undo {
     const { promise, resolve } = Promise.withResolvers<undefined>()
     this.#running = promise
     this.#undoing.began(this)
-    for (let next = this.#steps.pop(); next !== undefined; next = this.#steps.pop()) await this.#take(next.name, next.step)
+    for (let next = this.#steps.pop(); next !== undefined; next = this.#steps.pop()) await this.#take(next)
     this.#undoing.ended(this)
     // In the same turn as the last look at the steps, so that a later step begins a run of its own.
     this.#running = undefined
     resolve(undefined)
   }
 
-  async #take (name: string, step: UndoStep): Promise<void> {
+  async #take ({ name, step, patienceMs }: Step): Promise<void> {
     const { clock } = this.#undoing
     const startedAt = clock.now()
     const controller = new AbortController()
@@ -129,9 +139,9 @@ export class Undo {
     }
     try {
       const taken: unknown = step(controller.signal)
-      if (isPromise(taken) && !await this.#inTime(taken)) {
+      if (isPromise(taken) && !await this.#inTime(taken, startedAt + patienceMs)) {
         const error = new BudgetExceeded(`"${name}"`, clock.now() - startedAt)
-        end('cut off', error)
+        end(clock.now() - startedAt >= patienceMs ? 'abandoned' : 'cut off', error)
         controller.abort(error)
       } else end('done')
     } catch (thrown) {
@@ -140,13 +150,14 @@ export class Undo {
   }
 
   // False: the time was over first, and how it ends after that is of no interest.
-  async #inTime (taken: PromiseLike<unknown>): Promise<boolean> {
+  async #inTime (taken: PromiseLike<unknown>, latestMs: number): Promise<boolean> {
     const { alarm } = this.#undoing
     const { promise, resolve, reject } = Promise.withResolvers<boolean>()
-    let cancel = alarm.at(this.#cutOffAt(), () => resolve(false))
+    const cutOff = (): (() => void) => alarm.at(Math.min(latestMs, this.#cutOffAt()), () => resolve(false))
+    let cancel = cutOff()
     this.#hurry = () => {
       cancel()
-      cancel = alarm.at(this.#cutOffAt(), () => resolve(false))
+      cancel = cutOff()
     }
     try {
       taken.then(() => resolve(true), reject)

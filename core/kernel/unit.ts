@@ -108,13 +108,13 @@ export class Unit {
     const { startBudgetMs, attemptBudgetMs = startBudgetMs, retry } = this.definition
     const isMine = this.#begin()
     if (this.startedAt !== undefined) this.restarts += 1
-    this.startedAt = clock.now()
     this.attempts = 0
     this.#thrown = undefined
-    const deadline = this.startedAt + startBudgetMs
     this.#move('starting')
-    // What an earlier start has left is undone first.
-    if (this.#attempt?.undo.isDone === false) await this.#until(deadline, this.#attempt.undo.run())
+    // What an earlier start has left is undone first, in its own time.
+    if (this.#attempt?.undo.isDone === false) await this.#until(Infinity, this.#attempt.undo.run())
+    this.startedAt = clock.now()
+    const deadline = this.startedAt + startBudgetMs
     while (isMine()) {
       this.attempts += 1
       const attempt = this.#attempt = new Attempt(this.#createUndo(this.definition))

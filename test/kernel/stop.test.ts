@@ -189,6 +189,18 @@ test('a start that is under way is aborted, waited for until it gives up, and th
   })
 })
 
+test('a hung start that ignores its signal is abandoned a second later: the rest of the stop has its time, and is clean', async () => {
+  const { kernel, clock, unit } = createHouse()
+  kernel.start([unit('database', { closesMs: 300 }), unit('hung', { needs: ['database'], start: ({ undo }) => { undo('close', () => clock.sleep(20)); return hangs() } })])
+    .catch(() => undefined)
+  await clock.advance(10)
+  const stopped = kernel.stop('SIGTERM', { budgetMs: 10_000 })
+  await clock.runAll()
+  const report = await stopped
+  assert.deepEqual([report.outcome, report.durationMs], ['clean', 1_320])
+  assert.deepEqual(report.units[0]?.steps.map(({ name, outcome, durationMs }) => [name, outcome, durationMs]), [['start', 'abandoned', 1_000], ['close', 'done', 20]])
+})
+
 test('a hung start that ignores its signal is cut off like a step, and what it registered is undone in time', async () => {
   const { kernel, clock, unit, steps } = createHouse()
   kernel.start([unit('hung', { start: ({ undo }) => { undo('close', () => clock.sleep(20)); return hangs() } })]).catch(() => undefined)
