@@ -10,8 +10,8 @@ export interface Timers {
 
 /** An `EventEmitter`, or what has its two methods. */
 export interface Emitter {
-  on (event: string | symbol, listener: (...args: never[]) => void): unknown
-  off (event: string | symbol, listener: (...args: never[]) => void): unknown
+  on (event: string | symbol, listener: (...args: unknown[]) => void): unknown
+  off (event: string | symbol, listener: (...args: unknown[]) => void): unknown
 }
 
 /** Listens until the plugin ends or the result is called. */

@@ -64,7 +64,7 @@ export function createTimers ({ clock, fence, owner, onFault }: Parts): Timers {
 export function createListen ({ fence, owner }: Pick<Parts, 'fence' | 'owner'>): Listen {
   return (emitter, event, listener) => {
     fence.check()
-    const own = bindTo(owner, (...args: never[]) => { if (!fence.hasEnded) listener(...args) })
+    const own = bindTo(owner, (...args: unknown[]) => { if (!fence.hasEnded) listener(...args as never[]) })
     const leave = (): void => {
       left()
       emitter.off(event, own)

@@ -1,9 +1,9 @@
 // Stands where the rooms beside the host stand: handles that remember what they were asked, and units on a real kernel.
 
 import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
-import { createKernel, type Kernel } from '../../core/kernel/index.ts'
+import { createKernel, Held, type Kernel } from '../../core/kernel/index.ts'
 import { Account } from '../../core/host/account.ts'
-import { createContainer, createRoster, type Check, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts } from '../../core/host/index.ts'
+import { createContainer, createRoster, type Check, type Definitions, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts } from '../../core/host/index.ts'
 import { clock } from './folder.ts'
 
 export const silent: Log = { trace () {}, debug () {}, info () {}, warn () {}, error () {}, fatal () {}, child: () => silent }
@@ -68,13 +68,18 @@ export interface Run {
 
 interface RunOptions {
   plugins: readonly LoadedPlugin[]
+  failures?: Definitions['failures']
+  /** Resources that are held. */
+  absent?: readonly string[]
   disabled?: ReadonlyMap<string, string>
   startBudgetMs?: number
   rooms?: Partial<ReturnType<RosterParts['rooms']>>
   parts?: Partial<RosterParts>
 }
 
-export function createRun ({ plugins, disabled = new Map(), startBudgetMs = 2_000, rooms = {}, parts = {} }: RunOptions): Run {
+export function createRun (
+  { plugins, failures = [], absent = [], disabled = new Map(), startBudgetMs = 2_000, rooms = {}, parts = {} }: RunOptions
+): Run {
   const { calls, resources } = createFakes()
   const mounted = new Map<string, MountedPlugin>()
   const tasks = new Map<string, readonly TaskRecord[]>()
@@ -106,9 +111,10 @@ export function createRun ({ plugins, disabled = new Map(), startBudgetMs = 2_00
     })
   })
   const resourceUnits = Object.keys(resources).map(id => ({
-    id, kind: 'resource' as const, needs: [], required: true, startBudgetMs: 100, stopBudgetMs: 100, start: () => undefined
+    id, kind: 'resource' as const, needs: [], required: false, startBudgetMs: 100, stopBudgetMs: 100,
+    start: () => { if (absent.includes(id)) throw new Held('there is none') }
   }))
-  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units({ plugins, failures: [] }, disabled)])
+  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units({ plugins, failures }, disabled)])
   return { kernel, roster, calls, mounted, tasks, checks, start }
 }
 

@@ -80,6 +80,18 @@ test('other plugins are found by what the manifest requires, when asked for', ()
   })
 })
 
+test('a service is held by its handle, whichever generation serves', () => {
+  const services = new Map([['mail', offer({ send: () => 'first' })]])
+  const { scope } = make({ requires: { mail: '^1.0.0' } }, services)
+  const { mail } = scope.plugins as unknown as { mail: { send: () => string } }
+  assert.equal(mail.send(), 'first')
+  services.set('mail', offer({ send: () => 'second' }, '1.5.0'))
+  assert.equal(mail.send(), 'second')
+  assert.equal((scope.plugins as Readonly<Record<string, unknown>>).mail, mail)
+  services.set('mail', offer({ send: () => 'third' }, '2.0.0'))
+  assert.throws(() => mail.send(), { code: 'BULKHEAD_SERVICE_UNAVAILABLE' })
+})
+
 test('two plugins have handles of their own', () => {
   const { resources, calls } = createFakes()
   const container = createContainer(resources)

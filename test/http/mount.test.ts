@@ -79,3 +79,44 @@ test('an unknown plugin id is no key of anything else', async t => {
   for (const name of ['constructor', '__proto__', 'toString']) assert.equal(await see(host, `/api/${name}`), 404)
   assert.deepEqual(createMemoryLog().lines, [])
 })
+
+test('a mount that is undone is over once its requests are answered; one that takes too long is refused', async t => {
+  let release = (): void => undefined
+  let begun = Promise.withResolvers<undefined>()
+  const slow = route('get', '/slow', anyone, () => new Promise(resolve => { release = () => resolve('old'); begun.resolve(undefined) }))
+  const host = await startHttp(t, answering('first'), { settings: { drainMs: 200 } })
+  const undoFirst = host.http.mount(plugin('notes', [...answering('old'), slow]))
+  const under = see(host, '/api/notes/slow')
+  await begun.promise
+  const undoSecond = host.http.mount(plugin('notes', [...answering('new'), slow]))
+  let isOver = false
+  const over = undoFirst().then(() => { isOver = true })
+  assert.equal(await see(host), 'new')
+  assert.equal(isOver, false)
+  release()
+  assert.equal(await under, 'old')
+  await over
+
+  begun = Promise.withResolvers()
+  const late = host.fetch('/api/notes/slow')
+  await begun.promise
+  await undoSecond()
+  const refused = await late
+  assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '1'])
+  assert.equal((await refused.json() as { detail: string }).detail, 'The plugin "notes" ended before this request did.')
+})
+
+test('a suspended plugin is answered for, whatever is mounted meanwhile, and what is released is nobody\'s', async t => {
+  const host = await startHttp(t, answering('first'))
+  host.http.suspend('notes', 'The database does not answer.')
+  host.http.mount(plugin('notes', answering('second')))
+  const answer = await host.fetch('/api/notes')
+  assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '1'])
+  assert.equal((await answer.json() as { detail: string }).detail, 'The database does not answer.')
+  host.http.suspend('notes', undefined)
+  assert.equal(await see(host), 'second')
+  host.http.release('notes')
+  assert.equal(await see(host), 404)
+  host.http.mount(plugin('other', answering('other'), { mounts: ['notes'] }))
+  assert.equal(await see(host), 'other')
+})

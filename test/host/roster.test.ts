@@ -1,0 +1,150 @@
+// Plugins replaced, failing and coming back, on a real kernel, from memory and from folders.
+
+import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Scope } from '../../core/contract/index.ts'
+import { countStrays, loadDefinitions, runAs, type LoadedPlugin } from '../../core/host/index.ts'
+import { until } from '../support/until.ts'
+import { clock, discover, folderWith, manifest, plugin, writeFiles } from './folder.ts'
+import { asAny, createOwner, createRun, inMemory, type Run } from './part.ts'
+
+interface FromFolder extends Run { folder: string }
+
+/** A roster on the plugins of a folder, which may change. */
+async function run (t: TestContext, files: Parameters<typeof folderWith>[1], parts: Parameters<typeof createRun>[0]['parts'] = {}): Promise<FromFolder> {
+  const folder = await folderWith(t, files)
+  const { candidates } = await discover(folder)
+  const { plugins, failures } = await loadDefinitions(candidates, { clock, budgetMs: 5_000, corePermissions: [] })
+  const recover = { firstMs: 20, maxMs: 20, resetAfterMs: 100_000 }
+  const made = createRun({ plugins, failures, parts: { discover: () => discover(folder), recover, ...parts } })
+  t.after(() => made.kernel.stop('the test is over', { budgetMs: 1_000 }))
+  await made.start()
+  return { ...made, folder }
+}
+const stateOf = ({ kernel }: Run, id: string): string | undefined => kernel.unit(id)?.state
+
+test('a replacement is checked against all the others, migrated and declared before it starts', async (t) => {
+  const declared: string[][] = []
+  const host = await run(t, { ...plugin('notes'), ...plugin('mail') }, {
+    declare: async plugins => { declared.push(plugins.map(({ candidate: { id }, owner: { generation } }) => `${id} ${generation}`)) }
+  })
+  await writeFiles(host.folder, { 'notes/migrations/0001_note.sql': 'select 1;' })
+  await host.roster.reload('notes')
+  assert.deepEqual(declared, [['mail 1', 'notes 2']])
+  assert.ok(host.calls.indexOf('migrate notes') < host.calls.lastIndexOf('mount notes'))
+  assert.equal(host.roster.find('notes').generation, 2)
+
+  await writeFiles(host.folder, {
+    'notes/index.js': "export default { permissions: { 'note:read': { description: 'x' } }, start () {} }",
+    'mail/index.js': "export default { permissions: { 'note:read': { description: 'x' } }, start () {} }"
+  })
+  await host.roster.reload('notes')
+  await assert.rejects(host.roster.reload('mail'), /The permission "note:read" is already declared by "notes"/)
+  assert.equal(stateOf(host, 'mail'), 'running')
+})
+
+test('the old generation finishes what it has under way, and is fenced after that', async () => {
+  const scopes: Scope[] = []
+  const under = Promise.withResolvers<undefined>()
+  const generations: LoadedPlugin[] = [1, 2].map(number => ({
+    ...inMemory('notes', { start: scope => { scopes.push(scope) } }, { resources: ['postgres'] }), owner: createOwner('notes', number)
+  }))
+  const made = createRun({ plugins: generations.slice(0, 1), rooms: { mount: () => async () => { await under.promise } } })
+  await made.start()
+  const [old] = scopes
+  assert.ok(old)
+  const unit = { ...made.roster.units({ plugins: generations.slice(1), failures: [] }, new Map())[0] }
+  let isReplaced = false
+  const replaced = made.kernel.replace(unit as never).then(() => { isReplaced = true })
+  await until(() => scopes.length === 2 && old.signal.aborted)
+  assert.deepEqual(await asAny(old.postgres).any('SELECT under way'), ['SELECT under way'])
+  assert.equal(isReplaced, false)
+  under.resolve(undefined)
+  await replaced
+  await assert.rejects(asAny(old.postgres).any('SELECT late'), { code: 'BULKHEAD_SCOPE_ENDED' })
+  await made.kernel.stop('the test is over', { budgetMs: 1_000 })
+})
+
+test('code that cannot be imported is tried again, as a generation of its own each time, until it can', async (t) => {
+  const host = await run(t, { ...plugin('notes'), 'notes/index.js': 'throw new Error("no ink")', ...plugin('mail', { requires: { notes: '*' } }) })
+  assert.deepEqual([stateOf(host, 'notes'), stateOf(host, 'mail')], ['quarantined', 'held'])
+  await until(() => (host.kernel.unit('notes')?.restarts ?? 0) >= 2)
+  await writeFiles(host.folder, { 'notes/index.js': 'export default { start () {} }' })
+  await until(() => stateOf(host, 'notes') === 'running' && stateOf(host, 'mail') === 'running')
+  assert.ok(host.roster.find('notes').generation > 2)
+})
+
+test('errors that nobody caught quarantine a plugin when they are too many, of the generation that serves only', async (t) => {
+  const made = createRun({ plugins: [inMemory('notes', { start () { /* nothing */ } }), inMemory('mail', { start () { /* nothing */ } })] })
+  t.after(() => made.kernel.stop('the test is over', { budgetMs: 1_000 }))
+  await made.start()
+  for (let count = 0; count < 10; count++) made.roster.noteFault(createOwner('notes', 7), new Error('of an old one'))
+  made.roster.noteFault(createOwner('notes'), new Error('one'))
+  made.roster.noteFault(createOwner('mail'), new Error('another\'s'))
+  made.roster.noteFault(createOwner('notes'), null)
+  assert.equal(stateOf(made, 'notes'), 'running')
+  made.roster.noteFault(createOwner('notes'), new Error('three'))
+  await until(() => stateOf(made, 'notes') === 'quarantined')
+  assert.match(made.kernel.unit('notes')?.reason ?? '', /^more than 2 of its errors were caught by nobody within 60 s, the last one: three$/)
+  assert.equal(stateOf(made, 'mail'), 'running')
+})
+
+test('a transaction whose work never settles is rolled back when its plugin ends, and its place is free', async () => {
+  let scope: Scope | undefined
+  const made = createRun({ plugins: [inMemory('notes', { start: given => { scope = given } }, { resources: ['postgres'] })] })
+  await made.start()
+  assert.ok(scope)
+  const hung = asAny(scope.postgres).transaction(() => new Promise(() => undefined)).catch((error: unknown) => (error as { code: string }).code)
+  await until(() => made.calls.includes('BEGIN'))
+  assert.equal(made.roster.find('notes').owns().connections, 1)
+  await made.roster.disable('notes', 'a test')
+  assert.equal(await hung, 'BULKHEAD_SCOPE_ENDED')
+  assert.ok(made.calls.includes('ROLLBACK'))
+  assert.deepEqual(Object.values(made.roster.find('notes').owns()), [0, 0, 0, 0, 0, 0, 0])
+  await made.kernel.stop('the test is over', { budgetMs: 1_000 })
+})
+
+test('what a generation left behind is told while it is there', async (t) => {
+  let interval: NodeJS.Timeout | undefined
+  const made = createRun({ plugins: [inMemory('notes', { start: () => { interval = setInterval(() => undefined, 60_000) } })] })
+  t.after(countStrays())
+  t.after(() => made.kernel.stop('the test is over', { budgetMs: 1_000 }))
+  await made.start()
+  const member = made.roster.find('notes')
+  assert.deepEqual([member.owns().timers, member.leftBehind()], [1, []])
+  await made.roster.disable('notes', 'a test')
+  assert.match(member.leftBehind().join(), /^generation 1: timer \(a setInterval at test\/host\/roster\.test\.ts:\d+\)$/)
+  runAs(undefined, () => { clearInterval(interval) })
+  await until(() => member.leftBehind().length === 0)
+})
+
+test('a plugin whose folder has gone is removed; a manifest that cannot be read is no sign of that', async (t) => {
+  const host = await run(t, plugin('notes'))
+  await writeFiles(host.folder, { 'notes/package.json': '{' })
+  await assert.rejects(host.roster.reload('notes'), /It is not JSON/)
+  await rm(join(host.folder, 'notes/package.json'))
+  await assert.rejects(host.roster.reload('notes'), /cannot be read \(ENOENT\)/)
+  assert.equal(stateOf(host, 'notes'), 'running')
+  await rm(join(host.folder, 'notes'), { recursive: true })
+  await host.roster.reload('notes')
+  assert.deepEqual([stateOf(host, 'notes'), host.roster.members(), host.calls.at(-1)], ['disabled', [], 'release notes'])
+  await assert.rejects(host.roster.reload('notes'), { code: 'BULKHEAD_NOT_FOUND' })
+  await writeFiles(host.folder, { 'notes/package.json': manifest({ id: 'notes' }), 'notes/index.js': 'export default { start () {} }' })
+  await host.roster.reload('notes', 'an operator had switched it off')
+  assert.equal(stateOf(host, 'notes'), 'disabled')
+  await host.roster.enable('notes')
+  assert.equal(stateOf(host, 'notes'), 'running')
+})
+
+test('a plugin goes on without what it tolerates', async (t) => {
+  const started: string[] = []
+  const unit = (id: string, tolerates: 'kubernetes'[]) => inMemory(id, { start: ({ kubernetes }) => { started.push(`${id} ${kubernetes.state}`) } }, { resources: ['kubernetes'], tolerates })
+  const made = createRun({ plugins: [unit('needs', []), unit('tolerates', ['kubernetes'])], absent: ['kubernetes'] })
+  t.after(() => made.kernel.stop('the test is over', { budgetMs: 1_000 }))
+  await made.start()
+  await sleep(5)
+  assert.deepEqual([stateOf(made, 'needs'), stateOf(made, 'tolerates'), started], ['held', 'running', ['tolerates absent']])
+})
