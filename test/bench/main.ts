@@ -1,11 +1,12 @@
-// `npm run bench [-- start | requests | drain]`: measures. Speeds are ratios to a peer of the same run; what must not happen is counted.
+// `npm run bench [-- start | requests | drain | replace]`: measures. Speeds are ratios to a peer of the same run; what must not happen is counted.
 
 import { cpus, totalmem } from 'node:os'
 import { benchDrain } from './drain.ts'
+import { benchReplace } from './replace.ts'
 import { benchRequests } from './requests.ts'
 import { benchStart } from './start.ts'
 
-const benches = { start: benchStart, requests: benchRequests, drain: benchDrain }
+const benches = { start: benchStart, requests: benchRequests, drain: benchDrain, replace: benchReplace }
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter(name => !Object.hasOwn(benches, name))
