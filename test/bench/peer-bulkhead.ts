@@ -1,7 +1,11 @@
-// The host's own HTTP room with generated plugins of five routes: authenticated, authorised and validated, input and answer.
+// The host's own HTTP room with generated plugins of five routes: authenticated, authorised and validated, input and answer, each handler run
+// as code of its plugin and what it makes counted.
 
 import { z } from '../../core/contract/index.ts'
 import type { Handler, Log, RouteOptions, RouteRecord, User } from '../../core/contract/index.ts'
+import { Account } from '../../core/host/account.ts'
+import { countStrays } from '../../core/host/index.ts'
+import { bindTo } from '../../core/host/owner.ts'
 import { createHttp } from '../../core/http/index.ts'
 import { announce, note, pluginCount, token } from './peer.ts'
 
@@ -27,9 +31,10 @@ function routesOf (id: string): RouteRecord[] {
   const params = z.object({ id: z.uuid() })
   const query = z.object({ limit: z.coerce.number().max(100).default(50) })
   const read = { permission: 'note:read' }
+  const owner = { plugin: id, generation: 1, account: new Account() }
   const write = { permission: 'note:write' }
   const route = (method: RouteRecord['method'], path: string, options: RouteOptions, handler: Handler<RouteOptions>): RouteRecord =>
-    ({ plugin: id, mount: id, method, path, options, handler })
+    ({ plugin: id, mount: id, method, path, options, handler: bindTo(owner, handler) })
   return [
     route('get', '/', { ...read, query, returns: z.array(Note) }, () => [note]),
     route('post', '/', { ...write, body: NewNote, returns: Note, status: 201 }, () => note),
@@ -39,6 +44,7 @@ function routesOf (id: string): RouteRecord[] {
   ]
 }
 
+countStrays()
 for (let at = 0; at < pluginCount; at++) {
   const id = `plugin-${at}`
   http.mount({ id, mounts: [id], routes: routesOf(id), middleware: [], log })

@@ -13,7 +13,7 @@ interface Moment { atMs?: number, atChange?: number }
 const delayMs = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 300 }))
 const manner = fc.oneof(
   { weight: 6, arbitrary: fc.constant('works' as const) },
-  fc.constantFrom('throws at once', 'rejects', 'throws null', 'rejects after its signal', 'ignores its signal', 'hangs', 'works the second time')
+  fc.constantFrom('throws at once', 'rejects', 'throws null', 'rejects after its signal', 'ignores its signal', 'hangs', 'works the second time', 'cannot serve')
 )
 const undoManner = fc.oneof({ weight: 5, arbitrary: fc.constant('works' as const) }, fc.constantFrom('throws', 'throws null', 'rejects', 'hangs'))
 
@@ -66,7 +66,7 @@ interface Trace {
   readonly stop: StopReport
   readonly problems: readonly string[]
 }
-interface Attempt { readonly unit: string, readonly registered: string[], readonly taken: string[] }
+interface Attempt { readonly unit: string, readonly registered: string[], readonly taken: string[], hasServed: boolean }
 interface Outcome { readonly settledAtMs: number, readonly latestMs: number }
 
 async function run (
@@ -201,7 +201,7 @@ async function run (
 
 function startOf ({ manner, startMs, steps }: UnitPlan, unit: string, clock: FakeClock, attempts: Attempt[]): UnitDefinition['start'] {
   return async ({ signal, attempt, undo }) => {
-    const trace: Attempt = { unit, registered: [], taken: [] }
+    const trace: Attempt = { unit, registered: [], taken: [], hasServed: false }
     attempts.push(trace)
     const register = (name: string, step: UnitPlan['steps'][number]): void => {
       trace.registered.push(name)
@@ -227,6 +227,11 @@ function startOf ({ manner, startMs, steps }: UnitPlan, unit: string, clock: Fak
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- plugins do
     if (manner === 'throws null') throw null
     if (manner === 'rejects' || manner === 'rejects after its signal' || (manner === 'works the second time' && attempt === 1)) throw new Error('start')
+    return () => {
+      if (manner === 'cannot serve') throw new Error('serve')
+      trace.hasServed = true
+      register('serve', { manner: 'works', ms: 0 })
+    }
   }
 }
 
@@ -256,6 +261,9 @@ function check ({ clock, sleepersAtEnd, kernel, changes, attempts, starts, stop,
   for (const unit of started) {
     const last = changes.findLast(change => change.unit === unit && change.to !== 'stopping' && change.to !== 'stopped')
     if (last?.to === 'running') assert.ok(reported.includes(unit), `${unit} ran and is not in the report`)
+    const served = attempts.filter(attempt => attempt.unit === unit && attempt.hasServed).length
+    const ran = changes.filter(change => change.unit === unit && change.to === 'running').length
+    assert.ok(served >= ran, `${unit} came to run ${ran} times and served ${served} times`)
   }
   const outcomes = stop.units.flatMap(({ steps }) => steps.map(({ outcome }) => outcome))
   if (stop.outcome === 'clean') assert.ok(outcomes.every(outcome => outcome === 'done' || outcome === 'abandoned'))
