@@ -12,9 +12,12 @@ export interface GateSettings {
 }
 
 export interface Gate {
-  /** Runs `work` as soon as fewer than `limit` run; `ServiceUnavailable` when the queue is full, the wait too long, or the gate closed. */
+  /** Runs `work` as soon as fewer than `limit` run; `ServiceUnavailable` when the queue is full, the wait too long, or the gate shut. */
   run<T> (work: () => Promise<T>): Promise<T>
-  /** Refuses what waits and what comes; what runs goes on. */
+  /** Refuses what waits and what comes with what `refusal` gives, until `open`; what runs goes on. */
+  shut (refusal: () => Error): void
+  open (): void
+  /** Shut for good. */
   close (): void
   readonly running: number
   readonly waiting: number
@@ -28,6 +31,7 @@ export function createGate ({ name, limit, queueMax, waitMs }: GateSettings, clo
   let first: Waiter | undefined
   let last: Waiter | undefined
   let sweeping = false
+  let refusal: (() => Error) | undefined
   const closed = new AbortController()
 
   const busy = () => new ServiceUnavailable(`There is more to do for ${name} than it can do at the moment. Try again later.`, { retryAfterMs: waitMs })
@@ -54,7 +58,7 @@ export function createGate ({ name, limit, queueMax, waitMs }: GateSettings, clo
   }
 
   function enter (): Promise<void> | undefined {
-    if (closed.signal.aborted) throw ended()
+    if (refusal !== undefined) throw refusal()
     if (running < limit) { running++; return undefined }
     if (waiting >= queueMax) throw busy()
     return new Promise((resolve, reject) => {
@@ -74,15 +78,23 @@ export function createGate ({ name, limit, queueMax, waitMs }: GateSettings, clo
     else waiter.enter()
   }
 
+  function shut (why: () => Error): void {
+    if (closed.signal.aborted) return
+    refusal = why
+    for (let waiter = takeFirst(); waiter !== undefined; waiter = takeFirst()) waiter.refuse(why())
+  }
+
   return {
     async run (work) {
       const turn = enter()
       if (turn !== undefined) await turn
       try { return await work() } finally { leave() }
     },
+    shut,
+    open () { if (!closed.signal.aborted) refusal = undefined },
     close () {
+      shut(ended)
       closed.abort()
-      for (let waiter = takeFirst(); waiter !== undefined; waiter = takeFirst()) waiter.refuse(ended())
     },
     get running () { return running },
     get waiting () { return waiting }

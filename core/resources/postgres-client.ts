@@ -52,10 +52,14 @@ export async function connectClient (settings: ClientSettings): Promise<Client> 
   return client
 }
 
+/** The socket, or with TLS what is around it. */
+export function streamOf (client: Client): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream
+}
+
 /** Says goodbye, and does not wait longer than `withinMs` for the server to say it too. */
 export async function endClient (client: Client, withinMs: number): Promise<void> {
-  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
-  const timer = setTimeout(() => stream.destroy(), withinMs)
+  const timer = setTimeout(() => streamOf(client).destroy(), withinMs)
   await client.end()
   clearTimeout(timer)
 }

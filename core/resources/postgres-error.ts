@@ -19,7 +19,7 @@ export function toAnswerable (error: unknown): unknown {
 
 const isServerError = (error: unknown): error is ServerError => Error.isError(error) && 'code' in error && typeof error.code === 'string'
 
-const away = (cause: Error) => new ServiceUnavailable('The database does not answer at the moment. Try again later.', { cause, retryAfterMs })
+export const away = (cause?: Error) => new ServiceUnavailable('The database does not answer at the moment. Try again later.', { cause, retryAfterMs })
 const busy = (cause: Error) => new ServiceUnavailable('The database did not get to it in time. Try again later.', { cause, retryAfterMs })
 
 const answers: readonly { codes: RegExp, answer: (error: ServerError) => Error }[] = [

@@ -4,6 +4,7 @@ import { BackendTerminatedError, ConnectionError, createDriverFactory, createPoo
 import type { CommonQueryMethods, DatabasePool, DriverCommand, DriverFactory, DriverQueryResult, Interceptor } from 'slonik'
 import { createClient, endClient } from './postgres-client.ts'
 import type { Client, ClientSettings } from './postgres-client.ts'
+import type { OpenConnections } from './postgres-connections.ts'
 import { createStatementNames, isStale } from './postgres-statement.ts'
 import type { StatementNames } from './postgres-statement.ts'
 
@@ -15,10 +16,10 @@ const endWithinMs = 1_000
 // What slonik asks of a connection that is given back; the driver answers it from what it knows.
 const giveBack = '-- give back'
 
-/** Connects with the first query. */
-export function openPool (settings: ClientSettings & { poolMax: number }): Promise<DatabasePool> {
+/** Connects with the first query; every connection is in `connections` while it is open. */
+export function openPool (settings: ClientSettings & { poolMax: number }, connections: OpenConnections): Promise<DatabasePool> {
   return createPool('', {
-    driverFactory: createDriver(settings),
+    driverFactory: createDriver(settings, connections),
     interceptors: [{ name: 'rows', transformRow: checkRow }],
     maxPoolSize: settings.poolMax,
     connectionRetryLimit: 0,
@@ -44,11 +45,12 @@ export async function withConnection<T> (pool: DatabasePool, work: (connection: 
   return outcome.value
 }
 
-function createDriver (settings: ClientSettings): DriverFactory {
+function createDriver (settings: ClientSettings, connections: OpenConnections): DriverFactory {
   const names = createStatementNames()
   return createDriverFactory(async () => ({
     createPoolClient: async ({ clientEventEmitter }) => {
       const client = createClient(settings)
+      connections.add(client)
       const query = createQuery(client, names)
       client.on('error', error => clientEventEmitter.emit('error', new BackendTerminatedError(error)))
       client.on('notice', ({ message }) => { if (message !== undefined) clientEventEmitter.emit('notice', { message }) })

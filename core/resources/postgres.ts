@@ -6,11 +6,13 @@ import { sql, z } from '../contract/index.ts'
 import { withDeadline } from './deadline.ts'
 import { createGate } from './gate.ts'
 import type { Gate } from './gate.ts'
-import { toAnswerable } from './postgres-error.ts'
+import { OpenConnections, Question } from './postgres-connections.ts'
+import { away, toAnswerable } from './postgres-error.ts'
 import { openPool, withConnection } from './postgres-pool.ts'
 import type { CommonQueryMethods, DatabasePool } from './postgres-pool.ts'
 import { createQueries, runTransaction } from './postgres-transaction.ts'
 import { typeParsers } from './postgres-type.ts'
+import { Pulse } from './pulse.ts'
 
 export interface PostgresSettings {
   url: string
@@ -28,21 +30,18 @@ const ServerVersion = z.object({ number: z.int(), text: z.string() })
 
 export async function openPostgres (settings: PostgresSettings, { clock, log, signal }: OpenParts): Promise<Resource<Postgres> & { url: string }> {
   const { url, poolMax, connectTimeoutMs, statementTimeoutMs, acquireQueueMax, acquireTimeoutMs } = settings
+  const connections = new OpenConnections()
+  const client = { url: withSessionOptions(url), applicationName: 'bulkhead', connectTimeoutMs }
   const pool = await openPool({
-    url: withSessionOptions(url),
-    applicationName: 'bulkhead',
-    connectTimeoutMs,
+    ...client,
     statementTimeoutMs,
     queryTimeoutMs: statementTimeoutMs + answerGraceMs,
     parsers: typeParsers,
-    // One more than the gate lets through, so that a check never waits behind requests.
-    poolMax: poolMax + 1
-  })
-  const gate = createGate({ name: 'the database', limit: poolMax, queueMax: acquireQueueMax, waitMs: acquireTimeoutMs }, clock)
-  const ask = (outer: AbortSignal) => withDeadline(connectTimeoutMs, () => withConnection(pool, connection => connection.one(
-    sql.type(ServerVersion)`SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text`)), outer)
+    poolMax
+  }, connections)
   try {
-    const version = await ask(signal)
+    const version = await withDeadline(connectTimeoutMs, () => withConnection(pool, connection => connection.one(
+      sql.type(ServerVersion)`SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text`)), signal)
     refuseOldServer(version)
     log.info({ version: version.text }, `connected to PostgreSQL at ${placeOf(url)}`)
   } catch (cause) {
@@ -51,27 +50,49 @@ export async function openPostgres (settings: PostgresSettings, { clock, log, si
     if (cause instanceof PostgresTooOld) throw cause
     throw new Error(`PostgreSQL at ${placeOf(url)} cannot be used: ${wordsOf(cause)}. Check DATABASE_URL, and that the server runs.`, { cause })
   }
+
+  const gate = createGate({ name: 'the database', limit: poolMax, queueMax: acquireQueueMax, waitMs: acquireTimeoutMs }, clock)
+  const question = new Question(client, connections)
+  const pulse = new Pulse({
+    name: 'the database',
+    clock,
+    log,
+    ask: signal => question.ask(signal).catch((cause: unknown) => {
+      throw new Error(`PostgreSQL at ${placeOf(url)} does not answer: ${wordsOf(cause)}`, { cause })
+    }),
+    hasHeard: () => connections.hasHeard(),
+    onSilence: () => {
+      gate.shut(() => away(pulse.signal.reason as Error))
+      // Callers reject by the ordinary way, places in the pool are free for the return, and no transaction goes on as if nothing had been.
+      connections.destroy()
+    },
+    onReturn: () => gate.open()
+  })
   return {
-    value: createPostgres(pool, gate),
+    value: createPostgres(pool, gate, pulse),
     url,
-    check: async outer => { await ask(outer) },
+    check: signal => pulse.check(signal),
     close: async () => {
       gate.close()
-      await pool.end()
+      pulse.close()
+      await Promise.all([pool.end(), question.close()])
     }
   }
 }
 
-function createPostgres (pool: DatabasePool, gate: Gate): Postgres {
+function createPostgres (pool: DatabasePool, gate: Gate, pulse: Pulse): Postgres {
   const inside = new AsyncLocalStorage<{ hasEnded: boolean }>()
 
   // A second connection for a transaction that holds one is how a busy pool comes to a standstill, and it would not see what the first wrote.
   async function run<T> (work: (connection: CommonQueryMethods) => Promise<T>): Promise<T> {
     if (inside.getStore()?.hasEnded === false) throw new Error('Inside transaction() use the tx it gives, not postgres.')
+    pulse.begin()
     try {
       return await gate.run(() => withConnection(pool, work))
     } catch (error) {
       throw toAnswerable(error)
+    } finally {
+      pulse.end()
     }
   }
   return {

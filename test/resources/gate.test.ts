@@ -106,3 +106,26 @@ test('closing refuses who waits and who comes, and lets finish who runs', async 
   await clock.runAll()
   assert.equal(clock.sleepers, 0)
 })
+
+test('shut, it refuses who waits and who comes with the word it was given, and open again it admits', async () => {
+  const { gate } = open()
+  const first = hold()
+  const running = gate.run(first.work)
+  const waiting = assert.rejects(gate.run(async () => ''), RangeError)
+  gate.shut(() => new RangeError('away'))
+  await waiting
+  await assert.rejects(gate.run(async () => ''), RangeError)
+  first.resolve('finished')
+  assert.equal(await running, 'finished')
+  assert.deepEqual([gate.running, gate.waiting], [0, 0])
+  gate.open()
+  assert.equal(await gate.run(async () => 'in'), 'in')
+})
+
+test('what is closed does not open again', async () => {
+  const { gate } = open()
+  gate.close()
+  gate.shut(() => new RangeError('away'))
+  gate.open()
+  await assert.rejects(gate.run(async () => ''), ServiceUnavailable)
+})

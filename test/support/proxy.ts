@@ -15,8 +15,16 @@ export interface Proxy {
   reset (): void
   /** Ends every connection with a reset, and takes no new one. */
   refuse (): Promise<void>
+  /** Takes connections again, on the same port. */
+  accept (): Promise<void>
   /** How much the server has sent through here. */
   receivedBytes (): number
+}
+
+/** Abruptly. One that has said its end already cannot be reset: Node would keep its handle, and spin on it. */
+function cut (socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** Passes everything to `port` on the loopback address until told otherwise; ends with the test. */
@@ -28,7 +36,7 @@ export async function startProxy (t: TestContext, port: number): Promise<Proxy> 
   const join = (from: Socket, to: Socket): void => {
     sockets.add(from)
     from.pipe(to)
-    from.on('error', () => to.resetAndDestroy())
+    from.on('error', () => cut(to))
     from.on('close', () => sockets.delete(from))
     if (isHolding) from.pause()
   }
@@ -41,7 +49,7 @@ export async function startProxy (t: TestContext, port: number): Promise<Proxy> 
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const reset = (): void => { for (const socket of sockets) socket.resetAndDestroy() }
+  const reset = (): void => { for (const socket of sockets) cut(socket) }
   const refuse = async (): Promise<void> => {
     if (!server.listening) return
     server.close()
@@ -49,8 +57,14 @@ export async function startProxy (t: TestContext, port: number): Promise<Proxy> 
     await once(server, 'close')
   }
   t.after(refuse)
+  const { port: ownPort } = server.address() as AddressInfo
+  const accept = async (): Promise<void> => {
+    isHolding = false
+    server.listen(ownPort, '127.0.0.1')
+    await once(server, 'listening')
+  }
   return {
-    port: (server.address() as AddressInfo).port,
+    port: ownPort,
     hold: () => {
       isHolding = true
       for (const socket of sockets) socket.pause()
@@ -61,6 +75,7 @@ export async function startProxy (t: TestContext, port: number): Promise<Proxy> 
     },
     reset,
     refuse,
+    accept,
     receivedBytes: () => receivedBytes
   }
 }
