@@ -26,8 +26,8 @@ export const schema = {
   },
   valkey: {
     url: { doc: 'Empty: kept in the process', format: 'valkey url', default: '', env: 'VALKEY_URL', sensitive: true, production: 'required' },
-    connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 2_000, env: 'VALKEY_CONNECT_TIMEOUT_MS' },
-    commandTimeoutMs: { doc: 'For one command', format: 'milliseconds', default: 1_000, env: 'VALKEY_COMMAND_TIMEOUT_MS' }
+    connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 500, env: 'VALKEY_CONNECT_TIMEOUT_MS' },
+    commandTimeoutMs: { doc: 'For one command', format: 'milliseconds', default: 500, env: 'VALKEY_COMMAND_TIMEOUT_MS' }
   },
   storage: {
     endpoint: { doc: 'An S3 service; empty: a folder', format: 'url', default: '', env: 'MINIO_ENDPOINT', production: 'required' },

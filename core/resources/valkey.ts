@@ -12,16 +12,19 @@ export interface ValkeySettings {
   url: string
   /** How long a command may take; 500–1,000 is sound. */
   commandTimeoutMs: number
+  /** An attempt may have begun just before the server is back, so this and a pause are how late its return may be noticed. */
   connectTimeoutMs: number
 }
 
 /** A quiet connection for news is asked for a sign of life this often; a dead one is noticed a command's time later. */
 const heartbeatMs = 1_000
-const longestPauseMs = 500
+const longestPauseMs = 200
+const goodbyeMs = 50
 
 /**
- * Connects once and rejects with what to look at when that fails; after that it reconnects by itself, within half a second of the
- * server's return. While the server is away every command fails at once with `ServiceUnavailable`.
+ * Connects once and rejects with what to look at when that fails; after that it reconnects by itself, within a second of the server's
+ * return. While the server is away every command fails with `ServiceUnavailable`: after `commandTimeoutMs` until the silence is noticed, then
+ * at once.
  *
  * News are delivered at most once. What is published while a replica's connection is down never reaches it: see `onReconnect`.
  */
@@ -141,7 +144,7 @@ function createConnection (name: string, { url, commandTimeoutMs, connectTimeout
     connectTimeout: connectTimeoutMs,
     commandTimeout: commandTimeoutMs,
     socketTimeout: commandTimeoutMs * 2,
-    disconnectTimeout: 200,
+    disconnectTimeout: goodbyeMs,
     keepAlive: 10_000,
     retryStrategy: attempt => Math.min(25 * 2 ** attempt, longestPauseMs),
     // A command is sent once or fails: a repeated one could take effect twice, a queued one arrives when nobody waits any more.

@@ -52,7 +52,7 @@ test('without any environment the settings are those of development', () => {
     listen: { host: '127.0.0.1', port: 8080 },
     probes: { port: 9000 },
     postgres: { url: '', poolMax: 10, connectTimeoutMs: 5_000, acquireTimeoutMs: 2_000, acquireQueueMax: 1_000, statementTimeoutMs: 30_000 },
-    valkey: { url: '', connectTimeoutMs: 2_000, commandTimeoutMs: 1_000 },
+    valkey: { url: '', connectTimeoutMs: 500, commandTimeoutMs: 500 },
     storage: { endpoint: '', accessKey: '', secretKey: '', bucket: 'platform', region: 'us-east-1', timeoutMs: 10_000 },
     kubernetes: { kubeconfig: '' },
     masterKey: { current: '', previous: '' },
