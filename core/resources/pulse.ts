@@ -79,6 +79,7 @@ export class Pulse {
 
   /** Rejects with the reason when the system does not answer, at once while that is known. */
   async check (signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
     if (this.isSilent) throw this.#reason
     this.begin()
     try {
@@ -90,6 +91,7 @@ export class Pulse {
 
   /** Resolves when the system is not silent, or no longer. */
   async whenBack (signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
     if (this.isSilent) await untilAborted(signal, this.#back.promise)
   }
 
@@ -169,7 +171,6 @@ export class Pulse {
 }
 
 async function untilAborted<T> (signal: AbortSignal, work: Promise<T>): Promise<T> {
-  signal.throwIfAborted()
   const aborted = Promise.withResolvers<never>()
   const abort = (): void => aborted.reject(signal.reason)
   signal.addEventListener('abort', abort)

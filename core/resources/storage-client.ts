@@ -3,7 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Storage, StoredObject } from '../contract/index.ts'
 import { withDeadline } from './deadline.ts'
-import { mapStorageError, parseStorageError } from './storage-error.ts'
+import type { Pulse } from './pulse.ts'
+import { isStorageAnswer, mapStorageError, parseStorageError } from './storage-error.ts'
 import { checkStorageKey, checkStoragePrefix } from './storage-key.ts'
 
 export interface StorageClient {
@@ -19,12 +20,12 @@ export const pageSize = 1_000
 const attempts = 3
 const longestLinkMs = 7 * 24 * 60 * 60 * 1_000
 
-export function createStorageClient (place: Place, limits: StorageLimits): StorageClient {
+export function createStorageClient (place: Place, pulse: Pulse, limits: StorageLimits): StorageClient {
   return {
-    host: new PrefixedStorage(place, '', limits),
+    host: new PrefixedStorage(place, pulse, '', limits),
     scoped: id => {
       if (!/^[a-z0-9-]+$/.test(id)) throw new TypeError(`"${id}" is no plugin id: lower case letters, digits and dashes`)
-      return new PrefixedStorage(place, `${id}/`, limits)
+      return new PrefixedStorage(place, pulse, `${id}/`, limits)
     }
   }
 }
@@ -46,12 +47,14 @@ export interface Place {
 
 class PrefixedStorage implements Storage {
   readonly #place: Place
+  readonly #pulse: Pulse
   readonly #prefix: string
   readonly #deadlineMs: number
   readonly #presignDeadlineMs: number
 
-  constructor (place: Place, prefix: string, { deadlineMs = 10_000, presignDeadlineMs = 1_000 }: StorageLimits) {
+  constructor (place: Place, pulse: Pulse, prefix: string, { deadlineMs = 10_000, presignDeadlineMs = 1_000 }: StorageLimits) {
     this.#place = place
+    this.#pulse = pulse
     this.#prefix = prefix
     this.#deadlineMs = deadlineMs
     this.#presignDeadlineMs = presignDeadlineMs
@@ -76,7 +79,7 @@ class PrefixedStorage implements Storage {
   async list (prefix: string, { limit = pageSize }: { limit?: number } = {}): Promise<StoredObject[]> {
     checkStoragePrefix(this.#prefix + prefix)
     if (limit <= 0) return []
-    return this.#bounded(this.#deadlineMs, async signal => {
+    return this.#asking(async signal => {
       const objects: StoredObject[] = []
       for await (const object of this.#place.walk(this.#prefix + prefix, limit)) {
         signal.throwIfAborted()
@@ -92,7 +95,8 @@ class PrefixedStorage implements Storage {
       throw new RangeError(`expiresInMs is ${expiresInMs}: a link lives from 1 s to 7 days (${longestLinkMs} ms)`)
     }
     const path = this.#path(key)
-    return this.#bounded(this.#presignDeadlineMs, async () => this.#place.presign?.(path, use, Math.ceil(expiresInMs / 1_000)))
+    // A link is made here, without asking anybody.
+    return this.#attempt(this.#presignDeadlineMs, async () => this.#place.presign?.(path, use, Math.ceil(expiresInMs / 1_000)))
   }
 
   #path (key: string): string {
@@ -107,28 +111,41 @@ class PrefixedStorage implements Storage {
 
   async #within<T> (key: string, work: (path: string) => Promise<T>): Promise<T> {
     const path = this.#path(key)
-    return this.#bounded(this.#deadlineMs, async () => {
+    return this.#asking(async () => {
       await this.#place.admit(path)
       return work(path)
     })
+  }
+
+  /** Ends with the deadline, or when the service has fallen silent; a long transfer is no silence. */
+  async #asking<T> (work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#pulse.begin()
+    try {
+      return await this.#attempt(this.#deadlineMs, work, this.#pulse.signal)
+    } finally {
+      this.#pulse.end()
+    }
   }
 
   /**
    * Every call here may be made twice with one effect, so a passing failure is tried again, writes too. Not by the client's RetryLayer:
    * it does not retry writes, and asks for an object whose body is cut short again and again, without end and past any deadline.
    */
-  async #bounded<T> (deadlineMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #attempt<T> (deadlineMs: number, work: (signal: AbortSignal) => Promise<T>, silence?: AbortSignal): Promise<T> {
     try {
       return await withDeadline(deadlineMs, async signal => {
         for (let attempt = 1; ; attempt++) {
           try {
-            return await work(signal)
+            const result = await work(signal)
+            this.#pulse.beat()
+            return result
           } catch (error) {
+            if (isStorageAnswer(error)) this.#pulse.beat()
             if (attempt === attempts || parseStorageError(error).persistence !== 'temporary') throw error
             await sleep(attempt * 100, undefined, { signal })
           }
         }
-      })
+      }, silence)
     } catch (error) {
       throw mapStorageError(error)
     }

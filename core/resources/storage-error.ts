@@ -2,6 +2,9 @@
 
 import { AnswerableError, BadGateway, Conflict, NotFound, ServiceUnavailable } from '../contract/index.ts'
 import { DeadlinePassed } from './deadline.ts'
+import { SystemSilent } from './pulse.ts'
+
+const retryAfterMs = 1_000
 
 interface ParsedError { kind: string, persistence: string, operation: string, code: string | undefined, message: string }
 
@@ -19,10 +22,17 @@ export function parseStorageError (error: unknown): ParsedError {
   }
 }
 
+/** Whether the service itself said so, rather than the way to it. */
+export function isStorageAnswer (error: unknown): boolean {
+  const { kind, code } = parseStorageError(error)
+  return code !== undefined || !['', 'Unexpected', 'ConfigInvalid'].includes(kind)
+}
+
 /** What does not come from the storage is given back as it is. */
 export function mapStorageError (cause: unknown): unknown {
   if (cause instanceof AnswerableError) return cause
   if (cause instanceof DeadlinePassed) return new ServiceUnavailable('The object storage did not answer in time.', { cause })
+  if (cause instanceof SystemSilent) return new ServiceUnavailable('The object storage does not answer at the moment. Try again later.', { cause, retryAfterMs })
   const { kind, persistence, operation } = parseStorageError(cause)
   if (kind === '') return isSystemError(cause) ? new ServiceUnavailable('The object storage is away.', { cause }) : cause
   switch (kind) {

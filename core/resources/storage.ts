@@ -4,9 +4,10 @@ import { Operator, TimeoutLayer } from 'opendal'
 import type { Entry } from 'opendal'
 import type { OpenParts, Resource, StoredObject } from '../contract/index.ts'
 import { withDeadline } from './deadline.ts'
+import { Pulse } from './pulse.ts'
 import { byKey, createStorageClient, pageSize } from './storage-client.ts'
 import type { Place, StorageClient, StorageLimits } from './storage-client.ts'
-import { explainBucket, parseStorageError } from './storage-error.ts'
+import { explainBucket, isStorageAnswer, parseStorageError } from './storage-error.ts'
 import { checkFolder, checkPath, prepareFolder } from './storage-folder.ts'
 
 export type { StorageClient } from './storage-client.ts'
@@ -23,14 +24,23 @@ const transferMs = 10_000
  * `limits`: 10 s for a read or write, 1 s for a link, unless said.
  */
 export async function openStorage (
-  settings: StorageSettings, { signal }: OpenParts, limits: StorageLimits = {}
+  settings: StorageSettings, { signal, clock, log }: OpenParts, limits: StorageLimits = {}
 ): Promise<Resource<StorageClient>> {
   const place = settings.kind === 's3' ? await openBucket(settings, signal) : await openFolder(settings)
+  const pulse = new Pulse({
+    name: 'the object storage',
+    clock,
+    log,
+    ask: signal => place.check(signal).catch((error: unknown) => {
+      if (error instanceof Error && isStorageAnswer(error.cause)) pulse.beat()
+      throw error
+    })
+  })
   return {
-    value: createStorageClient(place, limits),
-    check: signal => place.check(signal),
+    value: createStorageClient(place, pulse, limits),
+    check: signal => pulse.check(signal),
     // The client has nothing to close: its connections end with it.
-    close: async () => undefined
+    close: async () => pulse.close()
   }
 }
 
