@@ -2,6 +2,9 @@
 
 import { AnswerableError, BadGateway, Conflict, Forbidden, NotFound, ServiceUnavailable, TooManyRequests } from '../contract/index.ts'
 import { DeadlinePassed } from './deadline.ts'
+import { SystemSilent } from './pulse.ts'
+
+const retryAfterMs = 1_000
 
 /** The client's `ApiException`: the cluster answered, and the answer is no success. */
 interface Answer extends Error {
@@ -15,12 +18,12 @@ export function isAnswer (error: unknown): error is Answer {
 
 /** `fetch` hides the reason one or two causes deep. */
 export function isNoAnswer (error: unknown): boolean {
-  return error instanceof DeadlinePassed || (error instanceof TypeError && error.cause instanceof Error)
+  return error instanceof DeadlinePassed || error instanceof SystemSilent || (error instanceof TypeError && error.cause instanceof Error)
 }
 
 export function mapKubernetesError (cause: unknown): AnswerableError {
   if (cause instanceof AnswerableError) return cause
-  if (isNoAnswer(cause)) return new ServiceUnavailable('The Kubernetes cluster does not answer.', { cause })
+  if (isNoAnswer(cause)) return new ServiceUnavailable('The Kubernetes cluster does not answer.', { cause, retryAfterMs })
   switch (isAnswer(cause) ? cause.code : undefined) {
     case 401: return new BadGateway('The Kubernetes cluster refused the credentials of the host.', { cause })
     case 403: return new Forbidden('The host is not permitted to do this in the Kubernetes cluster.', { cause })
@@ -31,7 +34,15 @@ export function mapKubernetesError (cause: unknown): AnswerableError {
   return new BadGateway('The Kubernetes cluster answered in an unexpected way.', { cause })
 }
 
-function retryAfter ({ headers }: Answer): { retryAfterMs?: number } {
+export function retryAfter ({ headers }: Answer): { retryAfterMs?: number } {
   const seconds = Number(headers['retry-after'])
   return seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {}
+}
+
+/** The innermost cause says what happened; what is around it says only that something did. */
+export function reasonOf (error: unknown): string {
+  let reason = error
+  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause
+  if (isAnswer(reason)) return `it answered ${reason.code}`
+  return reason instanceof Error && reason.message !== '' ? reason.message : String((reason as NodeJS.ErrnoException).code ?? reason)
 }

@@ -3,11 +3,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { KubeConfig, RequestContext, SecurityAuthentication } from '@kubernetes/client-node'
+import type { KubeConfig, RequestContext, ResponseBody, SecurityAuthentication } from '@kubernetes/client-node'
 import { Forbidden, ServiceUnavailable } from '../contract/index.ts'
 import type { Kubernetes, KubernetesApis, OpenParts, Resource } from '../contract/index.ts'
 import { withDeadline } from './deadline.ts'
-import { isAnswer, isNoAnswer, mapKubernetesError } from './kubernetes-error.ts'
+import { isAnswer, isNoAnswer, mapKubernetesError, reasonOf } from './kubernetes-error.ts'
+import { Watches } from './kubernetes-watch.ts'
+import { Pulse } from './pulse.ts'
 
 export interface KubernetesSettings {
   /** The path of a kubeconfig file. */
@@ -16,6 +18,8 @@ export interface KubernetesSettings {
   inCluster: boolean
   /** 5,000 unless said. */
   deadlineMs?: number
+  /** After how long each watch begins anew; 15,000 unless said. */
+  watchRoundMs?: number
   /** Where the file system begins: a test has a service account of its own. */
   rootPath?: string
 }
@@ -26,8 +30,8 @@ const tokenPath = 'var/run/secrets/kubernetes.io/serviceaccount/token'
  * Absent is a state, said in words. Where a cluster is named it must answer: a missing or broken kubeconfig, refused credentials and a cluster
  * that does not answer reject with what to look at.
  */
-export async function openKubernetes (settings: KubernetesSettings, { signal }: OpenParts): Promise<Resource<Kubernetes>> {
-  const { kubeconfig, inCluster, deadlineMs = 5_000, rootPath = '/' } = settings
+export async function openKubernetes (settings: KubernetesSettings, { signal, clock, log }: OpenParts): Promise<Resource<Kubernetes>> {
+  const { kubeconfig, inCluster, deadlineMs = 5_000, watchRoundMs = 15_000, rootPath = '/' } = settings
   if (kubeconfig === undefined && !inCluster) return absent('KUBECONFIG names no cluster, and the host does not run in one')
   const path = kubeconfig ?? join(rootPath, tokenPath)
   if (kubeconfig === undefined && !await isReadable(path)) return absent(`the host runs in a cluster, but has no service account: there is no ${path}`)
@@ -42,7 +46,7 @@ export async function openKubernetes (settings: KubernetesSettings, { signal }: 
     throw new Error(`The kubeconfig ${path} leads to no cluster: its current-context must name a context whose cluster and user are in it.`)
   }
 
-  const connection = new Connection(config)
+  const connection = new Connection(config, () => pulse.beat())
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(server, {}),
     authMethods: { default: connection },
@@ -70,31 +74,57 @@ export async function openKubernetes (settings: KubernetesSettings, { signal }: 
     }
   }
 
+  const pulse = new Pulse({ name: 'the Kubernetes cluster', clock, log, ask })
+  /** What the typed APIs cannot do: an answer whose end is not waited for. */
+  const get = async (path: string, signal: AbortSignal): Promise<ResponseBody> => {
+    const context = new client.RequestContext(server + path, client.HttpMethod.GET)
+    context.setHeaderParam('Accept', 'application/json')
+    context.setSignal(signal)
+    const { httpStatusCode, headers, body } = await connection.heeding(async () => {
+      await connection.applySecurityAuthentication(context)
+      return connection.post(await configuration.httpApi.send(context).toPromise())
+    })
+    if (httpStatusCode !== 200) throw new client.ApiException(httpStatusCode, `The cluster answered ${httpStatusCode}.`, await body.text(), headers)
+    return body
+  }
+  const watches = new Watches({ get, pulse, clock, log, deadlineMs, roundMs: watchRoundMs })
+
   const found = await ask(signal)
   return {
     value: {
       state: 'available',
       detail: `Kubernetes ${found ?? 'of unknown version'} at ${server}`,
       call: async (request, options = {}) => {
+        pulse.begin()
         try {
-          return await connection.bounded(options.deadlineMs ?? deadlineMs, () => request(apis))
+          return await connection.bounded(options.deadlineMs ?? deadlineMs, () => request(apis), pulse.signal)
         } catch (error) {
           throw mapKubernetesError(error)
+        } finally {
+          pulse.end()
+        }
+      },
+      watch: async (target, handler) => {
+        try {
+          return await watches.watch(target, handler)
+        } catch (error) {
+          throw error instanceof TypeError && error.cause === undefined ? error : mapKubernetesError(error)
         }
       }
     },
-    check: async signal => { await ask(signal) },
-    close: () => connection.close()
+    check: signal => pulse.check(signal),
+    close: async () => {
+      watches.close()
+      pulse.close()
+      await connection.close()
+    }
   }
 }
 
 function absent (detail: string): Resource<Kubernetes> {
+  const refuse = async (): Promise<never> => { throw new ServiceUnavailable('There is no Kubernetes cluster here.', { cause: new Error(detail) }) }
   return {
-    value: {
-      state: 'absent',
-      detail,
-      call: async () => { throw new ServiceUnavailable('There is no Kubernetes cluster here.', { cause: new Error(detail) }) }
-    },
+    value: { state: 'absent', detail, call: refuse, watch: refuse },
     check: async () => undefined,
     close: async () => undefined
   }
@@ -113,17 +143,24 @@ type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>
 /** Sits in every request: signs it, gives it the signal of the call it belongs to, and lets requests share their sockets. */
 class Connection implements SecurityAuthentication {
   readonly #config: KubeConfig
+  readonly #onAnswer: () => void
   readonly #signals = new AsyncLocalStorage<AbortSignal>()
   #dispatcher: Dispatcher | undefined
 
-  constructor (config: KubeConfig) {
+  constructor (config: KubeConfig, onAnswer: () => void) {
     this.#config = config
+    this.#onAnswer = onAnswer
   }
 
   /** Cancels what `work` requests when the time is up. */
-  async bounded<T> (deadlineMs: number, work: () => Promise<T>, outer?: AbortSignal): Promise<T> {
+  bounded<T> (deadlineMs: number, work: () => Promise<T>, outer?: AbortSignal): Promise<T> {
+    return this.heeding(() => withDeadline(deadlineMs, signal => this.#signals.run(signal, work), outer))
+  }
+
+  /** What fails for want of an answer fails on sockets that are not used again. */
+  async heeding<T> (work: () => Promise<T>): Promise<T> {
     try {
-      return await withDeadline(deadlineMs, signal => this.#signals.run(signal, work), outer)
+      return await work()
     } catch (error) {
       // The credentials may have been renewed on disk, and sockets are opened with those they began with.
       if (isNoAnswer(error) || (isAnswer(error) && error.code === 401)) this.#renew()
@@ -149,6 +186,7 @@ class Connection implements SecurityAuthentication {
   }
 
   async post<R> (response: R): Promise<R> {
+    this.#onAnswer()
     return response
   }
 
@@ -165,12 +203,4 @@ class Connection implements SecurityAuthentication {
 
 async function isReadable (path: string): Promise<boolean> {
   return access(path, constants.R_OK).then(() => true, () => false)
-}
-
-/** The innermost cause says what happened; what is around it says only that something did. */
-function reasonOf (error: unknown): string {
-  let reason = error
-  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause
-  if (isAnswer(reason)) return `it answered ${reason.code}`
-  return reason instanceof Error && reason.message !== '' ? reason.message : String((reason as NodeJS.ErrnoException).code ?? reason)
 }

@@ -83,7 +83,7 @@ export class Pulse {
     if (this.isSilent) throw this.#reason
     this.begin()
     try {
-      await untilAborted(signal, this.#ask())
+      await untilAborted(signal, this.#askSince())
     } finally {
       this.end()
     }
@@ -146,6 +146,14 @@ export class Pulse {
     onReturn?.()
     this.#back.resolve(undefined)
     log.info({ silentMs: Math.round(clock.now() - since) }, `${name} answers again`)
+  }
+
+  /** A question of before counts when it is answered; that it is not says nothing of now. */
+  async #askSince (): Promise<void> {
+    const earlier = this.#question?.then(() => true, () => false)
+    if (await earlier === true) return
+    if (this.isSilent) throw this.#reason
+    await this.#ask()
   }
 
   /** Who asks while a question is under way shares it, so that no more than one place is taken by them all. */

@@ -51,7 +51,9 @@ export function createFakes (): { calls: string[], resources: ResourceFactories 
       valkey: () => ({
         subscribe: async (channel: string) => { calls.push(`subscribe ${channel}`); return async () => { calls.push(`leave ${channel}`) } }
       }) as unknown as Valkey,
-      kubernetes: () => ({ state: 'absent', detail: 'there is no cluster', call: async () => { throw new Error('absent') } })
+      kubernetes: () => ({
+        state: 'absent', detail: 'there is no cluster', call: async () => { throw new Error('absent') }, watch: async () => { throw new Error('absent') }
+      })
     }
   }
 }

@@ -11,6 +11,9 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { createCertificate } from './certificate.ts'
 import { temporaryFolder } from './host.ts'
+import { Store } from './kubernetes-store.ts'
+import type { Selects, StoredObject } from './kubernetes-store.ts'
+import { undo } from './undo.ts'
 
 /** How the stand-in answers the next requests. */
 export type Fault = 'none' | 'silence' | 'reset' | 'cut' | 'garbage' | { status: number, headers?: Record<string, string> }
@@ -25,9 +28,13 @@ export interface StandIn {
   readonly connections: number
   /** Requests whose client went away before the answer. */
   readonly cancelled: number
+  /** Lists and watches asked for so far. */
+  readonly lists: number
+  readonly watches: number
+  readonly store: Store
+  /** Ends the watches that are open: in order, with a reset, in the midst of a line, or with the word that their version is gone. */
+  endWatches (how: 'end' | 'reset' | 'cut' | 'gone'): void
 }
-
-interface KubernetesObject { metadata: { name?: string, namespace?: string, uid?: string } }
 
 /** The path of a kubeconfig, with all rights, for the server the tests are to run on. */
 export async function findCluster (t: TestContext): Promise<string> {
@@ -43,21 +50,21 @@ export async function changeKubeconfig (t: TestContext, kubeconfig: string, chan
   return path
 }
 
-/** Answers for namespaces and config maps, checks the token, lets the impersonated user `nobody` do nothing. */
+/** Answers for namespaces and config maps, in pages of three, checks the token, lets the impersonated user `nobody` do nothing. */
 export async function startStandIn (t: TestContext): Promise<StandIn> {
   const { key, cert } = createCertificate()
   const token = randomUUID()
-  const objects = new Map<string, KubernetesObject>()
-  const state = { fault: 'none' as Fault, connections: 0, cancelled: 0 }
+  const state = { fault: 'none' as Fault, connections: 0, cancelled: 0, lists: 0, watches: 0, store: new Store() }
+  const watching = new Set<ServerResponse>()
 
   const server = createServer({ key, cert }, (request, response) => {
     response.on('close', () => { if (!response.writableFinished) state.cancelled++ })
-    answer(request, response, token, objects, state.fault)
+    answer(request, response, token, state, watching)
   })
   server.on('secureConnection', () => { state.connections++ })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  t.after(() => { server.close(); server.closeAllConnections() })
+  undo(t, () => { server.close(); server.closeAllConnections() })
 
   const { port } = server.address() as AddressInfo
   const kubeconfig = join(await temporaryFolder(t), 'kubeconfig')
@@ -68,19 +75,29 @@ users: [{name: admin, user: {token: ${token}}}]
 contexts: [{name: test, context: {cluster: test, user: admin}}]
 current-context: test
 `)
-  return Object.assign(state, { kubeconfig, authority: cert, port, token })
+  const endWatches: StandIn['endWatches'] = how => {
+    for (const response of watching) {
+      if (how === 'gone') response.end(`${JSON.stringify({ type: 'ERROR', object: statusOf(410, 'Expired') })}\n`)
+      else if (how === 'end') response.end()
+      else if (how === 'cut') response.end('{"type":"ADDED","obj')
+      else response.destroy()
+    }
+  }
+  return Object.assign(state, { kubeconfig, authority: cert, port, token, endWatches })
 }
 
-function answer (
-  request: IncomingMessage, response: ServerResponse, token: string, objects: Map<string, KubernetesObject>, fault: Fault
-): void {
+const statusOf = (code: number, reason: string): object => ({ kind: 'Status', apiVersion: 'v1', status: 'Failure', reason, code })
+
+interface State { fault: Fault, lists: number, watches: number, store: Store }
+
+function answer (request: IncomingMessage, response: ServerResponse, token: string, state: State, watching: Set<ServerResponse>): void {
   const { method, headers } = request
-  const { pathname } = new URL(request.url ?? '/', 'https://stand-in')
+  const { fault, store } = state
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'https://stand-in')
   const send = (status: number, body: object, more: Record<string, string> = {}): void => {
     response.writeHead(status, { 'content-type': 'application/json', ...more }).end(JSON.stringify(body))
   }
-  const fail = (code: number, reason: string, more?: Record<string, string>): void =>
-    send(code, { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason, code }, more)
+  const fail = (code: number, reason: string, more?: Record<string, string>): void => send(code, statusOf(code, reason), more)
 
   if (fault === 'silence') return
   if (fault === 'reset') return void request.socket.destroy()
@@ -91,25 +108,65 @@ function answer (
   if (pathname === '/version') return send(200, { major: '1', minor: '0', gitVersion: 'v1.0.0-stand-in' })
   if (headers['impersonate-user'] === 'nobody') return fail(403, 'Forbidden')
 
-  const path = /^\/api\/v1\/namespaces(?:\/([^/]+)\/configmaps)?(?:\/([^/]+))?$/.exec(pathname)
+  const path = /^\/api\/v1\/(?:namespaces\/([^/]+)\/)?(configmaps|namespaces)(?:\/([^/]+))?$/.exec(pathname)
   if (path === null) return fail(404, 'NotFound')
-  const [, namespace = '', name] = path
-  const keyOf = (name: string): string => `${namespace}/${name}`
-  const found = name === undefined ? undefined : objects.get(keyOf(name))
-  if (method === 'POST') {
+  const [, namespace, resource = '', name] = path
+  const kind = resource === 'configmaps' ? 'ConfigMap' : 'Namespace'
+  const keyOf = (name: string): string => `${resource}/${namespace ?? ''}/${name}`
+  if (method === 'POST' || method === 'PUT') {
     let text = ''
     request.on('data', (chunk: Buffer) => { text += chunk.toString() })
     request.on('end', () => {
-      const object = JSON.parse(text) as KubernetesObject
-      const own = keyOf(object.metadata.name ?? '')
-      if (objects.has(own)) return fail(409, 'AlreadyExists')
-      objects.set(own, { ...object, metadata: { ...object.metadata, namespace, uid: randomUUID() } })
-      send(201, objects.get(own) ?? {})
+      const object = JSON.parse(text) as StoredObject
+      const own = keyOf(object.metadata.name)
+      if (method === 'POST' && store.get(own) !== undefined) return fail(409, 'AlreadyExists')
+      send(method === 'POST' ? 201 : 200, store.put(own, namespace ?? '', { ...object, apiVersion: 'v1', kind }))
     })
     return
   }
-  if (name === undefined) return send(200, { kind: 'List', items: [...objects].filter(([own]) => own.startsWith(`${namespace}/`)).map(([, object]) => object) })
+  if (name === undefined) {
+    const selects = selectorOf(kind, namespace, searchParams)
+    if (searchParams.get('watch') === null) { state.lists++; return sendPage(store, kind, selects, searchParams, send) }
+    state.watches++
+    return follow(response, store, selects, searchParams, watching)
+  }
+  const found = store.get(keyOf(name))
   if (found === undefined) return fail(404, 'NotFound')
-  if (method === 'DELETE') objects.delete(keyOf(name))
+  if (method === 'DELETE') store.remove(keyOf(name))
   send(200, found)
+}
+
+function selectorOf (kind: string, namespace: string | undefined, query: URLSearchParams): Selects {
+  const [label = '', value] = query.get('labelSelector')?.split('=') ?? []
+  const name = query.get('fieldSelector')?.replace('metadata.name=', '')
+  return ({ kind: own, metadata }) => own === kind && (namespace === undefined || metadata.namespace === namespace) &&
+    (value === undefined || metadata.labels?.[label] === value) && (name === undefined || metadata.name === name)
+}
+
+const pageMax = 3
+
+function sendPage (store: Store, kind: string, selects: Selects, query: URLSearchParams, send: (status: number, body: object) => void): void {
+  const all = store.list(selects)
+  const from = Number(query.get('continue') ?? 0)
+  const to = query.has('limit') ? Math.min(from + pageMax, all.length) : all.length
+  send(200, {
+    kind: `${kind}List`,
+    apiVersion: 'v1',
+    metadata: { resourceVersion: String(store.version), ...to < all.length && { continue: String(to) } },
+    // As a real one, which says only of the list what they are.
+    items: all.slice(from, to).map(object => ({ ...object, kind: undefined, apiVersion: undefined }))
+  })
+}
+
+function follow (response: ServerResponse, store: Store, selects: Selects, query: URLSearchParams, watching: Set<ServerResponse>): void {
+  response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders()
+  const write = (event: object): void => { response.write(`${JSON.stringify(event)}\n`) }
+  const leave = store.watch(Number(query.get('resourceVersion')), selects, ({ type, object }) => write({ type, object }))
+  if (leave === undefined) return void response.end(`${JSON.stringify({ type: 'ERROR', object: statusOf(410, 'Expired') })}\n`)
+  watching.add(response)
+  const bookmark = setTimeout(() => {
+    write({ type: 'BOOKMARK', object: { metadata: { resourceVersion: String(store.version) } } })
+    response.end()
+  }, Number(query.get('timeoutSeconds')) * 1_000)
+  response.on('close', () => { clearTimeout(bookmark); watching.delete(response); leave() })
 }
