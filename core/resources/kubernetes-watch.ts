@@ -18,8 +18,8 @@ export interface WatchParts {
   /** For one page of a list. */
   readonly deadlineMs: number
   /**
-   * The server ends each watch in order after so long, in whole seconds; so one that goes on longer is dead, however quiet it has to be. A cluster that
-   * is silent altogether is noticed much sooner, by its pulse.
+   * The server ends each watch in order after so long, in whole seconds; so one that goes on longer is dead, however quiet it has to be.
+   * A cluster that is silent altogether is noticed much sooner, by its pulse.
    */
   readonly roundMs: number
 }
