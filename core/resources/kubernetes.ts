@@ -74,7 +74,8 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
     }
   }
 
-  const pulse = new Pulse({ name: 'the Kubernetes cluster', clock, log, ask })
+  // What a helper program takes to get credentials is not the cluster's silence.
+  const pulse = new Pulse({ name: 'the Kubernetes cluster', clock, log, ask, hasHeard: () => connection.isSigning })
   /** What the typed APIs cannot do: an answer whose end is not waited for. */
   const get = async (path: string, signal: AbortSignal): Promise<ResponseBody> => {
     const context = new client.RequestContext(server + path, client.HttpMethod.GET)
@@ -146,6 +147,7 @@ class Connection implements SecurityAuthentication {
   readonly #onAnswer: () => void
   readonly #signals = new AsyncLocalStorage<AbortSignal>()
   #dispatcher: Dispatcher | undefined
+  #signing = 0
 
   constructor (config: KubeConfig, onAnswer: () => void) {
     this.#config = config
@@ -168,12 +170,17 @@ class Connection implements SecurityAuthentication {
     }
   }
 
+  get isSigning (): boolean {
+    return this.#signing > 0
+  }
+
   getName (): string {
     return this.#config.getName()
   }
 
   async applySecurityAuthentication (context: RequestContext): Promise<void> {
-    await this.#config.applySecurityAuthentication(context)
+    this.#signing++
+    await this.#config.applySecurityAuthentication(context).finally(() => { this.#signing-- })
     // The client makes a new pool for every request, which is a new TLS handshake each; the first is kept for all.
     this.#dispatcher ??= context.getDispatcher()
     if (this.#dispatcher !== undefined) context.setDispatcher(this.#dispatcher)

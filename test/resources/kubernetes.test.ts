@@ -171,6 +171,15 @@ test('an error of the catalogue passes through a call as it is', async t => {
   await assert.rejects(value.call(async () => { throw error }), error)
 })
 
+test('a helper program that takes long to get credentials is not taken for a silent cluster', async t => {
+  const standIn = await startStandIn(t)
+  const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: standIn.token, expirationTimestamp: '2000-01-01T00:00:00Z' } }
+  const exec = JSON.stringify({ apiVersion: credential.apiVersion, command: 'sh', args: ['-c', `sleep 1.2; echo '${JSON.stringify(credential)}'`] })
+  const kubeconfig = await changeKubeconfig(t, standIn.kubeconfig, text => text.replace(/token: [\w-]+/, `exec: ${exec}`))
+  const { value } = await open(t, { kubeconfig })
+  await Promise.all([1, 2].map(() => value.call(apis => apis.core.listNamespace())))
+})
+
 test('in a pod the cluster is found by the service account', async t => {
   const standIn = await startStandIn(t)
   const rootPath = await temporaryFolder(t)

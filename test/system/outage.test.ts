@@ -40,7 +40,9 @@ async function startBehindProxies (t: TestContext) {
   const valkey = new URL(process.env.TEST_VALKEY_URL ?? '')
   const storage = new URL(process.env.TEST_S3_ENDPOINT ?? '')
   const proxies = {
-    postgres: await startProxy(t, Number(database.port)), valkey: await startProxy(t, Number(valkey.port)), storage: await startProxy(t, Number(storage.port))
+    postgres: await startProxy(t, Number(database.port)),
+    valkey: await startProxy(t, Number(valkey.port)),
+    storage: await startProxy(t, Number(storage.port))
   }
   database.host = `127.0.0.1:${proxies.postgres.port}`
   valkey.host = `127.0.0.1:${proxies.valkey.port}`
