@@ -77,17 +77,15 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
   // What a helper program takes to get credentials is not the cluster's silence.
   const pulse = new Pulse({ name: 'the Kubernetes cluster', clock, log, ask, hasHeard: () => connection.isSigning })
   /** What the typed APIs cannot do: an answer whose end is not waited for. */
-  const get = async (path: string, signal: AbortSignal): Promise<ResponseBody> => {
+  const get = (path: string, signal: AbortSignal): Promise<ResponseBody> => connection.heeding(async () => {
     const context = new client.RequestContext(server + path, client.HttpMethod.GET)
     context.setHeaderParam('Accept', 'application/json')
     context.setSignal(signal)
-    const { httpStatusCode, headers, body } = await connection.heeding(async () => {
-      await connection.applySecurityAuthentication(context)
-      return connection.post(await configuration.httpApi.send(context).toPromise())
-    })
+    await connection.applySecurityAuthentication(context)
+    const { httpStatusCode, headers, body } = await connection.post(await configuration.httpApi.send(context).toPromise())
     if (httpStatusCode !== 200) throw new client.ApiException(httpStatusCode, `The cluster answered ${httpStatusCode}.`, await body.text(), headers)
     return body
-  }
+  })
   const watches = new Watches({ get, pulse, clock, log, deadlineMs, roundMs: watchRoundMs })
 
   const found = await ask(signal)
