@@ -2,7 +2,7 @@
 
 import { setImmediate as pollPhase } from 'node:timers/promises'
 import type { Clock, Log } from '../contract/index.ts'
-import { withDeadline } from './deadline.ts'
+import { DeadlinePassed } from './deadline.ts'
 
 export interface PulseParts {
   /** For the log: `the database`. */
@@ -162,14 +162,25 @@ export class Pulse {
   }
 
   async #put (): Promise<void> {
-    this.#asking = new AbortController()
+    const asking = this.#asking = new AbortController()
+    let isSettled = false
+    void this.#limit(asking, () => isSettled)
     try {
-      await withDeadline(answerMs, signal => this.#parts.ask(signal), this.#asking.signal)
+      await untilAborted(asking.signal, this.#parts.ask(asking.signal))
       this.#hasBeat = true
     } catch (error) {
       this.#reason = error
       throw error
+    } finally {
+      isSettled = true
     }
+  }
+
+  /** In small parts, each of which counts once however late it ends. */
+  async #limit (asking: AbortController, isSettled: () => boolean): Promise<void> {
+    for (let leftMs = answerMs; leftMs > 0; leftMs -= tickMs) if (isSettled() || !await this.#sleep(tickMs)) return
+    await pollPhase()
+    if (!isSettled()) asking.abort(new DeadlinePassed(answerMs))
   }
 
   /** False when the pulse was closed. */
