@@ -70,13 +70,26 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
     else opened.probes.notReady(() => reasons.join('\n'))
   }
 
+  /** Each is asked at its own pace: what is silent keeps no other from being heard. */
+  const underWay = new Map<string, Promise<void>>()
+  const askAll = (): void => {
+    for (const [unit, check] of opened.checks) {
+      if (underWay.has(unit)) continue
+      const asking = ask(unit, check).then(() => {
+        underWay.delete(unit)
+        if (!ending.signal.aborted) look()
+      })
+      underWay.set(unit, asking)
+    }
+  }
   const watch = async (): Promise<void> => {
     for (;;) {
-      await Promise.all([...opened.checks].map(([unit, check]) => ask(unit, check)))
-      if (ending.signal.aborted) return
+      askAll()
       look()
       await clock.sleep(periodMs, ending.signal).catch(() => { /* The end of the watch. */ })
+      if (ending.signal.aborted) break
     }
+    await Promise.all(underWay.values())
   }
   const watching = runAs(undefined, watch)
   return async () => {

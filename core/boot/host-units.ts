@@ -11,6 +11,7 @@ import { migrateAll } from '../resources/migrations.ts'
 import { steadyClock } from './clock.ts'
 import { createOperation } from './operation.ts'
 import { declarePermissions, inOrderOfNeed, migrationsOf, readPlugins } from './plugin-units.ts'
+import { createKubernetesHandle } from './resource-units.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
 type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'permissions' | 'host' | 'container'
@@ -81,7 +82,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
         postgres: () => opened.postgres,
         valkey: id => opened.valkey.scoped(id),
         storage: id => opened.storage.scoped(id),
-        kubernetes: () => opened.kubernetes,
+        kubernetes: () => createKubernetesHandle(parts),
         access: () => opened.access.access,
         host: () => opened.operation.host
       })

@@ -1,8 +1,9 @@
 // What the platform stands on, as units: each opened as soon as what it needs is there, independent ones at the same time.
 
 import { join } from 'node:path'
-import type { UnitDefinition } from '../kernel/index.ts'
-import { Held } from '../kernel/index.ts'
+import type { Kubernetes } from '../contract/index.ts'
+import { Held, type UnitDefinition } from '../kernel/index.ts'
+import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { openPostgres } from '../resources/postgres.ts'
 import { openTasks } from '../tasks/index.ts'
@@ -64,13 +65,26 @@ export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
     id: 'kubernetes',
     required: false,
     startBudgetMs: Math.min(budgets.resourceStartMs, 10_000),
+    // A cluster that comes later is found, and with it those who are held for it.
+    recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 },
     open: async openParts => {
       if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new Held('no plugin asks for the cluster, so it was not contacted')
       const resource = await (await import('../resources/kubernetes.ts')).openKubernetes({ kubeconfig, inCluster }, openParts)
-      // Absent is a state: whoever needs a cluster is held.
+      // Absent is a state: whoever needs a cluster is held, and whoever goes on without has a handle that says so.
       if (resource.value.state === 'absent') throw new Held(resource.value.detail)
       return resource
     },
     keep: value => { opened.kubernetes = value }
   })
+}
+
+/** The cluster of this moment, also for a plugin that started before it came. */
+export function createKubernetesHandle ({ opened, kernel }: UnitParts): Kubernetes {
+  const now = (): Kubernetes => opened.kubernetes ?? createAbsentKubernetes(kernel.unit('kubernetes')?.reason ?? 'it has not been opened')
+  return {
+    get state () { return now().state },
+    get detail () { return now().detail },
+    call: (...args) => now().call(...args),
+    watch: (...args) => now().watch(...args)
+  }
 }

@@ -20,7 +20,8 @@ export interface Opened {
   postgres: Postgres
   valkey: ValkeyClient
   storage: StorageClient
-  kubernetes: Kubernetes
+  /** Undefined while there is none. */
+  kubernetes: Kubernetes | undefined
   tasks: TaskRunner
   access: AccessRoom
   /** What was found in the folders of plugins at the start. */
@@ -69,12 +70,15 @@ interface ResourceUnit<T> {
   needs?: readonly string[]
   required?: boolean
   startBudgetMs?: number
+  recover?: UnitDefinition['recover']
   open (parts: OpenParts): Promise<Resource<T>>
   keep (value: T): void
 }
 
 /** A resource that is not there yet is tried again for as long as its budget lasts, and found within a second of its coming. */
-export function resourceUnit<T> (parts: UnitParts, { id, needs = [], required = true, startBudgetMs, open, keep }: ResourceUnit<T>): UnitDefinition {
+export function resourceUnit<T> (
+  parts: UnitParts, { id, needs = [], required = true, startBudgetMs, recover, open, keep }: ResourceUnit<T>
+): UnitDefinition {
   const { loaded: { settings: { budgets } }, log, clock, opened } = parts
   return {
     id,
@@ -85,6 +89,7 @@ export function resourceUnit<T> (parts: UnitParts, { id, needs = [], required = 
     stopBudgetMs: budgets.stopMs,
     attemptBudgetMs,
     retry: { firstMs: 100, maxMs: 800 },
+    ...recover && { recover },
     start: async ({ signal, undo }) => {
       const resource = await open({ log: log.child({ resource: id }), clock, signal })
       undo('close', () => resource.close())

@@ -24,16 +24,13 @@ export interface Choices {
   onNews (listener: () => void): Promise<() => Promise<void>>
 }
 
-const channel = 'plugin-choices'
-const News = z.strictObject({ from: z.string() })
-
-/** Makes its table when that is missing. `replica` names this one among those that share the database. */
-export async function openChoices ({ postgres, valkey, replica }: { postgres: Postgres, valkey: Valkey, replica: string }): Promise<Choices> {
-  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
-    select to_regclass('bulkhead.plugin_choice') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
-  `)
-  if (!isThere) {
-    await postgres.query(sql.type(z.object({}))`
+/** Hosts that start at once make it one after the other: `if not exists` alone does not keep two of them apart. */
+async function createTable (postgres: Postgres): Promise<void> {
+  await postgres.transaction(async tx => {
+    await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
+      select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead plugin choices', 0))
+    `)
+    await tx.query(sql.type(z.object({}))`
       create table if not exists bulkhead.plugin_choice (
         plugin      text primary key,
         is_disabled boolean not null default false,
@@ -43,7 +40,18 @@ export async function openChoices ({ postgres, valkey, replica }: { postgres: Po
         changed_at  timestamptz not null default now()
       )
     `)
-  }
+  })
+}
+
+const channel = 'plugin-choices'
+const News = z.strictObject({ from: z.string() })
+
+/** Makes its table when that is missing. `replica` names this one among those that share the database. */
+export async function openChoices ({ postgres, valkey, replica }: { postgres: Postgres, valkey: Valkey, replica: string }): Promise<Choices> {
+  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
+    select to_regclass('bulkhead.plugin_choice') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
+  `)
+  if (!isThere) await createTable(postgres)
   // Who does not hear it finds it in the database a little later.
   const tell = (): Promise<void> => valkey.publish(channel, { from: replica }).catch(() => undefined)
 

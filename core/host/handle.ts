@@ -90,6 +90,6 @@ function fenceSubscriptions<T extends Valkey | Kubernetes> (
 export function createHandle<Name extends keyof Resources> (name: Name, handle: Resources[Name], holder: Holder): Resources[Name] {
   if (name === 'postgres') return fenceTransactions(handle as Postgres, holder) as Resources[Name]
   if (name === 'valkey') return fenceSubscriptions(handle as Valkey, holder, 'subscribe', String) as Resources[Name]
-  if (name === 'kubernetes') return fenceSubscriptions(handle as Kubernetes, holder, 'watch' as keyof Kubernetes, what => (what as { path?: string } | undefined)?.path ?? 'a watch') as Resources[Name]
+  if (name === 'kubernetes') return fenceSubscriptions(handle as Kubernetes, holder, 'watch', what => (what as { path?: string } | undefined)?.path ?? 'a watch') as Resources[Name]
   return fenceHandle(handle, holder)
 }

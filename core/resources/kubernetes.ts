@@ -120,14 +120,14 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
   }
 }
 
-function absent (detail: string): Resource<Kubernetes> {
+/** A cluster that is not there; `detail` says why. */
+export function createAbsentKubernetes (detail: string): Kubernetes {
   const refuse = async (): Promise<never> => { throw new ServiceUnavailable('There is no Kubernetes cluster here.', { cause: new Error(detail) }) }
-  return {
-    value: { state: 'absent', detail, call: refuse, watch: refuse },
-    check: async () => undefined,
-    close: async () => undefined
-  }
+  return { state: 'absent', detail, call: refuse, watch: refuse }
 }
+
+const absent = (detail: string): Resource<Kubernetes> =>
+  ({ value: createAbsentKubernetes(detail), check: async () => undefined, close: async () => undefined })
 
 function loadFile (config: KubeConfig, path: string): void {
   try {

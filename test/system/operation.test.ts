@@ -321,3 +321,16 @@ test('npm run dev loads what is saved, and goes on with what was there when that
   host.signal('SIGTERM')
   assert.equal(await host.ended, 0, host.output())
 })
+
+test('a plugin that tolerates a missing cluster runs without one; one that does not is held, and both are told why', async (t) => {
+  const { see, status } = await operated(t, async folder => {
+    const code = `export default { start ({ routes, kubernetes }) {
+      routes.get('/', { public: 'a test' }, () => kubernetes.state)
+      routes.get('/call', { public: 'a test' }, () => kubernetes.call(apis => apis.core.listNamespace()))
+    } }`
+    await writePlugin(folder, 'needs', { resources: ['kubernetes'] }, code)
+    await writePlugin(folder, 'tolerates', { resources: ['kubernetes'], tolerates: ['kubernetes'] }, code)
+  })
+  assert.deepEqual([await see('needs'), await see('tolerates'), await see('tolerates/call')], [503, 'absent', 503])
+  assert.match((await status('needs')).reason ?? '', /needs → kubernetes \(KUBECONFIG names no cluster/)
+})
