@@ -57,7 +57,8 @@ async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefini
   })
   const parts: UnitParts = { loaded, opened, kernel, log, clock, root }
   opened.roster = createPluginRoster(parts)
-  const { end } = createEnding({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs, noteFault: opened.roster.noteFault })
+  const { noteFault, ownerOf } = opened.roster
+  const { end } = createEnding({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs, noteFault, ownerOf })
 
   const starting = new AbortController()
   void sayWhatIsWaitedFor(parts, starting.signal)

@@ -30,6 +30,8 @@ interface Parts {
   budgetMs: number
   /** Takes what code of a plugin threw where nobody waited for it. */
   noteFault (owner: Owner, thrown: unknown): void
+  /** Whose code threw it, where the context does not tell. */
+  ownerOf (thrown: unknown): Owner | undefined
 }
 
 export interface Ending {
@@ -37,7 +39,7 @@ export interface Ending {
   end (reason: string, outcome: Outcome): Promise<never>
 }
 
-export function createEnding ({ kernel, log, budgetMs, noteFault }: Parts): Ending {
+export function createEnding ({ kernel, log, budgetMs, noteFault, ownerOf }: Parts): Ending {
   let outcome: Outcome = 'clean'
   let ending: Promise<never> | undefined
 
@@ -66,9 +68,10 @@ export function createEnding ({ kernel, log, budgetMs, noteFault }: Parts): Endi
       kernel.hurry(hurriedMs)
     })
   }
-  // It is handled in the context it was thrown in, so whose code that was is known.
+  // It is handled in the context it was thrown in, which tells whose code that was; a listener of the host's own runs in the host's, and its
+  // stack tells.
   const fatal = (err: unknown, what: string): void => {
-    const owner = currentOwner()
+    const owner = currentOwner() ?? ownerOf(err)
     if (owner !== undefined) { noteFault(owner, err); return }
     log.fatal({ err }, `${what}; the host stops. Report it, with the lines around this one.`)
     void end(what, 'fatal')

@@ -2,6 +2,7 @@
 // that is not well is quarantined. Liveness never looks at a dependency.
 
 import { runAs } from '../host/index.ts'
+import { asError, describe } from '../kernel/index.ts'
 import type { Check, UnitParts } from './unit.ts'
 
 const periodMs = 500
@@ -9,33 +10,39 @@ const deadlineMs = 1_000
 /** In a row, before what is asked counts as away: on a busy machine one answer may come late, and a host that is not ready serves nobody. */
 const failuresMax = { resource: 2, plugin: 3 } as const
 
-interface Failing { readonly count: number, readonly reason: string }
+interface Failing { readonly check: Check, readonly count: number, readonly reason: string }
 
 /** Call the result to end it; it resolves once no check is under way. */
 export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => Promise<void> {
   const ending = new AbortController()
   /** Asked and not answered: not asked again, so that nothing piles up behind a system that is silent. */
-  const asked = new Set<string>()
+  const asked = new Set<Check>()
   const failing = new Map<string, Failing>()
   let suspended: readonly string[] = []
+
+  /** What the last generation failed is not held against the next. */
+  const failuresOf = (unit: string, check: Check): { count: number } => {
+    const found = failing.get(unit)
+    return found?.check === check ? found : { count: 0 }
+  }
 
   const ask = async (unit: string, check: Check): Promise<void> => {
     const max = failuresMax[check.kind]
     try {
       const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(deadlineMs)])
-      if (asked.has(unit)) throw new Error('the last question is not answered yet')
-      asked.add(unit)
-      const answer = (async () => check.ask(signal))().finally(() => asked.delete(unit))
+      if (asked.has(check)) throw new Error('the last question is not answered yet')
+      asked.add(check)
+      const answer = (async () => check.ask(signal))().finally(() => asked.delete(check))
       await Promise.race([answer, rejection(signal)])
-      const { count = 0 } = failing.get(unit) ?? {}
+      const { count } = failuresOf(unit, check)
       failing.delete(unit)
       if (count >= max) log.info({ unit }, `${unit} answers again`)
     } catch (err) {
       // Meanwhile another generation may have taken its place, or it has ended.
       if (ending.signal.aborted || opened.checks.get(unit) !== check) return
-      const reason = Error.isError(err) ? err.message : String(err)
-      const count = (failing.get(unit)?.count ?? 0) + 1
-      failing.set(unit, { count, reason })
+      const reason = describe(asError(err))
+      const count = failuresOf(unit, check).count + 1
+      failing.set(unit, { check, count, reason })
       if (count !== max) return
       if (check.kind === 'plugin') {
         failing.delete(unit)
@@ -58,7 +65,7 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
   }
 
   const look = (): void => {
-    for (const unit of failing.keys()) if (!opened.checks.has(unit)) failing.delete(unit)
+    for (const [unit, { check }] of failing) if (opened.checks.get(unit) !== check) failing.delete(unit)
     const away = [...failing].filter(([unit, { count }]) => count >= failuresMax[opened.checks.get(unit)?.kind ?? 'resource'])
     suspend(new Set(away.map(([unit]) => unit)))
     const reasons = [

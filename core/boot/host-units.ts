@@ -74,7 +74,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
         kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle
       })
       undo('follow the other replicas', await opened.operation.follow())
-      opened.probes.remark(() => [...opened.operation.behind].map(([id, why]) => `${id} is not as was asked of all replicas: ${why}`))
+      opened.probes.remark(() => [...opened.operation.behind].map(([id, { why }]) => `${id} is not as was asked of all replicas: ${why}`))
     }),
 
     container: unit('container', ['postgres', 'valkey', 'storage', 'access', 'host'], () => {

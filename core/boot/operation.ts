@@ -1,8 +1,8 @@
 // Operating the plugins of all replicas: what is asked of this one is done here, kept, and followed by the others.
 
-import { AnswerableError, Conflict, type Clock, type Host, type Lifecycle, type Log, type PluginStatus } from '../contract/index.ts'
+import { AnswerableError, Conflict, NotFound, type Clock, type Host, type Lifecycle, type Log, type PluginStatus } from '../contract/index.ts'
 import type { Choice, Choices, Member, Roster } from '../host/index.ts'
-import type { Kernel } from '../kernel/index.ts'
+import { asError, describe, type Kernel } from '../kernel/index.ts'
 
 export interface OperationParts {
   readonly kernel: Kernel
@@ -18,7 +18,7 @@ export interface OperationParts {
 export interface Operation {
   readonly host: Host
   /** Why this replica has not done what was asked of all, by plugin. */
-  readonly behind: ReadonlyMap<string, string>
+  readonly behind: ReadonlyMap<string, Behind>
   /** Does what other replicas were asked, until the result is called. */
   follow (): Promise<() => Promise<void>>
 }
@@ -27,14 +27,24 @@ export interface Operation {
 const patienceMs = 1_000
 /** The news may not come: a look this often finds what they would have told. */
 const lookEveryMs = 2_000
-/** What could not be done is tried again at every so many looks. */
-const looksBetweenTries = 5
+/** What could not be done is tried again after the first, then twice as long each time: every try loads the code anew. */
+const firstPauseMs = 10_000
+const longestPauseMs = 600_000
+
+interface Behind {
+  readonly why: string
+  readonly tries: number
+  readonly nextTryAt: number
+}
 
 export const whyDisabled = ({ reason, changedBy }: Pick<Choice, 'reason' | 'changedBy'>): string => `${changedBy} switched it off${reason === null ? '' : `: ${reason}`}`
 
 export function createOperation ({ kernel, roster, choices, log, clock, read, lifecycle }: OperationParts): Operation {
-  const behind = new Map<string, string>()
-  const reloadsDone = new Map(read.map(({ plugin, reloads }) => [plugin, reloads]))
+  const behind = new Map<string, Behind>()
+  // A reload that was counted while this replica was starting may have come after it had read the files.
+  const reloadsDone = new Map(read.map(({ plugin, reloads, ageMs }) => [plugin, ageMs < performance.now() ? reloads - 1 : reloads]))
+  /** Being done here and not yet written: a look must not do it once more. */
+  const reloading = new Set<string>()
 
   const statusOf = (member: Member): PluginStatus => {
     const { id, candidate: { version, manifest }, generation } = member
@@ -51,7 +61,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       mounts: manifest.mounts,
       owns: member.owns(),
       leftBehind: member.leftBehind(),
-      behind: behind.get(id) ?? null
+      behind: behind.get(id)?.why ?? null
     }
   }
 
@@ -59,25 +69,28 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     plugins: () => roster.members().map(statusOf),
     plugin: id => statusOf(roster.find(id)),
     async reload (id, { name }) {
-      const choice = (await choices.read()).find(({ plugin }) => plugin === id)
-      const member = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined).catch(refuse)
-      const reloads = await choices.countReload(id, name)
-      // Another replica may have been asked meanwhile: its reload is still to be done.
-      if (reloads === (reloadsDone.get(id) ?? 0) + 1) reloadsDone.set(id, reloads)
-      behind.delete(id)
-      return statusOf(member)
+      const choice = await choices.find(id)
+      reloading.add(id)
+      try {
+        const member = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined).catch(refuse)
+        const reloads = await choices.countReload(id, name)
+        // Another replica may have been asked meanwhile: its reload is still to be done.
+        if (reloads === (reloadsDone.get(id) ?? 0) + 1) reloadsDone.set(id, reloads)
+        behind.delete(id)
+        return statusOf(member)
+      } finally {
+        reloading.delete(id)
+      }
     },
     async enable (id, { name }) {
       const member = roster.find(id)
       await choices.enable(id, name)
       await roster.enable(id)
-      behind.delete(id)
       return statusOf(member)
     },
     async disable (id, { name }, reason) {
       const member = roster.find(id)
       await choices.disable(id, reason ?? null, name)
-      behind.delete(id)
       const ended = roster.disable(id, whyDisabled({ reason: reason ?? null, changedBy: name }))
         .catch((err: unknown) => log.error({ plugin: id, err }, `plugin "${id}" could not be ended`))
       // It may be the plugin that asks, whose end waits for the answer.
@@ -89,28 +102,36 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
 
   const follow = async (choice: Choice): Promise<void> => {
     const { plugin, isDisabled, reloads } = choice
+    const state = (): string | undefined => roster.members().some(({ id }) => id === plugin) ? kernel.unit(plugin)?.state : undefined
+    // Whoever is switched off is so at once, whatever else is to be done; its code is loaded when it is switched on.
+    if (isDisabled) {
+      if (state() !== undefined && state() !== 'disabled') await roster.disable(plugin, whyDisabled(choice))
+      return
+    }
     if (reloads > (reloadsDone.get(plugin) ?? 0)) {
-      await roster.reload(plugin, isDisabled ? whyDisabled(choice) : undefined)
+      await roster.reload(plugin).catch((error: unknown) => {
+        // It was removed, and there is none here any more.
+        if (!(error instanceof NotFound)) throw error
+      })
       reloadsDone.set(plugin, reloads)
     }
-    const state = roster.members().some(({ id }) => id === plugin) ? kernel.unit(plugin)?.state : undefined
-    if (state === undefined || isDisabled === (state === 'disabled')) return
-    if (isDisabled) await roster.disable(plugin, whyDisabled(choice))
-    else await roster.enable(plugin)
+    if (state() === 'disabled') await roster.enable(plugin)
   }
 
-  const look = async (isTry: boolean): Promise<void> => {
-    for (const choice of await choices.read()) {
-      if (behind.has(choice.plugin) && !isTry) continue
+  const look = async (): Promise<void> => {
+    for (const { plugin } of await choices.read()) {
+      if (reloading.has(plugin) || clock.now() < (behind.get(plugin)?.nextTryAt ?? 0)) continue
+      // As it is now: following those before may have taken its time.
+      const choice = await choices.find(plugin)
+      if (choice === undefined) continue
       try {
         await follow(choice)
-        if (behind.delete(choice.plugin)) log.info({ plugin: choice.plugin }, `plugin "${choice.plugin}" is now as was asked of all replicas`)
+        if (behind.delete(plugin)) log.info({ plugin }, `plugin "${plugin}" is now as was asked of all replicas`)
       } catch (err) {
-        const why = Error.isError(err) ? err.message : String(err)
-        if (behind.get(choice.plugin) !== why) {
-          log.error({ plugin: choice.plugin, err }, `plugin "${choice.plugin}" is not as was asked of all replicas: ${why}. It is tried again; /health says so, too.`)
-        }
-        behind.set(choice.plugin, why)
+        const why = describe(asError(err))
+        const { why: before, tries = 0 } = behind.get(plugin) ?? {}
+        if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not as was asked of all replicas: ${why}. It is tried again; /health says so, too.`)
+        behind.set(plugin, { why, tries: tries + 1, nextTryAt: clock.now() + Math.min(firstPauseMs * 2 ** tries, longestPauseMs) })
       }
     }
   }
@@ -124,18 +145,19 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       const wake = (): void => waking.abort()
       const leave = await choices.onNews(wake)
       const goOn = async (): Promise<void> => {
-        for (let looks = 1; !isOver; looks += 1) {
+        while (!isOver) {
           await clock.sleep(lookEveryMs, waking.signal).catch(() => { /* There are news, or it is over. */ })
           waking = new AbortController()
           // The database may be away: readiness says so, and the next look finds what this one has missed.
-          await look(looks % looksBetweenTries === 0).catch((err: unknown) => log.debug({ err }, 'what was asked of all replicas could not be read'))
+          await look().catch((err: unknown) => log.debug({ err }, 'what was asked of all replicas could not be read'))
         }
       }
       const following = goOn()
       return async () => {
         isOver = true
         wake()
-        await Promise.all([following, leave()])
+        // A plugin that hangs while it is loaded is the plugins' to end, not this loop's.
+        await Promise.all([Promise.race([following, clock.sleep(patienceMs)]), leave()])
       }
     }
   }

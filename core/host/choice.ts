@@ -9,13 +9,16 @@ const Choice = z.object({
   reason: z.string().nullable(),
   /** How often it was reloaded: a replica that has done less of them has one to do. */
   reloads: z.int(),
-  changedBy: z.string()
+  changedBy: z.string(),
+  /** Since the last change, by the clock of the database. */
+  ageMs: z.number()
 })
 export type Choice = z.output<typeof Choice>
 
 export interface Choices {
   /** Of every plugin that something was ever decided about. */
   read (): Promise<readonly Choice[]>
+  find (plugin: string): Promise<Choice | undefined>
   disable (plugin: string, reason: string | null, by: string): Promise<void>
   enable (plugin: string, by: string): Promise<void>
   /** Gives how many there are now. */
@@ -57,8 +60,15 @@ export async function openChoices ({ postgres, valkey, replica }: { postgres: Po
 
   return {
     read: () => postgres.any(sql.type(Choice)`
-      select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy" from bulkhead.plugin_choice order by plugin
+      select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy",
+        extract(epoch from now() - changed_at)::float8 * 1000 as "ageMs" -- unchecked: never null, which Postgres cannot tell
+      from bulkhead.plugin_choice order by plugin
     `),
+    find: async plugin => await postgres.maybeOne(sql.type(Choice)`
+      select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy",
+        extract(epoch from now() - changed_at)::float8 * 1000 as "ageMs" -- unchecked: never null, which Postgres cannot tell
+      from bulkhead.plugin_choice where plugin = ${plugin}
+    `) ?? undefined,
     async disable (plugin, reason, by) {
       await postgres.query(sql.type(z.object({}))`
         insert into bulkhead.plugin_choice (plugin, is_disabled, reason, changed_by) values (${plugin}, true, ${reason}, ${by})

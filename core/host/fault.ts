@@ -1,5 +1,7 @@
 // Counts what a plugin's code threw where nobody waited for it: too many of them in a while, and the plugin is not well.
 
+import { asError, describe } from '../kernel/index.ts'
+
 export interface FaultLimit {
   /** More than so many within the window. */
   readonly max: number
@@ -10,7 +12,7 @@ export class TooManyFaults extends Error {
   readonly code = 'BULKHEAD_TOO_MANY_FAULTS'
 
   constructor ({ max, windowMs }: FaultLimit, last: unknown) {
-    super(`more than ${max} of its errors were caught by nobody within ${windowMs / 1_000} s, the last one: ${Error.isError(last) ? last.message : String(last)}`, { cause: last })
+    super(`more than ${max} of its errors were caught by nobody within ${windowMs / 1_000} s, the last one: ${describe(asError(last))}`, { cause: last })
     this.name = 'TooManyFaults'
   }
 }

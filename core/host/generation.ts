@@ -42,7 +42,7 @@ export async function findCandidate (id: string, { discover }: GenerationParts, 
   return candidate
 }
 
-/** Imports the code as the generation of this number and makes the database ready for it. Nothing of what others do has changed by then. */
+/** Imports the code as the generation of this number and brings its schema up to date. Nothing of what others do has changed by then. */
 export async function loadGeneration (
   candidate: Candidate, number: number, parts: GenerationParts, others: readonly LoadedPlugin[]
 ): Promise<LoadedPlugin> {
@@ -58,6 +58,5 @@ export async function loadGeneration (
   ]
   if (problems.length > 0) throw new InvalidPlugins(problems)
   if (candidate.migrations !== undefined) await parts.migrate(candidate)
-  await parts.declare([...others, plugin])
   return plugin
 }

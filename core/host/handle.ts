@@ -1,8 +1,8 @@
 // A plugin's own handles on the resources: the real ones until the plugin ends, dead from then on.
 
-import type { Kubernetes, Postgres, Resources, Transaction, Valkey } from '../contract/index.ts'
+import type { Kubernetes, KubernetesApis, Postgres, Resources, Transaction, Valkey } from '../contract/index.ts'
 import type { Fence } from './fence.ts'
-import { bindTo, runAs, type Owner } from './owner.ts'
+import { bindTo, handOver, runAs, type Owner } from './owner.ts'
 
 /** Whose handle it is. */
 export interface Holder {
@@ -23,18 +23,22 @@ function namesOf (handle: object): string[] {
   return [...names]
 }
 
+type Refuse = (fence: Fence) => unknown
+const reject: Refuse = fence => Promise.reject(fence.createError())
+const refuse: Refuse = fence => { throw fence.createError() }
+
 /**
- * The same methods and properties, behind the fence. Every method of a handle gives a promise, so a dead one gives a rejected one.
- * They are looked up here. What a call does is the host's doing, what it calls back is the plugin's.
+ * The same methods and properties, behind the fence. Most methods give a promise, so dead ones give a rejected one; those that do not throw.
+ * They are looked up here. What a call does is the host's doing, what it calls back is the plugin's, and so is a promise nobody waits for.
  */
-function fenceHandle<T extends object> (handle: T, { fence, owner }: Holder, names = namesOf(handle)): T {
+function fenceHandle<T extends object> (handle: T, { fence, owner }: Holder, { names = namesOf(handle), dead = reject } = {}): T {
   const fenced: Record<string, unknown> = {}
   for (const name of names) {
     const value = (handle as Handle)[name]
     if (typeof value === 'function') {
       fenced[name] = (...args: unknown[]) => fence.hasEnded
-        ? Promise.reject(fence.createError())
-        : runAs(undefined, () => (value as Call).apply(handle, args.map(arg => bindTo(owner, arg))))
+        ? dead(fence)
+        : handOver(runAs(undefined, () => (value as Call).apply(handle, args.map(arg => bindTo(owner, arg)))))
     } else Object.defineProperty(fenced, name, { enumerable: true, get: () => (handle as Handle)[name] })
   }
   return fenced as T
@@ -44,7 +48,7 @@ function fenceHandle<T extends object> (handle: T, { fence, owner }: Holder, nam
 function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder: Holder, names?: string[]): T {
   const { fence, owner } = holder
   let namesInside: string[] | undefined
-  const fenced = fenceHandle(handle, holder, names)
+  const fenced = fenceHandle(handle, holder, names && { names })
   fenced.transaction = async work => {
     fence.check()
     const done = owner.account.open('connections', 'an open transaction')
@@ -87,9 +91,24 @@ function fenceSubscriptions<T extends Valkey | Kubernetes> (
   return Object.assign(fenced, { [method]: fencedSubscribe })
 }
 
+/** The clients that a call is given may be kept by whoever made it: they are behind the fence, too. */
+function fenceApis (kubernetes: Kubernetes, holder: Holder): Kubernetes {
+  const fenced = fenceSubscriptions(kubernetes, holder, 'watch', target => (target as { path?: string } | undefined)?.path ?? 'a watch')
+  const clients = new WeakMap<object, object>()
+  const fence = (client: object): object => {
+    const known = clients.get(client) ?? fenceHandle(client, holder)
+    clients.set(client, known)
+    return known
+  }
+  const { call } = fenced
+  fenced.call = (request, options) => call(apis =>
+    request(Object.fromEntries(Object.entries(apis).map(([name, client]) => [name, fence(client as object)])) as unknown as KubernetesApis), options)
+  return fenced
+}
+
 export function createHandle<Name extends keyof Resources> (name: Name, handle: Resources[Name], holder: Holder): Resources[Name] {
   if (name === 'postgres') return fenceTransactions(handle as Postgres, holder) as Resources[Name]
   if (name === 'valkey') return fenceSubscriptions(handle as Valkey, holder, 'subscribe', String) as Resources[Name]
-  if (name === 'kubernetes') return fenceSubscriptions(handle as Kubernetes, holder, 'watch', what => (what as { path?: string } | undefined)?.path ?? 'a watch') as Resources[Name]
-  return fenceHandle(handle, holder)
+  if (name === 'kubernetes') return fenceApis(handle as Kubernetes, holder) as Resources[Name]
+  return fenceHandle(handle, holder, name === 'host' ? { dead: refuse } : {})
 }

@@ -12,8 +12,8 @@ export type ManifestReading = { manifest: Manifest, findings?: never } | { manif
 
 // An id names a Postgres schema, prefixes keys, queues and metrics, and is a unit beside the host's own; every object has the last three.
 const reservedIds = new Set([
-  ...resourceNames, 'api', 'bulkhead', 'container', 'core', 'http', 'kernel', 'migrations', 'permissions', 'perms', 'pgboss', 'plugins',
-  'probes', 'public', 'ready', 'tasks',
+  ...resourceNames, 'api', 'bulkhead', 'container', 'control', 'core', 'http', 'kernel', 'migrations', 'permissions', 'perms', 'pgboss', 'plugins',
+  'probes', 'public', 'ready', 'tasks', 'watch',
   'constructor', 'prototype', 'then'
 ])
 const reservedMounts = new Set(['api', 'healthz', 'openapi'])

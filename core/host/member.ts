@@ -15,9 +15,10 @@ export class Member {
   /** False once its folder has gone. */
   isHere = true
   #loads = 1
-  /** Of every start, and of every import, that still owns something or may. */
-  readonly #owners = new Set<Owner>()
+  /** Of the start that serves. */
   #current: Owner | undefined
+  /** Of starts that have ended, and of imports whose generation has: as long as they own something. */
+  readonly #ended = new Set<Owner>()
 
   constructor (candidate: Candidate, found: LoadedPlugin | PluginImportFailed) {
     this.candidate = candidate
@@ -39,42 +40,51 @@ export class Member {
     return this.#loads
   }
 
-  /** A generation begins: what it makes is its own. */
-  begin (plugin: LoadedPlugin): Owner {
-    const owner = { plugin: this.id, generation: plugin.owner.generation, account: new Account() }
-    this.#owners.add(owner).add(plugin.owner)
-    return owner
-  }
-
   /** It serves from now on. */
   serve (owner: Owner): void {
     this.#current = owner
   }
 
-  /** It has ended, if it is the one that served. */
+  /** Everything it did is undone. */
   end (owner: Owner): void {
     if (this.#current === owner) this.#current = undefined
+    this.#ended.add(owner)
   }
 
+  /** Another generation has taken the place of this one; its modules stay loaded. */
+  retire (plugin: LoadedPlugin): void {
+    this.#ended.add(plugin.owner)
+  }
+
+  /** Its code, or that of its modules, is what serves now. */
   isServing (owner: Owner): boolean {
-    return this.#current !== undefined && owner.plugin === this.id && owner.generation === this.#current.generation
+    return this.#current !== undefined && (owner === this.#current || owner === this.plugin?.owner)
+  }
+
+  /** Of the modules of a generation; of one that has gone, an owner of nothing. */
+  ownerOf (generation: number): Owner {
+    const owner = this.plugin?.owner
+    return owner?.generation === generation ? owner : { plugin: this.id, generation, account: new Account() }
   }
 
   owns (): Readonly<Record<OwnedKind, number>> {
-    const all = [...this.#owners].filter(owner => this.isServing(owner)).map(({ account }) => account.counts())
+    const owners = this.#current === undefined ? [] : [this.#current, this.plugin?.owner]
+    const all = owners.flatMap(owner => owner === undefined ? [] : [owner.account.counts()])
     return Object.fromEntries(ownedKinds.map(kind => [kind, all.reduce((sum, counts) => sum + counts[kind], 0)])) as Record<OwnedKind, number>
   }
 
   /** What starts that have ended still own, by name. */
   leftBehind (): readonly string[] {
     const names: string[] = []
-    for (const owner of this.#owners) {
-      // Code that was imported stays loaded; what its modules made is left behind once another generation serves.
-      if (owner === this.#current || (owner === this.plugin?.owner)) continue
+    for (const owner of this.#ended) {
       const left = owner.account.names()
-      if (left.length === 0) this.#owners.delete(owner)
+      if (left.length === 0) this.#ended.delete(owner)
       names.push(...left.map(name => `generation ${owner.generation}: ${name}`))
     }
     return names
   }
 }
+
+/** Whoever starts a generation: what it makes is its own. */
+export const createOwner = (plugin: LoadedPlugin): Owner =>
+  ({ plugin: plugin.candidate.id, generation: plugin.owner.generation, account: new Account() })

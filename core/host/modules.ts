@@ -1,6 +1,6 @@
 // How the code of plugins is imported: `bulkhead` is this process's contract wherever a plugin lives, and each generation has modules of its own.
 
-import { registerHooks } from 'node:module'
+import { createRequire, registerHooks } from 'node:module'
 import { sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Clock } from '../contract/index.ts'
@@ -43,6 +43,12 @@ function isOfSameFolder (parentUrl: string, url: string): boolean {
   return false
 }
 
+/** CommonJS modules are cached by their paths alone; those of an earlier generation keep what they have. */
+function forgetCommonJs (folder: string): void {
+  const { cache } = createRequire(import.meta.url)
+  for (const path of Object.keys(cache)) if (path.startsWith(folder + sep)) Reflect.deleteProperty(cache, path)
+}
+
 type Exports = Readonly<Record<string, unknown>>
 
 /**
@@ -55,6 +61,7 @@ export async function importPlugin (candidate: Candidate, owner: Owner, { clock,
   if (generation > 1) {
     folders.add(candidate.folder)
     url.search = `?generation=${generation}`
+    forgetCommonJs(candidate.folder)
   }
   const done = new AbortController()
   try {

@@ -32,5 +32,10 @@ export function showPath (path: string): string {
   return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below
 }
 
+/** The modules in an error's stack, the innermost first, each with the generation it was loaded for. */
+export const modulesOf = ({ stack = '' }: Error): { path: string, generation: number }[] =>
+  stack.split('\n').flatMap(line => /(?<place>file:\/\/.+?):\d+:\d+\)?$/.exec(line)?.groups?.place ?? [])
+    .map(place => ({ path: pathOf(place), generation: Number(/\?generation=(\d+)$/.exec(place)?.[1] ?? 1) }))
+
 /** The path of a module as a stack names it, whichever generation it is of. */
 export const pathOf = (place: string): string => place.startsWith('file:') ? fileURLToPath(place.split('?', 1)[0] ?? place) : place

@@ -5,7 +5,7 @@ import { methods } from '../contract/route.ts'
 import type { Candidate } from './discover.ts'
 import type { Fence } from './fence.ts'
 import { quoteList } from './nearest.ts'
-import { bindTo, type Owner } from './owner.ts'
+import { bindSignal, bindTo, runAs, type Owner } from './owner.ts'
 import { showPath } from './problem.ts'
 
 /** Koa's. */
@@ -53,6 +53,10 @@ export class Registration {
     if (!this.#isOpen) throw new RegistrationClosed(this.#candidate.id, what)
   }
 
+  #own (handler: TaskHandler): TaskHandler {
+    return typeof handler === 'function' ? run => runAs(this.#owner, handler, { ...run, signal: bindSignal(this.#owner, run.signal) }) : handler
+  }
+
   createRoutes (): Routes {
     const { id, manifest: { mounts } } = this.#candidate
     const at = (mount: string | undefined): Routes => {
@@ -77,7 +81,7 @@ export class Registration {
 
   createTasks (): Tasks {
     const read = <O>(rest: readonly [TaskHandler] | readonly [O, TaskHandler]): { options: O | Record<never, never>, handler: TaskHandler } =>
-      rest.length === 1 ? { options: {}, handler: bindTo(this.#owner, rest[0]) } : { options: rest[0], handler: bindTo(this.#owner, rest[1]) }
+      rest.length === 1 ? { options: {}, handler: this.#own(rest[0]) } : { options: rest[0], handler: this.#own(rest[1]) }
     return {
       every: (name: string, interval: Duration, ...rest: [TaskHandler] | [TaskOptions, TaskHandler]) => {
         this.#check(`the task "${name}"`)

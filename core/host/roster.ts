@@ -1,14 +1,16 @@
 // The plugins that are here, and what becomes of them while the host serves: replaced, installed, taken away, switched off and on.
 
-import { NotFound, type Log } from '../contract/index.ts'
-import type { Kernel, Recovery, Serve, StartContext, UnitDefinition } from '../kernel/index.ts'
+import { sep } from 'node:path'
+import { Conflict, NotFound, type Log } from '../contract/index.ts'
+import { NotReplaced, type Kernel, type Recovery, type Serve, type StartContext, type UnitDefinition } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
 import { FaultCounter, TooManyFaults, type FaultLimit } from './fault.ts'
 import { findCandidate, loadGeneration, type GenerationParts } from './generation.ts'
 import type { PluginImportFailed } from './import-failure.ts'
-import { Member } from './member.ts'
-import type { Owner } from './owner.ts'
+import { createOwner, Member } from './member.ts'
+import { runAs, type Owner } from './owner.ts'
+import { modulesOf } from './problem.ts'
 import { hostOwner, needsOf, startPlugin, type PermissionOwners, type PluginParts } from './unit.ts'
 import { isWithin } from './version.ts'
 
@@ -50,6 +52,8 @@ export interface Roster {
   disable (id: string, reason: string): Promise<void>
   /** What code of a plugin threw where nobody waited for it: too many, and the plugin is quarantined. */
   noteFault (owner: Owner, thrown: unknown): void
+  /** Whose code threw it, by its stack, where the context of the throw does not tell. */
+  ownerOf (thrown: unknown): Owner | undefined
 }
 
 /** What is closed only now and then, a connection that is kept alive say, has gone by then. */
@@ -61,7 +65,11 @@ export function createRoster (parts: RosterParts): Roster {
   const counters = new Map<string, FaultCounter>()
   const turns = new Map<string, Promise<void>>()
   const services: PluginParts['services'] = new Map()
+  /** Those found at the start are declared together, before any of them starts. */
+  const declared = new WeakSet<LoadedPlugin>()
+  const loads = new Map<string, AbortController>()
 
+  const versionOf = (id: string): string | undefined => here().find(member => member.id === id)?.candidate.version
   const here = (): Member[] => [...all.values()].filter(({ isHere }) => isHere)
   const othersThan = (id: string): LoadedPlugin[] =>
     here().flatMap(({ plugin }) => plugin === undefined || plugin.candidate.id === id ? [] : [plugin])
@@ -75,7 +83,7 @@ export function createRoster (parts: RosterParts): Roster {
   }
 
   const start = async (member: Member, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
-    const owner = member.begin(plugin)
+    const owner = createOwner(plugin)
     // Pushed first, so done last.
     context.undo('account', () => {
       member.end(owner)
@@ -84,6 +92,9 @@ export function createRoster (parts: RosterParts): Roster {
     const serve = await startPlugin({
       plugin, owner, config: parts.configOf(plugin), log: parts.logOf(member.id, owner.generation), permissions: permissionsOf(plugin)
     }, { ...parts.rooms(), services, noteFault }, context)
+    // Not before it has started: what a generation that never serves declares changes nobody's permissions.
+    if (!declared.has(plugin)) await parts.declare([...othersThan(member.id), plugin])
+    declared.add(plugin)
     return () => { serve(); member.serve(owner) }
   }
 
@@ -97,7 +108,7 @@ export function createRoster (parts: RosterParts): Roster {
 
   const unitOf = (candidate: Candidate, startWith: (context: StartContext) => Promise<Serve>, disabled?: string): UnitDefinition => {
     const { id, manifest: { tolerates, requires, optional, readiness } } = candidate
-    const usable = Object.entries(optional).filter(([other, range]) => isWithin(all.get(other)?.candidate.version ?? '', range)).map(([other]) => other)
+    const usable = Object.entries(optional).filter(([other, range]) => isWithin(versionOf(other) ?? '', range)).map(([other]) => other)
     return {
       id,
       kind: 'plugin',
@@ -110,7 +121,7 @@ export function createRoster (parts: RosterParts): Roster {
       ...disabled !== undefined && { disabled },
       refuses: need => {
         const range = requires[need]
-        const version = all.get(need)?.candidate.version
+        const version = versionOf(need)
         return range === undefined || version === undefined || isWithin(version, range) ? undefined : `it requires "${need}" ${range}, and ${version} is here`
       },
       start: startWith
@@ -135,8 +146,21 @@ export function createRoster (parts: RosterParts): Roster {
       return remove(member)
     }
     const generation = member?.takeNumber() ?? 1
-    const plugin = await loadGeneration(candidate, generation, parts, othersThan(id))
+    const plugin = await unlessSwitchedOff(id, loadGeneration(candidate, generation, parts, othersThan(id)))
     return member === undefined ? install(candidate, plugin, disabled) : replace(member, plugin, disabled)
+  }
+
+  /** Whoever switches the plugin off does not wait for what would replace it. */
+  const unlessSwitchedOff = async <T>(id: string, work: Promise<T>): Promise<T> => {
+    const { promise, reject } = Promise.withResolvers<never>()
+    const load = new AbortController()
+    load.signal.addEventListener('abort', () => reject(new Conflict(`The plugin "${id}" was switched off meanwhile.`)))
+    loads.set(id, load)
+    try {
+      return await Promise.race([work, promise])
+    } finally {
+      loads.delete(id)
+    }
   }
 
   const install = async (candidate: Candidate, plugin: LoadedPlugin, disabled: string | undefined): Promise<Member> => {
@@ -150,7 +174,10 @@ export function createRoster (parts: RosterParts): Roster {
 
   const remove = async (member: Member): Promise<Member> => {
     member.isHere = false
-    await kernel.disable(member.id, `its folder ${member.candidate.folder} has gone`)
+    const why = `its folder ${member.candidate.folder} has gone`
+    await kernel.disable(member.id, why)
+    // What it needed stands in nobody's way any more.
+    await kernel.replace({ ...enter(member, why), needs: [], after: [] })
     parts.rooms().release(member.id)
     log.info({ plugin: member.id }, `plugin "${member.id}" was removed: its folder has gone`)
     return member
@@ -164,18 +191,23 @@ export function createRoster (parts: RosterParts): Roster {
     const switched = Promise.withResolvers<undefined>()
     const unit = unitOf(candidate, context => start(member, plugin, context))
     const adopt = (): void => {
+      if (last !== undefined) member.retire(last)
       Object.assign(member, { candidate, plugin, failure: undefined, isHere: true })
       log.info({ plugin: member.id, version: candidate.version, generation: plugin.owner.generation, before: last?.owner.generation }, `plugin "${member.id}" is now generation ${plugin.owner.generation}`)
       if (wasRunning) switched.resolve(undefined)
     }
-    // What comes after the switch is the end of the last generation, for which nobody waits.
-    kernel.replace(unit, adopt).then(() => switched.resolve(undefined), switched.reject)
+    // What comes after the switch is the end of the last generation, for which nobody waits. One that did not run has been adopted, whether it
+    // runs now or not: its state says so.
+    kernel.replace(unit, adopt).then(() => switched.resolve(undefined), (error: unknown) => {
+      if (!wasRunning && error instanceof NotReplaced && member.plugin === plugin) switched.resolve(undefined)
+      else switched.reject(error)
+    })
     await switched.promise
     if (!wasHere && disabled === undefined) await kernel.enable(member.id)
     return member
   }
 
-  const noteFault = (owner: Owner, thrown: unknown): void => {
+  const noteFault = (owner: Owner, thrown: unknown): void => runAs(undefined, () => {
     const member = all.get(owner.plugin)
     const facts = { plugin: owner.plugin, generation: owner.generation, err: thrown }
     if (member?.isServing(owner) !== true) {
@@ -186,6 +218,14 @@ export function createRoster (parts: RosterParts): Roster {
     const counter = counters.get(owner.plugin) ?? new FaultCounter(parts.faultLimit)
     counters.set(owner.plugin, counter)
     if (counter.count(clock.now())) kernel.fail(owner.plugin, new TooManyFaults(parts.faultLimit, thrown))
+  })
+
+  const ownerOf = (thrown: unknown): Owner | undefined => {
+    for (const { path, generation } of Error.isError(thrown) ? modulesOf(thrown) : []) {
+      const member = here().find(({ candidate: { folder } }) => path.startsWith(folder + sep))
+      if (member !== undefined) return member.ownerOf(generation)
+    }
+    return undefined
   }
 
   const tellWhatIsLeft = async (member: Member): Promise<void> => {
@@ -197,7 +237,10 @@ export function createRoster (parts: RosterParts): Roster {
 
   return {
     units ({ plugins, failures }, disabled) {
-      for (const plugin of plugins) all.set(plugin.candidate.id, new Member(plugin.candidate, plugin))
+      for (const plugin of plugins) {
+        declared.add(plugin)
+        all.set(plugin.candidate.id, new Member(plugin.candidate, plugin))
+      }
       for (const { candidate, error } of failures) all.set(candidate.id, new Member(candidate, error))
       return [...all.values()].map(member => enter(member, disabled.get(member.id)))
     },
@@ -209,8 +252,13 @@ export function createRoster (parts: RosterParts): Roster {
     },
     reload: (id, disabled) => inTurn(id, () => reload(id, disabled)),
     enable: id => inTurn(id, () => kernel.enable(id)),
-    disable: (id, reason) => inTurn(id, () => kernel.disable(id, reason)),
-    noteFault
+    disable: (id, reason) => {
+      loads.get(id)?.abort()
+      // The kernel gives up a replacement that is under way, so this does not wait for it.
+      return kernel.disable(id, reason)
+    },
+    noteFault,
+    ownerOf
   }
 }
 

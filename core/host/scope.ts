@@ -7,7 +7,7 @@ import type { Candidate } from './discover.ts'
 import { Fence } from './fence.ts'
 import { createHandle, type Holder } from './handle.ts'
 import { findNearest, quoteList } from './nearest.ts'
-import { bindTo, type Owner } from './owner.ts'
+import { bindSignal, bindTo, type Owner } from './owner.ts'
 import { showPath } from './problem.ts'
 import { Registration } from './registration.ts'
 import { createServiceHandle, isFollowed, type Offer } from './service.ts'
@@ -74,13 +74,14 @@ export function createScope ({ container, candidate, owner, config, log, clock, 
   const registration = new Registration(candidate, fence, owner)
 
   const granted = {
-    id, version, generation: owner.generation, config, log, signal,
+    id, version, generation: owner.generation, config, log,
+    signal: bindSignal(owner, signal),
     clock: createClock({ clock, fence, owner }),
     timers: createTimers({ clock, fence, owner, onFault }),
     listen: createListen({ fence, owner }),
     routes: registration.createRoutes(),
     tasks: registration.createTasks(),
-    plugins: createServices(candidate, fence, services),
+    plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {
       // What was opened too late is closed at once, and its owner told.
       undo(name, bindTo(owner, step))
@@ -108,18 +109,22 @@ export function createScope ({ container, candidate, owner, config, log, clock, 
   }
 }
 
-function createServices ({ id, manifest: { requires, optional }, file }: Candidate, fence: Fence, services: ReadonlyMap<string, Offer>): Scope['plugins'] {
+function createServices (
+  { id, manifest: { requires, optional }, file }: Candidate, { fence, owner }: Holder, services: ReadonlyMap<string, Offer>
+): Scope['plugins'] {
   const getters = new Map(Object.entries({ ...optional, ...requires }).map(([provider, range]) => {
     const find = (): Offer | undefined => {
       const offer = services.get(provider)
       return offer !== undefined && isWithin(offer.version, range) ? offer : undefined
     }
     const handles = new Map<boolean, object>()
+    let isFunction = false
     return [provider, () => {
-      const service = find()?.service
-      if (!isFollowed(service)) return service
-      const isFunction = typeof service === 'function'
-      const handle = handles.get(isFunction) ?? createServiceHandle({ fence, provider, find }, isFunction)
+      const offer = find()
+      // What is required is missing only while this plugin is being ended for that: what is under way is told so when it uses the handle.
+      if (offer === undefined ? !Object.hasOwn(requires, provider) : !isFollowed(offer.service)) return offer?.service
+      if (offer !== undefined) isFunction = typeof offer.service === 'function'
+      const handle = handles.get(isFunction) ?? createServiceHandle({ fence, holder: owner, provider, find }, isFunction)
       handles.set(isFunction, handle)
       return handle
     }] as const

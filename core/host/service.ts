@@ -2,7 +2,7 @@
 
 import { ServiceUnavailable } from '../contract/index.ts'
 import type { Fence } from './fence.ts'
-import { runAs, type Owner } from './owner.ts'
+import { bindTo, handOver, isClass, runAs, type Owner } from './owner.ts'
 
 /** What a plugin returned from `start`, while it serves. */
 export interface Offer {
@@ -14,21 +14,23 @@ export interface Offer {
 interface Parts {
   /** Of whoever holds it: its end is the end of the handle. */
   readonly fence: Fence
+  /** Whoever holds it: what it hands over to be called is its own code. */
+  readonly holder: Owner
   readonly provider: string
   readonly find: () => Offer | undefined
 }
 
 type Callable = (...args: unknown[]) => unknown
 
-/** Data (and an array is that) is handed out as it is. */
+/** Data (and an array is that) is handed out as it is, and so are classes. */
 export const isFollowed = (service: unknown): service is object =>
-  typeof service === 'function' || (typeof service === 'object' && service !== null && !Array.isArray(service))
+  (typeof service === 'function' && !isClass(service)) || (typeof service === 'object' && service !== null && !Array.isArray(service))
 
 /**
  * Every property is looked up and every call made in the service of this moment: what a plugin took apart in its `start` still reaches the
  * generation that serves. While the provider does not run it throws `ServiceUnavailable`. Deeper objects are the service's own and not followed.
  */
-export function createServiceHandle ({ fence, provider, find }: Parts, isFunction: boolean): object {
+export function createServiceHandle ({ fence, holder, provider, find }: Parts, isFunction: boolean): object {
   const calls = new Map<PropertyKey, Callable>()
 
   const offer = (): Offer => {
@@ -39,22 +41,20 @@ export function createServiceHandle ({ fence, provider, find }: Parts, isFunctio
   }
   const service = (): object => Object(offer().service) as object
 
-  // Not an arrow: a service may hold classes.
-  const callOf = (name: PropertyKey): Callable => function (this: unknown, ...args) {
+  // What it does is the provider's doing; what it calls back is the holder's, and so is a promise nobody waits for.
+  const call = (owner: Owner, method: Callable, target: unknown, args: readonly unknown[]): unknown =>
+    handOver(runAs(owner, (): unknown => Reflect.apply(method, target, args.map(arg => bindTo(holder, arg)))))
+  const callOf = (name: PropertyKey): Callable => (...args) => {
     const { owner } = offer()
     const target = service()
-    const method = Reflect.get(target, name) as Callable
-    const isNew = (new.target as unknown) !== undefined
-    return runAs(owner, (): unknown => isNew ? Reflect.construct(method, args) : Reflect.apply(method, target, args))
+    return call(owner, Reflect.get(target, name) as Callable, target, args)
   }
   const read = (name: PropertyKey): unknown => {
     const value: unknown = Reflect.get(service(), name)
-    if (typeof value !== 'function' || name === 'constructor') return value
-    const known = calls.get(name)
-    if (known !== undefined) return known
-    const call = callOf(name)
-    calls.set(name, call)
-    return call
+    if (typeof value !== 'function' || name === 'constructor' || isClass(value)) return value
+    const known = calls.get(name) ?? callOf(name)
+    calls.set(name, known)
+    return known
   }
 
   // It holds nothing itself that would stand in the way of what the service has now; that it can be called or not is all that counts.
@@ -70,7 +70,7 @@ export function createServiceHandle ({ fence, provider, find }: Parts, isFunctio
     getPrototypeOf: () => Reflect.getPrototypeOf(service()),
     apply: (_, self, args: unknown[]) => {
       const { owner, service: called } = offer()
-      return runAs(owner, (): unknown => Reflect.apply(called as Callable, self, args))
+      return call(owner, called as Callable, self, args)
     }
   })
 }

@@ -2,11 +2,11 @@
 
 import { inspect } from 'node:util'
 import type { Clock, Log, RouteRecord, TaskRecord } from '../contract/index.ts'
-import type { Serve, StartContext } from '../kernel/index.ts'
+import { StartStopped, type Serve, type StartContext } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
 import { findNearest } from './nearest.ts'
-import { bindTo, runAs, type Owner } from './owner.ts'
+import { bindSignal, runAs, type Owner } from './owner.ts'
 import { showPath } from './problem.ts'
 import type { Middleware } from './registration.ts'
 import { createScope, type Container } from './scope.ts'
@@ -31,6 +31,8 @@ export interface MountedPlugin {
   readonly log: Log
 }
 
+export type EndTasks = (how: { readonly atOnce: boolean }) => void | Promise<void>
+
 export type Check = (signal: AbortSignal) => void | Promise<void>
 
 /** What the other rooms do for plugins. */
@@ -48,8 +50,8 @@ export interface PluginParts {
   mount (plugin: MountedPlugin): () => void | Promise<void>
   /** Its paths are nobody's any more. */
   release (id: string): void
-  /** Resolves once every task is scheduled, with the undo: no more ticks; what runs is finished, or aborted when that takes too long. */
-  registerTasks (plugin: { readonly plugin: string, readonly log: Log, readonly tasks: readonly TaskRecord[] }): Promise<() => void | Promise<void>>
+  /** Resolves once every task is scheduled, with the undo: no more ticks; what runs is finished, or aborted when that takes too long or `atOnce`. */
+  registerTasks (plugin: { readonly plugin: string, readonly log: Log, readonly tasks: readonly TaskRecord[] }): Promise<EndTasks>
   /** Asks now and then whether the plugin is well. */
   watch (id: string, check: Check): () => void
   /** What code of the plugin threw where nobody waits for it. */
@@ -104,10 +106,17 @@ export async function startPlugin (
     if (problems.length > 0) throw new PluginStartFailed(id, [`its routes in ${showPath(candidate.entry)} cannot be served.`, ...problems].join('\n  '))
 
     // Tasks first, because they can still fail; from the mount on the plugin is in use.
+    let endTasks = async (): Promise<void> => { /* It has none. */ }
+    let ending: Promise<void> | undefined
     if (tasks.length > 0) {
-      const endTasks = await run(id, () => parts.registerTasks({ plugin: id, log, tasks }))
+      const end = await run(id, () => parts.registerTasks({ plugin: id, log, tasks }))
       const closed = tasks.map(({ name }) => account.open('tasks', name))
-      context.undo('tasks', async () => { await endTasks(); for (const close of closed) close() })
+      endTasks = async () => {
+        // A host that stops leaves its runs to the others at once.
+        await (ending ??= Promise.resolve(end({ atOnce: signal.reason instanceof StartStopped })))
+        for (const close of closed) close()
+      }
+      context.undo('tasks', endTasks)
     }
     fence.check()
     return () => {
@@ -116,9 +125,13 @@ export async function startPlugin (
       const offer = { service, version, owner }
       parts.services.set(id, offer)
       context.undo('service', () => { if (parts.services.get(id) === offer) parts.services.delete(id) })
-      // Undone first, while everything that requests under way may use is still there.
-      context.undo('routes', async () => { await unmount(); for (const close of closed) close() })
-      if (definition.check !== undefined) context.undo('check', parts.watch(id, bindTo(owner, definition.check)))
+      // Undone first, while everything that requests and tasks under way may use is still there. No tick comes from that moment on.
+      context.undo('routes and tasks', async () => {
+        await Promise.all([unmount(), endTasks()])
+        for (const close of closed) close()
+      })
+      const { check } = definition
+      if (check !== undefined) context.undo('check', parts.watch(id, asked => runAs(owner, check, bindSignal(owner, asked))))
     }
   } finally {
     signal.removeEventListener('abort', fenceOff)

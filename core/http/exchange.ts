@@ -1,5 +1,6 @@
 // One request from its arrival to the end of its answer, and the register of those under way.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock, Log, User } from '../contract/index.ts'
@@ -26,6 +27,8 @@ export class Exchange {
   /** The handler said `ctx.respond = false`: it answers by itself. */
   isTakenOver = false
   #controller: AbortController | undefined
+  /** Of whoever asked for the signal: its listeners are that code's, whoever aborts. */
+  #inContext: ((work: () => void) => void) | undefined
   #abortedFor: Error | undefined
   #log: Log | undefined
 
@@ -41,6 +44,7 @@ export class Exchange {
 
   /** Made when first read: most handlers never ask. */
   get signal (): AbortSignal {
+    this.#inContext ??= AsyncLocalStorage.snapshot()
     this.#controller ??= new AbortController()
     if (this.#abortedFor !== undefined) this.#controller.abort(this.#abortedFor)
     return this.#controller.signal
@@ -48,7 +52,7 @@ export class Exchange {
 
   abandon (reason: Error): void {
     this.#abortedFor ??= reason
-    this.#controller?.abort(reason)
+    this.#inContext?.(() => this.#controller?.abort(reason))
   }
 
   logOf (base: Log): Log {

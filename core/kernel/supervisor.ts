@@ -94,13 +94,13 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
   }
 
   /** One change of a unit after another, each once it neither starts nor leaves. */
-  const inTurn = <T>(id: string, work: (unit: Unit) => Promise<T>): Promise<T> => {
+  const inTurn = <T>(id: string, work: (unit: Unit) => Promise<T>, isReady = (unit: Unit): boolean => unit.isSettled): Promise<T> => {
     const turn = (turns.get(id) ?? Promise.resolve()).then(async () => {
       for (;;) {
         if (ending !== undefined) throw ending
         const unit = units.get(id)
         if (unit === undefined) throw new InvalidUnits([`There is no unit "${id}".`])
-        if (unit.isSettled) return work(unit)
+        if (isReady(unit)) return work(unit)
         await (unit.leaving ?? untilSettled([unit]))
       }
     })
@@ -144,9 +144,14 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     start,
     replace: (definition, onSwitch) => inTurn(definition.id, unit => replace(unit, definition, onSwitch)),
     enable: id => inTurn(id, async unit => { if (unit.state === 'disabled') await begin(unit) }),
-    disable: (id, reason) => inTurn(id, async unit => {
-      if (unit.state !== 'disabled') await course.takeDown(unit, new Disabled(reason), 'disabled')
-    }),
+    disable: (id, reason) => {
+      const error = new Disabled(reason)
+      // Neither a start nor a replacement that hangs keeps it waiting.
+      units.get(id)?.giveUpReplacement(error)
+      return inTurn(id, async unit => {
+        if (unit.state !== 'disabled') await course.takeDown(unit, error, 'disabled')
+      }, unit => unit.isSettled || (unit.state === 'starting' && unit.leaving === undefined))
+    },
     fail: (id, error) => {
       const unit = units.get(id)
       if (ending !== undefined || unit?.state !== 'running' || unit.leaving !== undefined) return

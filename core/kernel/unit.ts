@@ -62,6 +62,7 @@ export class Unit {
   readonly #others = new Set<Attempt>()
   /** The start that is under way; another one, or none, once it is told to give up. */
   #start: object | undefined
+  #isReplacing = false
   #isOver = false
   #wake: (() => void) | undefined
   #thrown: Error | undefined
@@ -161,7 +162,9 @@ export class Unit {
     const next = new Attempt(this.#createUndo(definition))
     this.#others.add(next)
     void next.run(definition, 1)
+    this.#isReplacing = true
     await this.#until(clock.now() + definition.startBudgetMs, next.settled)
+    this.#isReplacing = false
     const found = !isMine() ? 'it ended meanwhile' : next.outcome === 'started' ? findObstacle() : undefined
     if (found === undefined) serve(next)
     const error = next.outcome === 'started' ? undefined : next.error ?? new BudgetExceeded('start', definition.startBudgetMs)
@@ -217,6 +220,11 @@ export class Unit {
   /** It would start, but something it comes after is on its way. */
   wait (): void {
     if (this.#state !== 'waiting' && this.#state !== 'held') this.#move('waiting')
+  }
+
+  /** The next generation, if one is starting, is told to give up; the one that runs goes on. */
+  giveUpReplacement (reason: Error): void {
+    if (this.#state === 'running' && this.#start !== undefined && this.#isReplacing) this.giveUp(reason)
   }
 
   /** Aborts a start that is under way. What it registered is left to who called. */

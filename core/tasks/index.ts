@@ -17,9 +17,9 @@ export interface Registration {
 export interface TaskRunner {
   /**
    * Resolves once every task is scheduled, with the undo: it takes no more ticks and waits for what runs, which is aborted when it takes
-   * longer than the drain. Throws `InvalidTasks`. The first run is at the next tick, not now.
+   * longer than the drain, or `atOnce`. Throws `InvalidTasks`. The first run is at the next tick, not now.
    */
-  register (registration: Registration): Promise<() => Promise<void>>
+  register (registration: Registration): Promise<(how?: { readonly atOnce: boolean }) => Promise<void>>
 }
 
 /** Opens nothing yet: the queue is imported and connected for the first task that is shared among replicas. */
@@ -32,7 +32,7 @@ export async function openTasks (
     throw error
   }))
 
-  const register = async ({ plugin, log, tasks }: Registration): Promise<() => Promise<void>> => {
+  const register: TaskRunner['register'] = async ({ plugin, log, tasks }) => {
     const plans = readTasks(plugin, tasks)
     const nexts = await readTicks(plugin, plans)
     const leaving = new AbortController()
@@ -40,10 +40,10 @@ export async function openTasks (
     const parts = { log, clock, stop: ending.signal }
     const memberships = new Map<Plan, Membership>()
     const loops: Promise<void>[] = []
-    const end = async (): Promise<void> => {
+    const end = async ({ atOnce } = { atOnce: false }): Promise<void> => {
       leaving.abort()
       const over = new AbortController()
-      const overdue = clock.sleep(drainMs, over.signal).then(() => ending.abort(new Error(`Plugin "${plugin}" ends`)), () => { /* All is over in time. */ })
+      const overdue = (atOnce ? Promise.resolve() : clock.sleep(drainMs, over.signal)).then(() => ending.abort(new Error(`Plugin "${plugin}" ends`)), () => { /* All is over in time. */ })
       await Promise.all([...loops, ...[...memberships.values()].map(membership => membership.leave())]).finally(() => over.abort())
       await overdue
     }

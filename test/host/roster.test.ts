@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scope } from '../../core/contract/index.ts'
-import { countStrays, loadDefinitions, runAs, type LoadedPlugin } from '../../core/host/index.ts'
+import { countStrays, currentOwner, loadDefinitions, runAs, type LoadedPlugin, type Owner } from '../../core/host/index.ts'
 import { until } from '../support/until.ts'
 import { clock, discover, folderWith, manifest, plugin, writeFiles } from './folder.ts'
 import { asAny, createOwner, createRun, inMemory, type Run } from './part.ts'
@@ -77,16 +77,25 @@ test('code that cannot be imported is tried again, as a generation of its own ea
   assert.ok(host.roster.find('notes').generation > 2)
 })
 
-test('errors that nobody caught quarantine a plugin when they are too many, of the generation that serves only', async (t) => {
-  const made = createRun({ plugins: [inMemory('notes', { start () { /* nothing */ } }), inMemory('mail', { start () { /* nothing */ } })] })
+test('errors that nobody caught quarantine a plugin when they are too many, of the start that serves only', async (t) => {
+  const owners: Record<string, Owner> = {}
+  const start = ({ id }: Scope): void => { owners[id] = currentOwner() ?? createOwner('nobody') }
+  const made = createRun({ plugins: [inMemory('notes', { start }), inMemory('mail', { start })] })
   t.after(() => made.kernel.stop('the test is over', { budgetMs: 1_000 }))
   await made.start()
-  for (let count = 0; count < 10; count++) made.roster.noteFault(createOwner('notes', 7), new Error('of an old one'))
-  made.roster.noteFault(createOwner('notes'), new Error('one'))
-  made.roster.noteFault(createOwner('mail'), new Error('another\'s'))
-  made.roster.noteFault(createOwner('notes'), null)
+  const fault = (id: string, thrown: unknown): void => made.roster.noteFault(owners[id] ?? createOwner('nobody'), thrown)
+  const ended = owners.notes ?? createOwner('nobody')
+  await made.roster.disable('notes', 'a test')
+  await made.roster.enable('notes')
+  for (let count = 0; count < 10; count++) {
+    made.roster.noteFault(createOwner('notes', 7), new Error('of an old generation'))
+    made.roster.noteFault(ended, new Error('of a start before'))
+  }
+  fault('notes', new Error('one'))
+  fault('mail', new Error('another\'s'))
+  fault('notes', Object.create(null))
   assert.equal(stateOf(made, 'notes'), 'running')
-  made.roster.noteFault(createOwner('notes'), new Error('three'))
+  fault('notes', new Error('three'))
   await until(() => stateOf(made, 'notes') === 'quarantined')
   assert.match(made.kernel.unit('notes')?.reason ?? '', /^more than 2 of its errors were caught by nobody within 60 s, the last one: three$/)
   assert.equal(stateOf(made, 'mail'), 'running')

@@ -183,6 +183,6 @@ test('tasks are kept as they were declared', () => {
     { kind: 'every', name: 'b', interval: 500, options: { once: 'replica' }, handler: undefined },
     { kind: 'cron', name: 'c', expression: '0 3 * * *', options: { timezone: 'Europe/Paris' }, handler: undefined }
   ])
-  for (const { handler } of registration.tasks) void handler({} as TaskRun)
+  for (const { handler } of registration.tasks) void handler({ signal: new AbortController().signal } as TaskRun)
   assert.equal(runs, 3)
 })

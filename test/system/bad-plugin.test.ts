@@ -16,6 +16,7 @@ const own = join(import.meta.dirname, '../../plugins')
 const good = Array.from({ length: 10 }, (_, at) => `good-${at}`)
 
 interface House {
+  readonly url: string
   readonly host: HostProcess
   readonly admin: Client
   /** The status of a plugin's first route. */
@@ -30,7 +31,7 @@ interface House {
 async function startHouse (t: TestContext, bad: Record<string, string>, env: Record<string, string> = {}): Promise<House> {
   const folder = await temporaryFolder(t)
   for (const id of good) await writePlugin(folder, id, {}, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => 'pong') } }")
-  for (const [id, code] of Object.entries(bad)) await writePlugin(folder, id, {}, code.includes('export default') ? code : `export default { start ({ routes, ...scope }) { ${code} } }`)
+  for (const [id, code] of Object.entries(bad)) await writePlugin(folder, id, { resources: ['postgres', 'valkey'] }, code.includes('export default') ? code : `export default { start ({ routes, ...scope }) { ${code} } }`)
   const host = startHost(t, {
     DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
     PLATFORM_PLUGINS_PATH: `${own}:${folder}`, PLATFORM_PLUGIN_START_BUDGET_MS: '1000', ...env
@@ -39,7 +40,7 @@ async function startHouse (t: TestContext, bad: Record<string, string>, env: Rec
   const admin = await signIn(url, 'admin', password)
   const ask = async (id: string): Promise<number> => (await fetch(`${url}/api/${id}`)).status
   return {
-    host, admin, ask,
+    url, host, admin, ask,
     status: async id => await (await admin.get(`/api/plugins/${id}`)).json() as PluginStatus,
     assertGoodServe: async () => {
       assert.deepEqual(await Promise.all(good.map(ask)), good.map(() => 200))
@@ -93,7 +94,7 @@ test('what a handler throws is its own request\'s 500, null too', async (t) => {
 })
 
 test('errors in timers, stray promises, listeners and microtasks are traced to their plugin, and too many quarantine it', async (t) => {
-  const { ask, status, assertGoodServe, host, stop } = await startHouse(t, {
+  const { ask, status, assertGoodServe, host, stop, admin, url } = await startHouse(t, {
     stray: `
       const ways = [
         () => setTimeout(() => { throw new Error('in a timer') }),
@@ -104,6 +105,18 @@ test('errors in timers, stray promises, listeners and microtasks are traced to t
       ]
       let next = 0
       routes.get('/', { public: 'a test' }, () => { ways[next++ % ways.length](); return 'ok' })`,
+    careless: `import { sql, z } from 'bulkhead'
+      export default { start ({ routes, postgres, valkey, signal }) {
+        signal.addEventListener('abort', () => { throw new Error('in an abort listener of the scope') })
+        routes.get('/', { public: 'a test', query: z.object({ a: z.string().optional().refine(() => { setTimeout(() => { throw new Error('in a schema') }); return true }) }) }, ctx => {
+          void postgres.query(sql.unsafe\`select nonsense\`)
+          void valkey.set('', 1, { ttlMs: -1 })
+          ctx.res.once('finish', () => { throw new Error('in a listener of the response') })
+          ctx.signal.addEventListener('abort', () => { throw new Error('in an abort listener of a request') })
+          return new Promise(() => {})
+        })
+        routes.get('/ok', { public: 'a test' }, ctx => { ctx.res.once('finish', () => { throw new Error('in a listener of the response') }); return 'ok' })
+      } }`,
     few: "routes.get('/', { public: 'a test' }, () => { scope.timers.after(1, () => { throw new Error('in a timer of the scope') }); return 'ok' })"
   }, { PLATFORM_PLUGINS_ERRORS_MAX: '4' })
   for (let round = 0; round < 4; round++) assert.equal(await ask('few'), 200)
@@ -114,6 +127,15 @@ test('errors in timers, stray promises, listeners and microtasks are traced to t
   const traced = host.lines().filter(({ msg }) => msg.includes('that nobody caught')).map(({ plugin }) => plugin)
   assert.deepEqual([traced.filter(id => id === 'stray').length, traced.filter(id => id === 'few').length, traced.length], [5, 4, 9])
   assert.equal((await status('few')).state, 'running')
+  await assertGoodServe()
+
+  // What is thrown by a forgotten promise of a handle, by a schema, and by listeners that the host calls is its plugin's, too.
+  await assert.rejects(fetch(`${url}/api/careless?a=b`, { signal: AbortSignal.timeout(300) }))
+  assert.equal(await ask('careless/ok'), 200)
+  await until(() => ['nonsense', 'in a schema', 'in an abort listener of a request', 'in a listener of the response']
+    .every(said => host.lines().some(line => line.plugin === 'careless' && JSON.stringify(line).includes(said))))
+  await admin.post('/api/plugins/careless/disable')
+  await until(() => host.output().includes('in an abort listener of the scope'))
   await assertGoodServe()
   // It is tried again, and serves.
   await until(async () => await ask('stray') === 200, 10_000)
