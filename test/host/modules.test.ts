@@ -56,6 +56,20 @@ test('another generation loads every module of the folder anew, and only those',
   assert.notEqual((await load(3)).word, second.word)
 })
 
+test('CommonJS is loaded anew, too', async (t) => {
+  const write = (word: string): Files => ({
+    'p/package.json': manifest({ id: 'p' }, { exports: './index.cjs' }),
+    'p/index.cjs': "const { word } = require('./word.cjs')\nmodule.exports = { start () {}, word }", 'p/word.cjs': `exports.word = '${word}'`
+  })
+  const folder = await folderWith(t, write('first'))
+  const candidate = await candidateIn(folder)
+  const load = async (generation: number): Promise<unknown> =>
+    ((await importPlugin(candidate, createOwner('p', generation), options)).default as { word: string }).word
+  assert.equal(await load(1), 'first')
+  await writeFiles(folder, write('second'))
+  assert.deepEqual([await load(2), await load(1)], ['second', 'first'])
+})
+
 for (const [what, files, expected] of [
   ['JavaScript that does not parse', { 'p/index.js': 'import "./model.js"', 'p/model.js': 'const a = 1\nexport default {{{' },
     'p/model.js:2: Unexpected token \'{\'. Mend the syntax there.'],

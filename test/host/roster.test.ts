@@ -157,3 +157,37 @@ test('a plugin goes on without what it tolerates', async (t) => {
   await sleep(5)
   assert.deepEqual([stateOf(made, 'needs'), stateOf(made, 'tolerates'), started], ['held', 'running', ['tolerates absent']])
 })
+
+test('whoever switches a plugin off waits neither for code that hangs while it is imported nor for a start that hangs', async (t) => {
+  const host = await run(t, { ...plugin('notes'), ...plugin('mail') }, { importBudgetMs: 60_000, startBudgetMs: 60_000 })
+  await writeFiles(host.folder, { 'notes/index.js': 'await new Promise(() => {})', 'mail/index.js': 'export default { start: () => new Promise(() => {}) }' })
+  const reloads = ['notes', 'mail'].map(id => host.roster.reload(id).then(() => 'reloaded', (error: unknown) => (error as Error).message))
+  await until(() => host.kernel.unit('mail')?.state === 'running')
+  await sleep(200)
+  await Promise.all(['notes', 'mail'].map(id => host.roster.disable(id, 'a test')))
+  assert.deepEqual(await Promise.all(reloads), ['The plugin "notes" was switched off meanwhile.', '"mail" was not replaced: it ended meanwhile'])
+  assert.deepEqual(['notes', 'mail'].map(id => stateOf(host, id)), ['disabled', 'disabled'])
+})
+
+test('what a generation that does not start declares is not declared', async (t) => {
+  const declared: string[] = []
+  const host = await run(t, plugin('notes'), {
+    declare: async plugins => { declared.push(...plugins.flatMap(({ definition }) => Object.keys(definition.permissions ?? {}))) }
+  })
+  const definition = (start: string): string => `export default { permissions: { 'note:read': { description: 'See notes' } }, start () { ${start} } }`
+  await writeFiles(host.folder, { 'notes/index.js': definition('throw new Error("no")') })
+  await assert.rejects(host.roster.reload('notes'))
+  assert.deepEqual(declared, [])
+  await writeFiles(host.folder, { 'notes/index.js': definition('') })
+  await host.roster.reload('notes')
+  assert.deepEqual(declared, ['note:read'])
+})
+
+test('a folder that has gone stands in nobody\'s way: another may need what needed it', async (t) => {
+  const host = await run(t, { ...plugin('notes', { requires: { mail: '*' } }), ...plugin('mail') })
+  await rm(join(host.folder, 'notes'), { recursive: true })
+  await host.roster.reload('notes')
+  await writeFiles(host.folder, plugin('mail', { optional: { notes: '*' } }))
+  await host.roster.reload('mail')
+  assert.equal(stateOf(host, 'mail'), 'running')
+})
