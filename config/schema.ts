@@ -73,6 +73,9 @@ export const schema = {
     bodyLimitBytes: { doc: 'Of a request', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
     requestTimeoutMs: { doc: 'For one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
   },
+  access: {
+    sessionIdleMs: { doc: 'Unused for so long, a session is over', format: 'milliseconds', default: 8 * 3_600_000, env: 'PLATFORM_SESSION_IDLE_MS' }
+  },
   tasks: {
     maxConnections: { doc: 'Connections to the database for tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' }
   },

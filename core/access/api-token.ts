@@ -2,13 +2,18 @@
 
 import { Forbidden, NotFound, sql, ValidationFailed, z } from '../contract/index.ts'
 import type { Access, Clock, FieldError, Postgres, TokenRecord, User } from '../contract/index.ts'
+import { hasProject } from './assignment.ts'
 import { recordAudit } from './audit.ts'
-import { takeAttempt, type Limit } from './rate-limit.ts'
+import type { ProjectPermissions } from './project-permission.ts'
+import type { Limit, RateLimits } from './rate-limit.ts'
 import { createApiToken, hashOf } from './token.ts'
+import { holdUser } from './user.ts'
 
 interface Parts {
   readonly postgres: Postgres
   readonly clock: Clock
+  readonly limits: RateLimits
+  readonly inProjects: ProjectPermissions
   readonly forget: (tokenHash: string) => void
 }
 
@@ -27,18 +32,19 @@ const Row = z.object({
   createdAt: z.iso.datetime()
 }) satisfies z.ZodType<TokenRecord>
 
-export function createApiTokens ({ postgres, clock, forget }: Parts): Pick<Access, 'createToken' | 'listTokens' | 'revokeToken'> {
+export function createApiTokens ({ postgres, clock, limits, inProjects, forget }: Parts): Pick<Access, 'createToken' | 'listTokens' | 'revokeToken'> {
   const createToken: Access['createToken'] = async (user, input, origin) => {
     const { name, projectId = null } = input
     const scopes = [...new Set(input.scopes)]
-    const problems = [...findLifeProblems(input), ...await findScopeProblems(input.scopes), ...await findProjectProblems(projectId)]
+    const problems = [...findLifeProblems(input), ...await findScopeProblems(input.scopes), ...await findProjectProblems(user, projectId)]
     if (problems.length > 0) throw new ValidationFailed(problems)
     assertNotWider(user, scopes, projectId)
 
     const token = createApiToken()
     const expiresAt = expiryOf(user, input)
     const record = await postgres.transaction(async tx => {
-      await takeAttempt(tx, clock, limitOf(user))
+      await limits.take(tx, limitOf(user))
+      await holdUser(tx, user.id, null)
       const row = await tx.one(sql.type(Row)`
         insert into api_tokens (user_id, name, token_hash, scopes, project_id, expires_at)
         values (${user.id}, ${name}, ${hashOf(token)}, ${sql.array(scopes, 'text')}::text[], ${projectId}, ${expiresAt})
@@ -61,12 +67,11 @@ export function createApiTokens ({ postgres, clock, forget }: Parts): Pick<Acces
       known.has(scope) ? [] : [{ path: `body.scopes.${index}`, message: `There is no permission "${scope}".` }])
   }
 
-  async function findProjectProblems (projectId: string | null): Promise<FieldError[]> {
+  /** Where the caller holds nothing, a project that is there looks like one that is not. */
+  async function findProjectProblems (user: User, projectId: string | null): Promise<FieldError[]> {
     if (projectId === null) return []
-    const exists = await postgres.oneFirst(sql.type(z.object({ exists: z.boolean() }))`
-      select exists (select from projects where id = ${projectId}) as exists
-    `)
-    return exists ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
+    const isTheirs = (await inProjects.find(user, projectId)).size > 0 && await hasProject(postgres, projectId)
+    return isTheirs ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
   }
 
   const expiryOf = ({ signedInBy }: User, { expiresInDays }: NewToken): string => {

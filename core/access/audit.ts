@@ -2,39 +2,44 @@
 
 import { isIP } from 'node:net'
 import { sql, z } from '../contract/index.ts'
-import type { Origin, Transaction } from '../contract/index.ts'
+import type { AuditEntry, Origin, Transaction } from '../contract/index.ts'
 
 /** Stands for whoever is not a user: a name nobody has, or the host itself. */
 export const nobodyId = '00000000-0000-0000-0000-000000000000'
 const nameLengthMax = 255
+const detailLengthMax = 16_384
 
-export interface AuditEntry {
-  readonly actor: { readonly id: string, readonly name: string }
-  readonly action: 'auth.login' | 'auth.login_failed' | 'auth.logout' | 'token.create' | 'token.revoke' | 'user.create'
-  readonly resource: 'session' | 'token' | 'user'
-  readonly resourceId: string | null
-  readonly projectId?: string | null
-  /** Never a password, a token or a secret. */
-  readonly detail?: Readonly<Record<string, string | number | boolean | null | readonly string[]>>
-  readonly origin: Pick<Origin, 'address'>
-}
+const actionForm = /^[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*)+$/
+const resourceForm = /^[a-z][a-z0-9_-]*$/
+const anyToken = /plat_(?:api_)?[0-9a-f]{64,72}/g
 
 export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditEntry): Promise<void> {
-  const { actor, action, resource, resourceId, projectId = null, detail, origin } = entry
+  const { actor = { id: nobodyId, name: 'host' }, action, resource, resourceId = null, projectId = null, detail, origin } = entry
+  if (!actionForm.test(action)) throw new TypeError(`"${action}" is no action of the audit log: write it as thing.verb, in lower case`)
+  if (!resourceForm.test(resource)) throw new TypeError(`"${resource}" is no resource of the audit log: name the kind of thing, in lower case`)
   await tx.query(sql.type(z.object({}))`
     insert into audit_log (actor_id, actor_name, action, resource, resource_id, project_id, detail, ip_addr)
     values (
       ${actor.id}, ${readableName(actor.name)}, ${action}, ${resource}, ${resourceId}, ${projectId},
-      ${detail === undefined ? null : sql.jsonb(detail)}, ${addressOf(origin)}
+      ${detail === undefined ? null : maskedJson(action, detail)}::jsonb, ${addressOf(origin)}
     )
   `)
 }
 
 /** What someone typed as a name, fit to be stored and to be shown in a list. */
-const readableName = (name: string): string => name.slice(0, nameLengthMax).replaceAll(/\p{Cc}/gu, '�')
+const readableName = (name: string): string => name.slice(0, nameLengthMax).replaceAll(/\p{Cc}|\p{Cs}/gu, '�')
+
+/** Someone may have typed a token where a name belongs. */
+function maskedJson (action: string, detail: object): string {
+  const text = JSON.stringify(detail)
+  if (text.length > detailLengthMax) {
+    throw new TypeError(`the detail of "${action}" in the audit log is ${text.length} characters long; keep it to ${detailLengthMax}`)
+  }
+  return text.replaceAll(anyToken, '[secret]')
+}
 
 /** Without a zone (`fe80::1%eth0`), which Postgres does not take. Null when it is no address. */
-export function addressOf ({ address }: Pick<Origin, 'address'>): string | null {
-  const [plain = ''] = (address ?? '').split('%')
+export function addressOf (origin: Pick<Origin, 'address'> | undefined): string | null {
+  const [plain = ''] = (origin?.address ?? '').split('%')
   return isIP(plain) === 0 ? null : plain
 }

@@ -6,6 +6,7 @@ import type { Background } from './background.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
 import { Flights } from './flights.ts'
 import { narrow } from './project-permission.ts'
+import { extendEveryMs, sessionEndMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
 import { hashOf, kindOf, type TokenKind } from './token.ts'
 
@@ -20,6 +21,7 @@ interface Parts {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly permissions: EffectivePermissionFinder
+  readonly sessionIdleMs: number
   readonly background: Background
 }
 
@@ -34,7 +36,7 @@ const strangersMax = 10_000
 const lastUsedEveryMs = 60_000
 const tokenLengthMax = 100
 
-export function createAuthentication ({ postgres, clock, permissions, background }: Parts): Authentication {
+export function createAuthentication ({ postgres, clock, permissions, sessionIdleMs, background }: Parts): Authentication {
   const users = new ShortMemory<User>({ clock, entriesMax: usersMax })
   const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
   const flights = new Flights<Known>({ clock, joinableForMs: knownForMs })
@@ -61,11 +63,12 @@ export function createAuthentication ({ postgres, clock, permissions, background
 
   async function findBySession (tokenHash: string): Promise<Known> {
     const row = await postgres.maybeOne(sql.type(SessionRow)`
-      select s.id, s.expires_at as "expiresAt", u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
+      select s.id, s.created_at as "createdAt", s.expires_at as "expiresAt", u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
       from auth_sessions s join users u on u.id = s.user_id cross join bulkhead.access_epoch e
       where s.token_hash = ${tokenHash} and u.is_active and s.expires_at > ${now()}
     `)
     if (row === null) return nobody
+    putOffEnd(row)
     const { names, untilMs } = await permissions.find(row.userId, null, row.epoch)
     const signedInBy = { kind: 'session', id: row.id, expiresAt: row.expiresAt } as const
     return { user: { ...personOf(row), permissions: names, signedInBy }, untilMs: Math.min(untilMs, Date.parse(row.expiresAt)) }
@@ -89,6 +92,16 @@ export function createAuthentication ({ postgres, clock, permissions, background
       user: { ...personOf(row), permissions: narrow(names, signedInBy), signedInBy },
       untilMs: expiresAt === null ? untilMs : Math.min(untilMs, Date.parse(expiresAt))
     }
+  }
+
+  /** A session that is used lives on, up to its whole life. What has ended meanwhile stays ended. */
+  function putOffEnd ({ id, createdAt, expiresAt }: z.output<typeof SessionRow>): void {
+    const endMs = sessionEndMs({ createdAtMs: Date.parse(createdAt), usedAtMs: clock.now(), idleMs: sessionIdleMs })
+    if (endMs < Date.parse(expiresAt) + Math.min(extendEveryMs, sessionIdleMs / 10)) return
+    const end = new Date(endMs).toISOString()
+    background.run('the end of a session could not be put off; the next use does', () => postgres.query(sql.type(z.object({}))`
+      update auth_sessions set expires_at = ${end} where id = ${id} and expires_at > ${now()} and expires_at < ${end}
+    `))
   }
 
   /** At most once a minute for each token, however many replicas see it. */
@@ -123,7 +136,7 @@ const nothing: EffectivePermissions = { names: new Set(), untilMs: Infinity }
 const nobody: Known = { user: undefined, untilMs: Infinity }
 
 const PersonRow = z.object({ userId: z.uuid(), name: z.string(), displayName: z.string().nullable(), email: z.string(), epoch: z.int() })
-const SessionRow = PersonRow.extend({ id: z.uuid(), expiresAt: z.iso.datetime() })
+const SessionRow = PersonRow.extend({ id: z.uuid(), createdAt: z.iso.datetime(), expiresAt: z.iso.datetime() })
 const TokenRow = PersonRow.extend({
   id: z.uuid(),
   scopes: z.array(z.string()),

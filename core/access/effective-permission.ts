@@ -3,6 +3,7 @@
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres, Valkey } from '../contract/index.ts'
 import type { Background } from './background.ts'
+import { counts } from './held.ts'
 
 export interface EffectivePermissions {
   readonly names: ReadonlySet<string>
@@ -68,10 +69,9 @@ export function createEffectivePermissionFinder ({ postgres, valkey, log, clock,
         from user_roles ur join role_permissions rp on rp.role_id = ur.role_id
         where ur.user_id = ${userId} and (ur.project_id is null or ur.project_id = ${projectId}::uuid)
         union all
-        select permission_id, expires_at
-        from delegations
-        where delegate_id = ${userId} and (project_id is null or project_id = ${projectId}::uuid)
-          and revoked_at is null and (expires_at is null or expires_at > ${now})
+        select d.permission_id, d.expires_at
+        from delegations d
+        where d.delegate_id = ${userId} and (d.project_id is null or d.project_id = ${projectId}::uuid) and ${counts(now)}
       )
       select
         (select value from bulkhead.access_epoch) as epoch,

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres } from '../contract/index.ts'
 import { nobodyId, recordAudit } from './audit.ts'
+import { emailForm, nameForm } from './form.ts'
 import { hashPassword, isPasswordLength, passwordLength } from './password.ts'
 import { wantedOf, writePermissions } from './permission.ts'
 import { lockAccess } from './prepare.ts'
@@ -59,7 +60,7 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
     `)
     await recordAudit(tx, {
       actor: { id: nobodyId, name: 'first run' }, action: 'user.create', resource: 'user', resourceId: id,
-      detail: { name, email, roles: ['admin'] }, origin: { address: undefined }
+      detail: { name, email, roles: ['admin'] }
     })
     return true
   })
@@ -70,9 +71,6 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
 
 const hasUsers = (queries: Pick<Postgres, 'oneFirst'>): Promise<boolean> =>
   queries.oneFirst(sql.type(z.object({ hasUsers: z.boolean() }))`select exists (select from users) as "hasUsers"`)
-
-const nameForm = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]{1,255}(?<!\.)$/
-const emailForm = /^(?=.{3,254}$)[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u
 
 function findProblems ({ name, email, password }: FirstAdmin & { email: string }, requirePassword: boolean): string[] {
   const problems: string[] = []

@@ -12,18 +12,20 @@ const cost = { memoryCost: 64 * 1_024, timeCost: 3, parallelism: 1 } as const
 /** Node has four threads for files, names, compression and this; one of them is always left to the others. */
 const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
 const queueMax = 32
+const waitMaxMs = 5_000
 const retryAfterMs = 2_000
 
 export const isPasswordLength = ({ length }: string): boolean => length >= passwordLength.min && length <= passwordLength.max
 
-export const hashPassword = (password: string): Promise<string> => inTurn(() => hash(password, { type: argon2id, ...cost }))
+export const hashPassword = (password: string): Promise<string> => inTurn(true, () => hash(password, { type: argon2id, ...cost }))
 
 /**
- * Without a stored hash, as for a user who does not exist, it costs the same time and is false. `TooManyRequests` when too many wait already.
+ * Without a stored hash, as for a user who does not exist, it costs the same time and is false. `TooManyRequests` when too many wait already, or
+ * the turn does not come in time; who `isKnown` comes before those who are not, so that a flood of strangers keeps nobody out.
  */
-export async function isPassword (password: string, stored: string | undefined): Promise<boolean> {
+export async function isPassword (password: string, stored: string | undefined, { isKnown = true } = {}): Promise<boolean> {
   const digest = stored !== undefined && isPasswordLength(password) ? stored : nobodysHash
-  return inTurn(async () => {
+  return inTurn(isKnown, async () => {
     try {
       return await verify(digest, password.slice(0, passwordLength.max))
     } catch {
@@ -38,18 +40,35 @@ const base64 = (length: number): string => randomBytes(length).toString('base64'
 const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
 
 let running = 0
-const waiting: (() => void)[] = []
+const known = new Set<() => void>()
+const strangers = new Set<() => void>()
 
-async function inTurn<T> (work: () => Promise<T>): Promise<T> {
+async function inTurn<T> (isKnown: boolean, work: () => Promise<T>): Promise<T> {
   if (running < atOnce) running++
-  else if (waiting.length < queueMax) await new Promise<void>(resolve => waiting.push(resolve))
-  else throw new TooManyRequests('Too many people are signing in at this moment. Try again shortly.', { retryAfterMs })
+  else await waitIn(isKnown ? known : strangers)
   try {
     return await work()
   } finally {
     // Whoever waited longest takes over the place, so the count stays.
-    const next = waiting.shift()
+    const [next] = known.size > 0 ? known : strangers
     if (next === undefined) running--
     else next()
   }
+}
+
+function waitIn (queue: Set<() => void>): Promise<void> {
+  const tooMany = (): TooManyRequests => new TooManyRequests('Too many people are signing in at this moment. Try again shortly.', { retryAfterMs })
+  if (queue.size >= queueMax) return Promise.reject(tooMany())
+  return new Promise((resolve, reject) => {
+    const begin = (): void => {
+      clearTimeout(timer)
+      queue.delete(begin)
+      resolve()
+    }
+    const timer = setTimeout(() => {
+      queue.delete(begin)
+      reject(tooMany())
+    }, waitMaxMs)
+    queue.add(begin)
+  })
 }

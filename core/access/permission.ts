@@ -2,10 +2,13 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { PermissionDeclaration, Postgres, Transaction } from '../contract/index.ts'
+import { bumpEpoch } from './change.ts'
 import { lockAccess } from './prepare.ts'
 
 export interface DeclaredPermission extends PermissionDeclaration {
   readonly name: string
+  /** The id of the plugin that declares it; the host's own have none. */
+  readonly plugin?: string
 }
 
 /** Nobody may change or delete these. `admin` holds every permission; agents hold none and live on delegations. */
@@ -118,9 +121,4 @@ async function writeSystemRoles (tx: Transaction): Promise<void> {
     from unnest(${sql.array(Object.keys(systemRoles), 'text')}::text[], ${sql.array(Object.values(systemRoles), 'text')}::text[]) as r (name, description)
     on conflict do nothing
   `)
-}
-
-/** Part of every transaction that changes what someone may do: it voids, everywhere, what was computed before. */
-export async function bumpEpoch (tx: Transaction): Promise<void> {
-  await tx.query(sql.type(z.object({}))`update bulkhead.access_epoch set value = value + 1`)
 }

@@ -1,15 +1,17 @@
-// The host's own tables for access, beside the core schema: the epoch of permissions, counters of attempts, the mark of the master key.
+// The host's own tables for access, beside the core schema: the epoch of permissions, counters of attempts, known networks, the mark of the
+// master key. And what the host takes away from itself: the right to change the audit log.
 
 import { sql, z } from '../contract/index.ts'
-import type { Postgres, Transaction } from '../contract/index.ts'
+import type { Log, Postgres, Transaction } from '../contract/index.ts'
 
-/** Makes what is missing; one query when nothing is. Many hosts may do so at once. */
-export async function prepareAccess (postgres: Postgres): Promise<void> {
+/** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
+export async function prepareAccess (postgres: Postgres, log?: Log): Promise<void> {
   const isPrepared = await postgres.oneFirst(sql.type(z.object({ isPrepared: z.boolean() }))`
-    select count(to_regclass(name)) = 3 as "isPrepared"
-    from unnest(array['bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.master_key_check']) as name
+    select count(to_regclass(name)) = 4 as "isPrepared"
+    from unnest(array['bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.master_key_check']) as name
   `)
   if (!isPrepared) await postgres.transaction(createTables)
+  await sealAuditLog(postgres, log)
 }
 
 async function createTables (tx: Transaction): Promise<void> {
@@ -32,10 +34,55 @@ async function createTables (tx: Transaction): Promise<void> {
   `)
   await tx.query(sql.type(z.object({}))`create index if not exists rate_limit_ends_at on bulkhead.rate_limit (ends_at)`)
   await tx.query(sql.type(z.object({}))`
+    create table if not exists bulkhead.known_network (
+      user_id uuid not null,
+      network text not null,
+      seen_at timestamptz not null,
+      primary key (user_id, network)
+    )
+  `)
+  await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.master_key_check (
       one_row boolean primary key default true check (one_row),
       value   text not null
     )
+  `)
+}
+
+const Seal = z.object({ isSealed: z.boolean(), isOwner: z.boolean(), isSuperuser: z.boolean(), role: z.string() })
+
+/**
+ * From then on the host's role adds to the audit log and reads it, and changes nothing there. What is left, the right on `project_id`, is that of
+ * its foreign key, which clears it for a project that is gone; the rules see to it that nobody does more with it, and keep the rows from a superuser
+ * too. At every start, because a restored dump may come without what was taken away.
+ */
+async function sealAuditLog (postgres: Postgres, log: Log | undefined): Promise<void> {
+  const { isSealed, isOwner, isSuperuser, role } = await postgres.one(sql.type(Seal)`
+    select
+      not exists (
+        select from aclexplode(coalesce(relacl, acldefault('r', relowner))) as granted
+        where granted.grantee in (0, relowner) and granted.privilege_type in ('UPDATE', 'DELETE', 'TRUNCATE')
+      ) and (select count(*) = 2 from pg_rewrite where ev_class = pg_class.oid and rulename in ('audit_log_keep', 'audit_log_keep_rows')) as "isSealed",
+      relowner = pg_roles.oid as "isOwner", rolsuper as "isSuperuser", rolname::text as role
+    from pg_class join pg_roles on rolname = current_user where pg_class.oid = 'public.audit_log'::regclass
+  `)
+  if (!isSealed && isOwner) await postgres.transaction(seal)
+  if (isSuperuser) {
+    log?.warn({ role }, `the role "${role}" is a superuser of the database, who can empty the audit log; give DATABASE_URL another role`)
+  } else if (!isOwner && !isSealed) {
+    log?.warn({ role }, `the audit log belongs to another role than "${role}" and can be changed; start the host once as its owner, or revoke UPDATE, DELETE and TRUNCATE`)
+  }
+}
+
+async function seal (tx: Transaction): Promise<void> {
+  await lockAccess(tx)
+  await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on audit_log from current_user, public`)
+  await tx.query(sql.type(z.object({}))`grant update (project_id) on audit_log to current_user`)
+  // With a condition, though it always holds, Postgres still asks for the right first: whoever lacks it is told so.
+  await tx.query(sql.type(z.object({}))`create or replace rule audit_log_keep_rows as on delete to audit_log where true do instead nothing`)
+  await tx.query(sql.type(z.object({}))`
+    create or replace rule audit_log_keep as on update to audit_log
+    where new.project_id is not null or exists (select from projects p where p.id = old.project_id) do instead nothing
   `)
 }
 

@@ -4,6 +4,7 @@ import { sql, z } from '../contract/index.ts'
 import type { Clock, Postgres, User } from '../contract/index.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
 import { Flights } from './flights.ts'
+import { uuidForm } from './form.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
 
 export interface ProjectPermissions {
@@ -19,7 +20,6 @@ interface Parts {
 }
 
 const entriesMax = 20_000
-const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const nothing: ReadonlySet<string> = new Set()
 
 export function createProjectPermissions ({ postgres, clock, permissions }: Parts): ProjectPermissions {

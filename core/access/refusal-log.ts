@@ -4,6 +4,7 @@ import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres, User } from '../contract/index.ts'
 import { addressOf, nobodyId } from './audit.ts'
 import type { Background } from './background.ts'
+import { uuidForm } from './form.ts'
 
 /** What http knows of a request that it refused. */
 export interface RefusalFacts {
@@ -33,7 +34,6 @@ interface Noted {
 }
 
 const waitingMax = 1_000
-const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 interface Parts {
   readonly postgres: Postgres

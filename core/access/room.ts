@@ -1,14 +1,25 @@
 // Puts the room together: authentication, permissions and the resource `access`, and the news between replicas that keeps them fresh.
 
-import { sql, z } from '../contract/index.ts'
+import { z } from '../contract/index.ts'
 import type { Access, Clock, Log, Postgres, User, Valkey } from '../contract/index.ts'
 import { createApiTokens } from './api-token.ts'
+import { createAssignments } from './assignment.ts'
+import { createAudit } from './audit-query.ts'
 import { createAuthentication } from './authentication.ts'
 import { Background } from './background.ts'
+import { createChangeAccess } from './change.ts'
+import { createDecisions } from './decision.ts'
+import { createDelegations } from './delegation.ts'
 import { createEffectivePermissionFinder } from './effective-permission.ts'
+import { createOwnSessions } from './own-session.ts'
+import { corePermissions, type DeclaredPermission } from './permission.ts'
 import { createProjectPermissions } from './project-permission.ts'
+import { createRateLimits } from './rate-limit.ts'
 import { createRefusalLog, type RefusalFacts } from './refusal-log.ts'
+import { createRoles } from './role.ts'
+import { defaultSessionIdleMs } from './session-life.ts'
 import { createSessions } from './session.ts'
+import { createUsers } from './user.ts'
 
 export interface AccessRoom {
   /** Undefined when nobody is behind the token. Not a promise when the answer is known, as it is for a second after it was found. */
@@ -25,6 +36,8 @@ export interface AccessRoom {
   permissionsOf (userId: string, projectId: string | undefined): Promise<ReadonlySet<string>>
   /** Makes every replica ask the database again at once, for one token by its hash or for all; without it they do within a second. */
   forget (tokenHash?: string): void
+  /** Who contributes which permission, for lists; adds to what was declared before. */
+  declare (permissions: readonly DeclaredPermission[]): void
   close (): Promise<void>
 }
 
@@ -34,17 +47,18 @@ export interface AccessParts {
   readonly valkey: Valkey
   readonly log: Log
   readonly clock: Clock
+  /** After so long without use a session is over. 8 hours unless said. */
+  readonly sessionIdleMs?: number
 }
 
 const channel = 'access'
 const News = z.strictObject({ forget: z.union([z.string(), z.literal(true)]) })
 
 /** Resolves once the room hears the news of the others. */
-export async function createAccess ({ postgres, valkey, log, clock }: AccessParts): Promise<AccessRoom> {
+export async function createAccess ({ postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs }: AccessParts): Promise<AccessRoom> {
   const background = new Background(log)
   const permissions = createEffectivePermissionFinder({ postgres, valkey, log, clock, background })
-  const authentication = createAuthentication({ postgres, clock, permissions, background })
-
+  const authentication = createAuthentication({ postgres, clock, permissions, sessionIdleMs, background })
   const inProjects = createProjectPermissions({ postgres, clock, permissions })
   const refusals = createRefusalLog({ postgres, log, clock, background })
 
@@ -59,16 +73,32 @@ export async function createAccess ({ postgres, valkey, log, clock }: AccessPart
   }
   const leave = await valkey.subscribe(channel, News, news => forgetHere(news.forget === true ? undefined : news.forget))
 
+  const contributors = new Map(corePermissions.map(({ name }) => [name, 'host']))
+  const limits = createRateLimits({ clock })
+  const decisions = createDecisions({ postgres, permissions, inProjects })
+  const changeAccess = createChangeAccess({ postgres, forget })
+  const roleParts = { postgres, decisions, changeAccess, contributorOf: (name: string) => contributors.get(name) ?? null }
+
   return {
     authenticate: authentication.authenticate,
-    access: { ...createSessions({ postgres, clock, forget }), ...createApiTokens({ postgres, clock, forget }) },
+    access: {
+      can: decisions.can,
+      require: decisions.require,
+      audit: createAudit({ postgres, decisions }),
+      sessions: createOwnSessions({ postgres, clock, forget }),
+      users: createUsers({ postgres, limits, decisions, changeAccess, forget }),
+      roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
+      delegations: createDelegations({ postgres, clock, decisions, changeAccess }),
+      ...createSessions({ postgres, clock, limits, sessionIdleMs, forget }),
+      ...createApiTokens({ postgres, clock, limits, inProjects, forget })
+    },
     permissionsIn: inProjects.find,
     noteRefused: refusals.note,
-    async permissionsOf (userId, projectId) {
-      const epoch = await postgres.oneFirst(sql.type(z.object({ epoch: z.int() }))`select value as epoch from bulkhead.access_epoch`)
-      return (await permissions.find(userId, projectId ?? null, epoch)).names
-    },
+    permissionsOf: (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null),
     forget,
+    declare (permissions) {
+      for (const { name, plugin } of permissions) if (plugin !== undefined) contributors.set(name, plugin)
+    },
     async close () {
       await leave()
       await background.settled()

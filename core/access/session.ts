@@ -3,17 +3,21 @@
 import { BadRequest, sql, Unauthorized, z } from '../contract/index.ts'
 import type { Access, Clock, NewSession, Origin, Postgres, Transaction } from '../contract/index.ts'
 import { addressOf, nobodyId, recordAudit } from './audit.ts'
+import { networkOf, rememberedSince, rememberNetwork } from './network.ts'
 import { isPassword } from './password.ts'
-import { forgetOldAttempts, giveBackAttempts, takeAttempt, type Limit } from './rate-limit.ts'
+import type { Limit, RateLimits } from './rate-limit.ts'
+import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 import { createSessionToken, hashOf } from './token.ts'
+import { holdUser } from './user.ts'
 
 interface Parts {
   readonly postgres: Postgres
   readonly clock: Clock
+  readonly limits: RateLimits
+  readonly sessionIdleMs: number
   readonly forget: (tokenHash: string) => void
 }
 
-const lifeMs = 24 * 3_600_000
 const attemptsMax = 10
 const attemptWindowMs = 300_000
 const userAgentLengthMax = 500
@@ -24,24 +28,26 @@ const UserRow = z.object({
   displayName: z.string().nullable(),
   email: z.string(),
   passwordHash: z.string(),
-  isActive: z.boolean()
+  isActive: z.boolean(),
+  isKnownThere: z.boolean()
 })
 type UserRow = z.output<typeof UserRow>
 
-export function createSessions ({ postgres, clock, forget }: Parts): Pick<Access, 'login' | 'logout'> {
+export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget }: Parts): Pick<Access, 'login' | 'logout'> {
   async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
-    const limits = limitsOf(name, origin)
+    const network = networkOf(origin)
+    const user = await findUser(name, network)
     // Counted before the password is looked at, so that attempts made at the same time count, too; given back unless it was wrong.
     const keys: string[] = []
-    const attempt = async (): Promise<Awaited<ReturnType<typeof check>>> => {
-      for (const limit of limits) {
-        await takeAttempt(postgres, clock, limit)
+    const attempt = async (): Promise<boolean> => {
+      for (const limit of limitsOf(name, network, user)) {
+        await limits.take(postgres, limit)
         keys.push(limit.key)
       }
-      return check(name, password)
+      return isPassword(password, user?.passwordHash, { isKnown: user?.isKnownThere === true })
     }
-    const { user, isRight } = await attempt().catch(async (error: unknown) => {
-      await giveBackAttempts(postgres, keys)
+    const isRight = await attempt().catch(async (error: unknown) => {
+      await limits.giveBack(postgres, keys)
       throw error
     })
     if (user === null || !isRight || !user.isActive) {
@@ -49,19 +55,21 @@ export function createSessions ({ postgres, clock, forget }: Parts): Pick<Access
       throw new Unauthorized('The name or the password is wrong.')
     }
     return postgres.transaction(async tx => {
-      await giveBackAttempts(tx, keys)
+      await limits.giveBack(tx, keys)
+      await rememberNetwork(tx, clock, user.id, network)
       return openSession(tx, user, origin)
     })
   }
 
-  async function check (name: string, password: string): Promise<{ user: UserRow | null, isRight: boolean }> {
-    // Postgres takes no NUL, so nobody has a name with one.
-    const user = name.includes('\0') ? null : await postgres.maybeOne(sql.type(UserRow)`
-      select id, name, display_name as "displayName", email, password_hash as "passwordHash", is_active as "isActive"
-      from users where name = ${name}
-    `)
-    return { user, isRight: await isPassword(password, user?.passwordHash) }
-  }
+  // Postgres takes no NUL, so nobody has a name with one.
+  const findUser = async (name: string, network: string | null): Promise<UserRow | null> => name.includes('\0') ? null : postgres.maybeOne(sql.type(UserRow)`
+    select
+      id, name, display_name as "displayName", email, password_hash as "passwordHash", is_active as "isActive",
+      exists (
+        select from bulkhead.known_network k where k.user_id = users.id and k.network = ${network} and k.seen_at > ${rememberedSince(clock)}
+      ) as "isKnownThere"
+    from users where name = ${name}
+  `)
 
   async function recordFailure (name: string, user: UserRow | null, origin: Origin): Promise<void> {
     const reason = user === null ? 'no such user' : user.isActive ? 'wrong password' : 'not active'
@@ -69,23 +77,24 @@ export function createSessions ({ postgres, clock, forget }: Parts): Pick<Access
       actor: { id: user?.id ?? nobodyId, name }, action: 'auth.login_failed', resource: 'user', resourceId: user?.id ?? null,
       detail: { reason }, origin
     })
-    await forgetOldAttempts(postgres, clock)
+    await limits.forgetOld(postgres)
   }
 
-  async function openSession (tx: Transaction, { id: userId, name, displayName, email }: UserRow, origin: Origin): Promise<NewSession> {
+  async function openSession (tx: Transaction, { id: userId, name, displayName, email, passwordHash }: UserRow, origin: Origin): Promise<NewSession> {
+    // Until here nothing held the user: by now they may have been shut out, or have another password.
+    await holdUser(tx, userId, passwordHash)
     const token = createSessionToken()
     const nowMs = clock.now()
-    const expiresAt = new Date(nowMs + lifeMs).toISOString()
-    await tx.query(sql.type(z.object({}))`
-      delete from auth_sessions where user_id = ${userId} and expires_at <= ${new Date(nowMs).toISOString()}
-    `)
+    const now = new Date(nowMs).toISOString()
+    const endsAt = new Date(sessionEndMs({ createdAtMs: nowMs, usedAtMs: nowMs, idleMs: sessionIdleMs })).toISOString()
+    await tx.query(sql.type(z.object({}))`delete from auth_sessions where user_id = ${userId} and expires_at <= ${now}`)
     const sessionId = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
-      insert into auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at)
-      values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${origin.userAgent?.slice(0, userAgentLengthMax) ?? null}, ${expiresAt})
+      insert into auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at, created_at)
+      values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${origin.userAgent?.slice(0, userAgentLengthMax) ?? null}, ${endsAt}, ${now})
       returning id
     `)
     await recordAudit(tx, { actor: { id: userId, name }, action: 'auth.login', resource: 'session', resourceId: sessionId, origin })
-    return { token, user: { id: userId, name, displayName, email }, expiresAt }
+    return { token, user: { id: userId, name, displayName, email }, expiresAt: new Date(nowMs + sessionLifeMs).toISOString() }
   }
 
   const logout: Access['logout'] = async (user, origin) => {
@@ -105,11 +114,14 @@ export function createSessions ({ postgres, clock, forget }: Parts): Pick<Access
   return { login, logout }
 }
 
-/** The address comes first: an attacker who has used up theirs does not use up a name's. */
-function limitsOf (name: string, origin: Origin): Limit[] {
-  const address = addressOf(origin)
+/**
+ * By address first: an attacker who has used up theirs does not use up a name's. Where users have signed in from before they have a limit of
+ * their own, apart from what others try elsewhere with their name or from there with other names: nobody keeps them out.
+ */
+function limitsOf (name: string, network: string | null, user: UserRow | null): Limit[] {
   const limit = (key: string): Limit =>
     ({ key, max: attemptsMax, windowMs: attemptWindowMs, refusal: 'Too many attempts to sign in. Try again later.' })
+  if (user?.isKnownThere === true) return [limit(`login:known:${user.id}:${network ?? ''}`)]
   // Hashed, because a name may be any text of any length.
-  return [...address === null ? [] : [limit(`login:address:${address}`)], limit(`login:name:${hashOf(name)}`)]
+  return [...network === null ? [] : [limit(`login:address:${network}`)], limit(`login:name:${hashOf(name)}`)]
 }

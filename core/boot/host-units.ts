@@ -47,7 +47,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
     access: unit('access', ['migrations', 'valkey'], async ({ undo }) => {
       const { postgres, valkey } = opened
       const { admin, masterKey, dataPath, environment } = settings
-      await prepareAccess(postgres)
+      await prepareAccess(postgres, environment === 'production' ? log : undefined)
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
       await verifyMasterKey(postgres, { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous })
       const first = await firstRun(postgres, {
@@ -55,7 +55,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       })
       // At once, and not through the log: whatever else fails, the person at the terminal has it, and it is kept nowhere.
       if (first.password !== undefined) log.print(`The first admin is "${admin.name}" with the password ${first.password} (shown this once).`)
-      const access = await createAccess({ postgres, valkey: valkey.host, log, clock })
+      const access = await createAccess({ postgres, valkey: valkey.host, log, clock, sessionIdleMs: settings.access.sessionIdleMs })
       undo('close', () => access.close())
       // News sent while the connection was down never came.
       undo('reconnects', valkey.onReconnect(() => access.forget()))
@@ -63,7 +63,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
     }),
 
     permissions: unit('permissions', ['plugin migrations'], async () => {
-      await declarePermissions(opened.postgres, opened.found.plugins)
+      await declarePermissions(opened, opened.found.plugins)
     }),
 
     host: unit('host', ['plugins', 'access', 'valkey'], async ({ undo }) => {

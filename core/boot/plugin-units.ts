@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidSettings } from '../../config/schema.ts'
 import { corePermissions, syncPermissions } from '../access/index.ts'
-import type { Log, Postgres } from '../contract/index.ts'
+import type { Log } from '../contract/index.ts'
 import {
   createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
   type Candidate, type Discovery, type LoadedPlugin, type Roster
@@ -71,7 +71,7 @@ export function createPluginRoster (parts: UnitParts): Roster {
     migrate: async candidate => {
       await migrateAll({ url: opened.databaseUrl, sets: migrationsOf(candidate), log, clock, signal: AbortSignal.timeout(budgets.migrationMs) })
     },
-    declare: plugins => declarePermissions(opened.postgres, plugins),
+    declare: plugins => declarePermissions(opened, plugins),
     rooms: () => ({
       container: opened.container,
       clock,
@@ -95,9 +95,11 @@ export function createPluginUnits ({ opened: { roster, found, choices } }: UnitP
 export const migrationsOf = ({ id, migrations }: Candidate): MigrationSet[] =>
   migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }]
 
-export async function declarePermissions (postgres: Postgres, plugins: readonly LoadedPlugin[]): Promise<void> {
-  await syncPermissions(postgres, plugins.flatMap(({ candidate: { id }, definition }) =>
-    Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles }))))
+export async function declarePermissions ({ postgres, access }: Pick<Opened, 'postgres' | 'access'>, plugins: readonly LoadedPlugin[]): Promise<void> {
+  const declared = plugins.flatMap(({ candidate: { id }, definition }) =>
+    Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles })))
+  await syncPermissions(postgres, declared)
+  access.declare(declared)
 }
 
 /** By state: what its paths answer, and how the log goes on after the reason. */

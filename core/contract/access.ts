@@ -1,5 +1,8 @@
 // Who is calling and what they may do. People and agents are the same kind of user.
 
+import type { Delegations, Roles, Users } from './administration.ts'
+import type { Audit } from './audit.ts'
+
 /** The caller of a request. */
 export interface User {
   readonly id: string
@@ -14,7 +17,7 @@ export interface User {
 export interface Session {
   readonly kind: 'session'
   readonly id: string
-  /** ISO 8601. */
+  /** ISO 8601. Using the session puts it off, to 24 hours after signing in at most. */
   readonly expiresAt: string
 }
 
@@ -54,18 +57,54 @@ export interface Origin {
 
 export interface Page { limit: number, offset: number }
 
+export interface SessionRecord {
+  readonly id: string
+  readonly address: string | null
+  readonly userAgent: string | null
+  readonly createdAt: string
+  readonly expiresAt: string
+  /** The one that asks. */
+  readonly isCurrent: boolean
+}
+
+/** A user's own sessions. A token with scopes sees them and ends none. */
+export interface Sessions {
+  /** Newest first. */
+  list (user: User, page: Page): Promise<{ items: SessionRecord[], total: number }>
+  /** `NotFound` when it is not the user's own. */
+  find (user: User, id: string): Promise<SessionRecord>
+  end (user: User, id: string, origin: Origin): Promise<void>
+  /** The one that asks, too. */
+  endAll (user: User, origin: Origin): Promise<void>
+}
+
 /**
- * The named resource `access`: signing in and out, and a user's own API tokens. The plugin `identity` is its API;
- * any plugin may declare it.
+ * The named resource `access`: what someone may do, the audit log, signing in and out, API tokens, administration. The plugin `identity` is
+ * its API; any plugin may declare it, and none asks the tables of users, roles or tokens itself.
  */
 export interface Access {
-  /** `Unauthorized` for an unknown name, a wrong password and an inactive user alike, in the same time; `TooManyRequests` past the limit. */
+  /**
+   * Whether the user may, in the project or outside any: for the caller of a request narrowed to what their token may, for a user's id whatever
+   * that user may. As it was a second ago at most.
+   */
+  can (user: User | string, permission: string, projectId?: string): Promise<boolean>
+  /** `Forbidden` without the permission; `NotFound` for whoever holds nothing in the project. */
+  require (user: User | string, permission: string, projectId?: string): Promise<void>
+  readonly audit: Audit
+  readonly sessions: Sessions
+  readonly users: Users
+  readonly roles: Roles
+  readonly delegations: Delegations
+  /**
+   * `Unauthorized` for an unknown name, a wrong password and an inactive user alike, in the same time; `TooManyRequests` past 10 failures in
+   * five minutes, counted by name and by address, and apart for an address the user has signed in from before.
+   */
   login (input: { name: string, password: string }, origin: Origin): Promise<NewSession>
   /** Ends the session the user is signed in by; `BadRequest` for a caller who came with an API token. */
   logout (user: User, origin: Origin): Promise<void>
   /**
-   * `token` is shown here and never again. `ValidationFailed` for a scope nobody knows or a life over 365 days; `Forbidden` for a scope
-   * that the caller's own token does not have; `TooManyRequests` past 20 an hour.
+   * `token` is shown here and never again. `ValidationFailed` for a scope nobody knows, a project where the caller holds nothing or a life over
+   * 365 days; `Forbidden` for a scope that the caller's own token does not have; `TooManyRequests` past 20 an hour.
    */
   createToken (
     user: User, input: { name: string, scopes: string[], projectId?: string | undefined, expiresInDays: number }, origin: Origin

@@ -39,10 +39,15 @@ function fenceHandle<T extends object> (handle: T, { fence, owner }: Holder, { n
       fenced[name] = (...args: unknown[]) => fence.hasEnded
         ? dead(fence)
         : handOver(runAs(undefined, () => (value as Call).apply(handle, args.map(arg => bindTo(owner, arg)))))
-    } else Object.defineProperty(fenced, name, { enumerable: true, get: () => (handle as Handle)[name] })
+    } else if (isGroup(value)) fenced[name] = fenceHandle(value, { fence, owner })
+    else Object.defineProperty(fenced, name, { enumerable: true, get: () => (handle as Handle)[name] })
   }
   return fenced as T
 }
+
+/** Methods under a name of their own: `access.users.create`. */
+const isGroup = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(member => typeof member === 'function')
 
 /** A transaction that is open when its plugin ends takes no further statement and is rolled back at once, whatever its work waits for. */
 function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder: Holder, names?: string[]): T {

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { Forbidden, NotFound, TooManyRequests, ValidationFailed } from '../../core/contract/index.ts'
 import type { User } from '../../core/contract/index.ts'
-import { openHouse, origin, signIn } from './house.ts'
+import { addProject, assign, openHouse, origin, signIn, signInAs } from './house.ts'
 
 const dayMs = 86_400_000
 const ci = { name: 'ci', scopes: [] as string[], expiresInDays: 90 }
@@ -105,4 +105,17 @@ test('lists go page by page, newest first, and always tell the total', async (t)
   assert.deepEqual(await page(2, 0), ['cb', 3])
   assert.deepEqual(await page(2, 2), ['a', 3])
   assert.deepEqual(await page(2, 4), ['', 3])
+})
+
+test('a project where one holds nothing looks like one that is not there', async (t) => {
+  const house = await openHouse(t)
+  const room = await house.openRoom()
+  const ada = await house.addUser('ada')
+  const [boat, ship] = [await addProject(house, 'boat'), await addProject(house, 'ship')]
+  await assign(house, ada, 'viewer', boat)
+  const { user } = await signInAs(room, 'ada')
+  const refusalOf = (projectId: string): Promise<unknown> => room.access.createToken(user, { ...ci, projectId }, origin)
+    .then(() => assert.fail('it was not refused'), (error: unknown) => (error as ValidationFailed).errors)
+  assert.deepEqual(await refusalOf(ship), await refusalOf(randomUUID()))
+  await room.access.createToken(user, { ...ci, projectId: boat }, origin)
 })

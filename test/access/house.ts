@@ -35,7 +35,7 @@ export interface Database {
 export interface House extends Database {
   readonly clock: FakeClock
   /** Another replica on the same database; all share one Valkey unless said. */
-  openRoom (parts?: { valkey?: Valkey, log?: Log, postgres?: Postgres }): Promise<AccessRoom>
+  openRoom (parts?: { valkey?: Valkey, log?: Log, postgres?: Postgres, sessionIdleMs?: number }): Promise<AccessRoom>
   /** With the admin's password. */
   addUser (name: string): Promise<string>
 }
@@ -77,9 +77,9 @@ export async function openHouse (t: TestContext): Promise<House> {
   return {
     ...database,
     clock,
-    openRoom: async ({ valkey, log = createLog(), postgres: own = postgres } = {}) => {
+    openRoom: async ({ valkey, log = createLog(), postgres: own = postgres, ...rest } = {}) => {
       const shared = valkey ?? (await openTestValkey(t)).scoped(scope)
-      const room = await createAccess({ postgres: own, valkey: shared, log, clock })
+      const room = await createAccess({ postgres: own, valkey: shared, log, clock, ...rest })
       undo(t, () => room.close())
       return room
     },

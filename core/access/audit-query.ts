@@ -1,0 +1,48 @@
+// Reads the audit log, page by page.
+
+import { sql, z } from '../contract/index.ts'
+import type { Audit, AuditRecord, Postgres } from '../contract/index.ts'
+import { recordAudit } from './audit.ts'
+import type { Decisions } from './decision.ts'
+
+const Row = z.object({
+  id: z.uuid(),
+  actorId: z.uuid(),
+  actorName: z.string(),
+  action: z.string(),
+  resource: z.string(),
+  resourceId: z.uuid().nullable(),
+  projectId: z.uuid().nullable(),
+  detail: z.unknown(),
+  address: z.string().nullable(),
+  createdAt: z.iso.datetime()
+}) satisfies z.ZodType<AuditRecord>
+
+export function createAudit ({ postgres, decisions }: { postgres: Postgres, decisions: Decisions }): Audit {
+  return {
+    record: recordAudit,
+    async find (user, filter, { limit, offset }) {
+      await decisions.require(user, 'admin:users')
+      const { actorId = null, action = null, resource = null, resourceId = null, projectId = null, from = null, to = null } = filter
+      const where = sql.fragment`
+        where (${actorId}::uuid is null or actor_id = ${actorId}::uuid)
+          and (${action}::text is null or action = ${action}::text)
+          and (${resource}::text is null or resource = ${resource}::text)
+          and (${resourceId}::uuid is null or resource_id = ${resourceId}::uuid)
+          and (${projectId}::uuid is null or project_id = ${projectId}::uuid)
+          and (${from}::timestamptz is null or created_at >= ${from}::timestamptz)
+          and (${to}::timestamptz is null or created_at < ${to}::timestamptz)
+      `
+      const [items, total] = await Promise.all([
+        postgres.any(sql.type(Row)`
+          select
+            id, actor_id as "actorId", actor_name as "actorName", action, resource, resource_id as "resourceId", project_id as "projectId",
+            detail, host(ip_addr) as address, created_at as "createdAt"
+          from audit_log ${where} order by created_at desc, id limit ${limit} offset ${offset}
+        `),
+        postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from audit_log ${where}`)
+      ])
+      return { items: [...items], total }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+// The two ways to hold a permission, in SQL: said once, for all who ask.
+
+import { sql } from '../contract/index.ts'
+
+/** A piece of SQL that names a column or binds a value. */
+type Sql = ReturnType<typeof sql.fragment>
+
+/** By a role, everywhere or in the project (null: everywhere only). Whoever is not active holds nothing. */
+export const holdsByRole = (user: Sql, permission: Sql, project: Sql) => sql.fragment`exists (
+  select from users holder
+  join user_roles ur on ur.user_id = holder.id and (ur.project_id is null or ur.project_id = ${project})
+  join role_permissions rp on rp.role_id = ur.role_id and rp.permission_id = ${permission}
+  where holder.id = ${user} and holder.is_active
+)`
+
+/** Of a delegation \`d\`: it is lent, not given, so it counts only while the delegator holds the permission by a role where it was lent. */
+export const counts = (now: string) => sql.fragment`(
+  d.revoked_at is null and (d.expires_at is null or d.expires_at > ${now})
+  and ${holdsByRole(sql.fragment`d.delegator_id`, sql.fragment`d.permission_id`, sql.fragment`d.project_id`)}
+)`
