@@ -2,6 +2,7 @@
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
+import { sessionCookie } from './cookie.ts'
 import { originOf } from './origin.ts'
 
 const Credentials = z.object({
@@ -34,9 +35,6 @@ const Me = z.object({
   ])
 })
 
-// Secure wherever the site is: that is the host's to know, and its default.
-const cookie = { name: 'session', attributes: { path: '/', httpOnly: true, sameSite: 'strict', overwrite: true } } as const
-
 export function registerAuth (routes: Routes, access: Access): void {
   routes.post('/login', {
     public: 'signing in is how a caller becomes someone',
@@ -45,7 +43,7 @@ export function registerAuth (routes: Routes, access: Access): void {
     returns: NewSession
   }, async (ctx) => {
     const { token, user, expiresAt } = await access.login(ctx.input.body, originOf(ctx))
-    ctx.cookies.set(cookie.name, token, { ...cookie.attributes, expires: new Date(expiresAt) })
+    ctx.cookies.set(sessionCookie.name, token, { ...sessionCookie.attributes, expires: new Date(expiresAt) })
     return { user, expiresAt }
   })
 
@@ -54,7 +52,7 @@ export function registerAuth (routes: Routes, access: Access): void {
     summary: 'End this session'
   }, async (ctx) => {
     await access.logout(ctx.user, originOf(ctx))
-    ctx.cookies.set(cookie.name, null, cookie.attributes)
+    ctx.cookies.set(sessionCookie.name, null, sessionCookie.attributes)
   })
 
   routes.get('/me', {

@@ -2,10 +2,11 @@
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
+import { Id, Line, listOf, Page } from './form.ts'
 import { originOf } from './origin.ts'
 
 const NewToken = z.object({
-  name: z.string().min(1).max(255).regex(/^\P{Cc}*$/u, 'Control characters are not allowed.'),
+  name: Line,
   scopes: z.array(z.string().max(255)).max(100).default([]),
   projectId: z.uuid().optional(),
   expiresInDays: z.int().min(1).max(365).default(90)
@@ -21,11 +22,6 @@ const Token = z.object({
   createdAt: z.iso.datetime()
 })
 
-const Page = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(50),
-  offset: z.coerce.number().int().min(0).max(1_000_000).default(0)
-})
-
 export function registerTokens (routes: Routes, access: Access): void {
   routes.post('/', {
     signedIn: 'makes a token of the caller\'s own, which can do no more than the caller',
@@ -39,13 +35,13 @@ export function registerTokens (routes: Routes, access: Access): void {
     signedIn: 'lists the caller\'s own tokens',
     summary: 'List your API tokens, newest first',
     query: Page,
-    returns: z.object({ items: z.array(Token), total: z.int() })
+    returns: listOf(Token)
   }, (ctx) => access.listTokens(ctx.user, ctx.input.query))
 
   routes.delete('/:id', {
     signedIn: 'revokes a token of the caller\'s own',
     summary: 'Revoke an API token',
-    params: z.object({ id: z.uuid() })
+    params: Id
   }, async (ctx) => {
     await access.revokeToken(ctx.user, ctx.input.params.id, originOf(ctx))
   })

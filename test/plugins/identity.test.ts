@@ -1,54 +1,10 @@
 // The plugin identity over real HTTP, as curl and a browser meet it.
 
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
-import type { User } from '../../core/contract/index.ts'
-import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
-import { createScope } from '../../core/host/scope.ts'
-import { createHttp, findRouteProblems } from '../../core/http/index.ts'
-import { adminPassword, openHouse } from '../access/house.ts'
-import type { House } from '../access/house.ts'
+import { adminPassword } from '../access/house.ts'
 import { signIn } from '../support/client.ts'
-import { clock, createLog } from '../support/part.ts'
-import { undo } from '../support/undo.ts'
-
-registerBulkhead()
-
-interface Served {
-  readonly house: House
-  readonly url: string
-}
-
-async function serve (t: TestContext, { secureCookies = false } = {}): Promise<Served> {
-  const house = await openHouse(t)
-  const room = await house.openRoom()
-  const { candidates } = await discoverPlugins({
-    paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: true, hostVersion: '1.0.0'
-  })
-  const identity = candidates.filter(({ id }) => id === 'identity')
-  const { plugins: [plugin], problems } = await loadDefinitions(identity, { clock, budgetMs: 10_000, corePermissions: [] })
-  assert.ok(plugin, JSON.stringify(problems))
-  const { candidate, definition } = plugin
-  const { scope, registration: { routes, middleware } } = createScope({
-    container: createContainer({ access: () => room.access }), candidate, config: {}, log: createLog(), clock, owner: plugin.owner,
-    signal: new AbortController().signal, services: new Map(), undo: () => undefined, onFault: () => undefined
-  })
-  await definition.start(scope)
-  assert.deepEqual(findRouteProblems(routes), [])
-
-  const authenticate = (token: string): User | undefined | Promise<User | undefined> => room.authenticate(token)
-  const settings = { bodyLimitBytes: 1_000_000, trustProxyHops: 1, secureCookies, corsOrigins: [], requestTimeoutMs: 10_000 }
-  const http = createHttp({ log: createLog(), clock, authenticate, permissionsIn: room.permissionsIn, noteRefused: room.noteRefused, settings })
-  http.mount({ id: 'identity', mounts: candidate.manifest.mounts, routes, middleware, log: createLog() })
-  const listening = await http.listen({ host: '127.0.0.1', port: 0 })
-  undo(t, () => listening.close())
-  return { house, url: listening.url }
-}
-
-const post = (url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
-  fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
+import { post, serve } from './served-identity.ts'
 
 test('signing in answers who it is and until when, with the session in a cookie that scripts and other sites do not get', async (t) => {
   const { url, house } = await serve(t)
@@ -141,4 +97,43 @@ test('without a session or a token nothing but signing in answers', async (t) =>
   assert.equal((await fetch(`${url}/api/tokens`)).status, 401)
   assert.equal((await post(`${url}/api/tokens`, { name: 'ci' })).status, 401)
   assert.equal((await post(`${url}/api/auth/logout`, {})).status, 401)
+})
+
+test('signing in never takes over a session that the request shows, its own or one made up by someone else', async (t) => {
+  const { url } = await serve(t)
+  const planted = `session=plat_${'a'.repeat(64)}`
+  const login = async (cookie: string): Promise<string> => {
+    const answer = await post(`${url}/api/auth/login`, { name: 'admin', password: adminPassword }, { cookie })
+    assert.equal(answer.status, 200)
+    return answer.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+  }
+  const first = await login(planted)
+  const second = await login(first)
+  assert.equal(new Set([planted, first, second]).size, 3)
+  const status = async (cookie: string): Promise<number> => (await fetch(`${url}/api/auth/me`, { headers: { cookie } })).status
+  assert.deepEqual([await status(planted), await status(first), await status(second)], [401, 200, 200])
+})
+
+test('sessions are listed, shown, and ended: one, or all with this one', async (t) => {
+  const { url } = await serve(t)
+  const [here, there] = [await signIn(url, 'admin', adminPassword), await signIn(url, 'admin', adminPassword)]
+  const { items, total } = await (await here.get('/api/auth/sessions')).json() as { items: { id: string, isCurrent: boolean }[], total: number }
+  assert.equal(total, 2)
+  const other = items.find(({ isCurrent }) => !isCurrent)?.id ?? ''
+  assert.equal((await here.get(`/api/auth/sessions/${other}`)).status, 200)
+  assert.equal((await here.delete(`/api/auth/sessions/${other}`)).status, 204)
+  assert.deepEqual([(await there.get('/api/auth/me')).status, (await here.delete(`/api/auth/sessions/${other}`)).status], [401, 404])
+  const all = await here.delete('/api/auth/sessions')
+  assert.equal(all.status, 204)
+  assert.match(all.headers.getSetCookie()[0] ?? '', /^session=; .*expires=Thu, 01 Jan 1970/i)
+  assert.equal((await here.get('/api/auth/me')).status, 401)
+})
+
+test('the address in the log is the client\'s behind none, one and two proxies that are trusted, whatever the client writes itself', async (t) => {
+  const forwarded = '6.6.6.6, 203.0.113.9, 10.0.0.1'
+  for (const [trustProxyHops, address] of [[0, '127.0.0.1'], [1, '10.0.0.1'], [2, '203.0.113.9']] as const) {
+    const { url, house } = await serve(t, { trustProxyHops })
+    await post(`${url}/api/auth/login`, { name: 'nobody', password: 'wrong password' }, { 'x-forwarded-for': forwarded })
+    assert.deepEqual(await house.rows('select action, host(ip_addr) as address from audit_log'), [{ action: 'auth.login_failed', address }])
+  }
 })

@@ -1,0 +1,37 @@
+// /api/admin/audit: who did what.
+
+import { z } from 'bulkhead'
+import type { Access, Routes } from 'bulkhead'
+import { Line, listOf, Page } from './form.ts'
+
+const Entry = z.object({
+  id: z.uuid(),
+  actorId: z.uuid(),
+  actorName: z.string(),
+  action: z.string(),
+  resource: z.string(),
+  resourceId: z.uuid().nullable(),
+  projectId: z.uuid().nullable(),
+  detail: z.unknown(),
+  address: z.string().nullable(),
+  createdAt: z.iso.datetime()
+})
+
+const moment = z.iso.datetime({ offset: true }).optional()
+const Filter = Page.extend({
+  actorId: z.uuid().optional(),
+  action: Line.optional(),
+  resource: Line.optional(),
+  resourceId: z.uuid().optional(),
+  projectId: z.uuid().optional(),
+  from: moment,
+  to: moment
+})
+
+export function registerAudit (routes: Routes, { audit }: Access): void {
+  routes.get('/audit', {
+    permission: 'admin:users',
+    summary: 'Read the audit log, newest first; what is given must all hold, `from` included and `to` not',
+    query: Filter, returns: listOf(Entry)
+  }, ({ user, input: { query: { limit, offset, ...filter } } }) => audit.find(user, filter, { limit, offset }))
+}

@@ -1,0 +1,47 @@
+// /api/admin/delegations: permissions lent to another user.
+
+import { z } from 'bulkhead'
+import type { Access, Routes } from 'bulkhead'
+import { Id, Line, listOf, Page, Text } from './form.ts'
+import { originOf } from './origin.ts'
+
+const Delegation = z.object({
+  id: z.uuid(),
+  delegatorId: z.uuid(),
+  delegatorName: z.string(),
+  delegateId: z.uuid(),
+  delegateName: z.string(),
+  permission: z.string(),
+  projectId: z.uuid().nullable(),
+  expiresAt: z.iso.datetime().nullable(),
+  reason: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  revokedAt: z.iso.datetime().nullable(),
+  isEffective: z.boolean()
+})
+
+const NewDelegation = z.object({
+  delegateId: z.uuid(),
+  permission: Line,
+  projectId: z.uuid().optional(),
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
+  reason: Text.optional()
+})
+
+export function registerDelegations (routes: Routes, { delegations }: Access): void {
+  routes.post('/delegations', {
+    signedIn: 'lends what the caller holds by a role, and nothing else',
+    summary: 'Delegate a permission to another user, everywhere or in a project, for a time or until revoked',
+    body: NewDelegation, returns: Delegation, status: 201
+  }, (ctx) => delegations.grant(ctx.user, ctx.input.body, originOf(ctx)))
+
+  routes.get('/delegations', {
+    signedIn: 'lists those from and to the caller; all need admin:delegate',
+    summary: 'List delegations, newest first', query: Page, returns: listOf(Delegation)
+  }, ({ user, input }) => delegations.list(user, input.query))
+
+  routes.delete('/delegations/:id', {
+    signedIn: 'revokes one of the caller\'s own; others need admin:delegate',
+    summary: 'Revoke a delegation', params: Id
+  }, (ctx) => delegations.revoke(ctx.user, ctx.input.params.id, originOf(ctx)))
+}

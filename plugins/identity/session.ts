@@ -1,0 +1,48 @@
+// /api/auth/sessions: where the caller is signed in.
+
+import { z } from 'bulkhead'
+import type { Access, Routes } from 'bulkhead'
+import { sessionCookie } from './cookie.ts'
+import { Id, listOf, Page } from './form.ts'
+import { originOf } from './origin.ts'
+
+const Session = z.object({
+  id: z.uuid(),
+  address: z.string().nullable(),
+  userAgent: z.string().nullable(),
+  createdAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  isCurrent: z.boolean()
+})
+
+export function registerSessions (routes: Routes, { sessions }: Access): void {
+  routes.get('/sessions', {
+    signedIn: 'lists the caller\'s own sessions',
+    summary: 'List where you are signed in, newest first',
+    query: Page,
+    returns: listOf(Session)
+  }, ({ user, input }) => sessions.list(user, input.query))
+
+  routes.get('/sessions/:id', {
+    signedIn: 'shows a session of the caller\'s own',
+    summary: 'One of your sessions',
+    params: Id,
+    returns: Session
+  }, ({ user, input }) => sessions.find(user, input.params.id))
+
+  routes.delete('/sessions', {
+    signedIn: 'ends the caller\'s own sessions only',
+    summary: 'End all your sessions, this one too'
+  }, async (ctx) => {
+    await sessions.endAll(ctx.user, originOf(ctx))
+    ctx.cookies.set(sessionCookie.name, null, sessionCookie.attributes)
+  })
+
+  routes.delete('/sessions/:id', {
+    signedIn: 'ends a session of the caller\'s own',
+    summary: 'End one of your sessions',
+    params: Id
+  }, async (ctx) => {
+    await sessions.end(ctx.user, ctx.input.params.id, originOf(ctx))
+  })
+}

@@ -1,0 +1,52 @@
+// /api/users: the users of the platform, people and agents alike.
+
+import { z } from 'bulkhead'
+import type { Access, Routes } from 'bulkhead'
+import { Email, Id, Line, listOf, Name, NewPassword, Page } from './form.ts'
+import { originOf } from './origin.ts'
+
+const User = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  displayName: z.string().nullable(),
+  email: z.string(),
+  isActive: z.boolean(),
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime()
+})
+
+const NewUser = z.object({ name: Name, email: Email, password: NewPassword, displayName: Line.nullish() })
+const UserChange = z.object({
+  name: Name,
+  displayName: Line.nullable(),
+  email: Email,
+  password: NewPassword,
+  // As short as it likes: what no password can be is a wrong one, and is answered as such.
+  currentPassword: z.string().max(1_024),
+  isActive: z.boolean()
+}).partial()
+
+export function registerUsers (routes: Routes, { users }: Access): void {
+  routes.post('/', {
+    permission: 'admin:users', summary: 'Make a user', body: NewUser, returns: User, status: 201
+  }, (ctx) => users.create(ctx.user, ctx.input.body, originOf(ctx)))
+
+  routes.get('/', {
+    permission: 'admin:users', summary: 'List users by name', query: Page, returns: listOf(User)
+  }, ({ user, input }) => users.list(user, input.query))
+
+  routes.get('/:id', {
+    signedIn: 'shows callers themselves; others need admin:users',
+    summary: 'One user', params: Id, returns: User
+  }, ({ user, input }) => users.find(user, input.params.id))
+
+  routes.patch('/:id', {
+    signedIn: 'changes callers themselves; others need admin:users',
+    summary: 'Change a user; a new password of one\'s own goes with the current one, and ends the other sessions',
+    params: Id, body: UserChange, returns: User
+  }, (ctx) => users.change(ctx.user, ctx.input.params.id, ctx.input.body, originOf(ctx)))
+
+  routes.delete('/:id', {
+    permission: 'admin:users', summary: 'Deactivate a user: sessions end, tokens are revoked', params: Id
+  }, (ctx) => users.deactivate(ctx.user, ctx.input.params.id, originOf(ctx)))
+}
