@@ -2,47 +2,56 @@
 
 import type { Exchange } from './exchange.ts'
 import type { Problem } from './problem.ts'
+import type { SecurityHeaders } from './security-headers.ts'
 
-/** For answers that others write; a handler's own `Cache-Control` stays. */
-export function setOwnHeaders ({ res, requestId }: Exchange): void {
-  if (res.headersSent) return
-  res.setHeader('X-Request-Id', requestId)
-  res.setHeader('X-Content-Type-Options', 'nosniff')
-  if (!res.hasHeader('Cache-Control')) res.setHeader('Cache-Control', 'no-store')
+export interface Answering {
+  /** For answers that others write; what a handler has set itself stays. */
+  setOwnHeaders (exchange: Exchange): void
+  sendJson (exchange: Exchange, status: number, text: string): void
+  sendEmpty (exchange: Exchange, status: number, headers: Record<string, string>): void
+  /** What a handler had set for a success does not go out with a refusal, what the browser needs to read it does. */
+  sendProblem (exchange: Exchange, problem: Problem): void
 }
 
-export function sendJson (exchange: Exchange, status: number, text: string): void {
-  const { res, requestId } = exchange
-  if (res.getHeaderNames().length > 0) {
-    setOwnHeaders(exchange)
-    res.setHeader('Content-Type', 'application/json; charset=utf-8')
-    res.setHeader('Content-Length', Buffer.byteLength(text))
-    res.writeHead(status).end(text)
-    return
+export function createAnswering (security: SecurityHeaders): Answering {
+  const everywhere = [...security, ['Cache-Control', 'no-store']] as const
+  const json = [...everywhere, ['Content-Type', 'application/json; charset=utf-8']].flat()
+
+  const setOwnHeaders = ({ res, requestId }: Exchange): void => {
+    if (res.headersSent) return
+    res.setHeader('X-Request-Id', requestId)
+    for (const [name, value] of everywhere) if (!res.hasHeader(name)) res.setHeader(name, value)
   }
-  res.writeHead(status, {
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(text),
-    'X-Request-Id': requestId,
-    'X-Content-Type-Options': 'nosniff',
-    'Cache-Control': 'no-store'
-  }).end(text)
-}
 
-export function sendEmpty (exchange: Exchange, status: number, headers: Record<string, string>): void {
-  setOwnHeaders(exchange)
-  exchange.res.writeHead(status, headers).end()
-}
-
-/** What a handler had set for a success does not go out with a refusal, what the browser needs to read it does. */
-export function sendProblem (exchange: Exchange, { status, headers, body }: Problem): void {
-  const { res } = exchange
-  for (const name of res.getHeaderNames()) {
-    if (name !== 'vary' && !name.startsWith('access-control-')) res.removeHeader(name)
+  return {
+    setOwnHeaders,
+    sendJson (exchange, status, text) {
+      const { res, requestId } = exchange
+      const length = Buffer.byteLength(text)
+      if (res.getHeaderNames().length > 0) {
+        setOwnHeaders(exchange)
+        res.setHeader('Content-Type', 'application/json; charset=utf-8')
+        res.setHeader('Content-Length', length)
+        res.writeHead(status).end(text)
+        return
+      }
+      // A list, written as it is: nothing of it is looked up or kept for this one request.
+      res.writeHead(status, [...json, 'Content-Length', length, 'X-Request-Id', requestId]).end(text)
+    },
+    sendEmpty (exchange, status, headers) {
+      setOwnHeaders(exchange)
+      exchange.res.writeHead(status, headers).end()
+    },
+    sendProblem (exchange, { status, headers, body }) {
+      const { res } = exchange
+      for (const name of res.getHeaderNames()) {
+        if (name !== 'vary' && !name.startsWith('access-control-')) res.removeHeader(name)
+      }
+      setOwnHeaders(exchange)
+      const text = JSON.stringify(body)
+      // An earlier `ctx.status` may have left its phrase.
+      res.statusMessage = ''
+      res.writeHead(status, { 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(text), ...headers }).end(text)
+    }
   }
-  setOwnHeaders(exchange)
-  const text = JSON.stringify(body)
-  // An earlier `ctx.status` may have left its phrase.
-  res.statusMessage = ''
-  res.writeHead(status, { 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(text), ...headers }).end(text)
 }

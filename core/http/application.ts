@@ -4,7 +4,7 @@ import { Stream } from 'node:stream'
 import Koa from 'koa'
 import type { Middleware } from 'koa'
 import type { Log, RequestContext, User } from '../contract/index.ts'
-import { setOwnHeaders } from './answer.ts'
+import type { Answering } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Fail } from './failure.ts'
 import { addressOf, hostOf, protocolOf } from './forwarded.ts'
@@ -26,6 +26,7 @@ export interface ApplicationParts {
   log: Log
   trustProxyHops: number
   secureCookies: boolean
+  setOwnHeaders: Answering['setOwnHeaders']
   fail: Fail
 }
 
@@ -37,7 +38,7 @@ interface Inside {
 
 const nothing = Promise.resolve()
 
-export function createApplication ({ log, trustProxyHops, secureCookies, fail }: ApplicationParts): Application {
+export function createApplication ({ log, trustProxyHops, secureCookies, setOwnHeaders, fail }: ApplicationParts): Application {
   // For `ctx.ips`, which is counted from the right, too.
   const koa = new Koa({ proxy: trustProxyHops > 0, maxIpsCount: trustProxyHops })
   const inside = koa as unknown as Inside

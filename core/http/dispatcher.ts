@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { BadRequest, MethodNotAllowed, NotFound } from '../contract/index.ts'
 import type { RequestContext, User } from '../contract/index.ts'
-import { sendEmpty, sendJson } from './answer.ts'
+import type { Answering } from './answer.ts'
 import type { Application, Middleware } from './application.ts'
 import { allowMethods, allowOrigin } from './cors.ts'
 import { findToken } from './credential.ts'
@@ -23,6 +23,7 @@ export type Authenticate = (token: string) => User | undefined | Promise<User | 
 export interface DispatcherParts {
   mounts: MountTable
   application: Application
+  answering: Pick<Answering, 'sendJson' | 'sendEmpty'>
   authenticate: Authenticate
   permissionsIn: PermissionsIn
   corsOrigins: readonly string[]
@@ -32,7 +33,8 @@ export interface DispatcherParts {
 /** Throws, or rejects, with what the answer is to be made from. */
 export type Dispatch = (exchange: Exchange) => Wait
 
-export function createDispatcher ({ mounts, application, authenticate, permissionsIn, corsOrigins, trustProxyHops }: DispatcherParts): Dispatch {
+export function createDispatcher (parts: DispatcherParts): Dispatch {
+  const { mounts, application, answering: { sendJson, sendEmpty }, authenticate, permissionsIn, corsOrigins, trustProxyHops } = parts
   const origins = new Set(corsOrigins)
   const guard = createGuard({ permissionsIn, origins, trustProxyHops })
 
@@ -104,6 +106,21 @@ export function createDispatcher ({ mounts, application, authenticate, permissio
     return application.respond(ctx)
   }
 
+  const answerHealth = (exchange: Exchange): Wait => {
+    const { method } = exchange.req
+    if (method !== 'GET' && method !== 'HEAD') return answerOtherMethod(exchange, ['GET', 'HEAD', 'OPTIONS'])
+    sendJson(exchange, 200, '{"status":"ok"}')
+    return undefined
+  }
+
+  const answerOtherMethod = (exchange: Exchange, allow: readonly string[]): Wait => {
+    const list = allow.join(', ')
+    if (exchange.req.method !== 'OPTIONS') throw new MethodNotAllowed(`This path answers ${list}.`, allow)
+    allowMethods(exchange, list)
+    sendEmpty(exchange, 204, { Allow: list })
+    return undefined
+  }
+
   return dispatch
 }
 
@@ -116,21 +133,6 @@ export function composeChain (application: Application, middleware: readonly Mid
     settle(route, ctx, await route.record.handler(ctx))
   }
   return application.compose([...middleware, last as unknown as Middleware])
-}
-
-function answerHealth (exchange: Exchange): Wait {
-  const { method } = exchange.req
-  if (method !== 'GET' && method !== 'HEAD') return answerOtherMethod(exchange, ['GET', 'HEAD', 'OPTIONS'])
-  sendJson(exchange, 200, '{"status":"ok"}')
-  return undefined
-}
-
-function answerOtherMethod (exchange: Exchange, allow: readonly string[]): Wait {
-  const list = allow.join(', ')
-  if (exchange.req.method !== 'OPTIONS') throw new MethodNotAllowed(`This path answers ${list}.`, allow)
-  allowMethods(exchange, list)
-  sendEmpty(exchange, 204, { Allow: list })
-  return undefined
 }
 
 function pathOf ({ url = '' }: IncomingMessage): string {

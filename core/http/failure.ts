@@ -1,14 +1,20 @@
 // The one place where what was thrown during a request is answered and logged.
 
 import type { Log } from '../contract/index.ts'
-import { sendProblem } from './answer.ts'
+import type { Answering } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import { findProblem, hiddenProblem, toError } from './problem.ts'
 import type { Problem } from './problem.ts'
 
 export type Fail = (exchange: Exchange, thrown: unknown) => void
 
-export function createFailure (log: Log, noteRefusal: (exchange: Exchange, problem: Problem) => void): Fail {
+export interface FailureParts {
+  log: Log
+  sendProblem: Answering['sendProblem']
+  noteRefusal: (exchange: Exchange, problem: Problem) => void
+}
+
+export function createFailure ({ log, sendProblem, noteRefusal }: FailureParts): Fail {
   return (exchange, thrown) => {
     const { res, req, requestId, plugin, route } = exchange
     const err = toError(thrown)

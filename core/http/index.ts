@@ -2,6 +2,7 @@
 
 import type { RequestListener } from 'node:http'
 import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
+import { createAnswering } from './answer.ts'
 import { createApplication } from './application.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
 import type { Authenticate } from './dispatcher.ts'
@@ -12,6 +13,7 @@ import { createMountTable } from './mount-table.ts'
 import type { MountTable, Plugin } from './mount-table.ts'
 import { createRefusalNoter } from './refusal.ts'
 import type { NoteRefused } from './refusal.ts'
+import { createSecurityHeaders } from './security-headers.ts'
 import { openServer } from './server.ts'
 import type { Listening, ServerSettings } from './server.ts'
 
@@ -57,10 +59,11 @@ export interface HttpParts {
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const traffic = createTraffic({ clock, log })
-  const fail = createFailure(log, createRefusalNoter(noteRefused, trustProxyHops))
-  const application = createApplication({ log, trustProxyHops, secureCookies, fail })
+  const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
+  const fail = createFailure({ log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
+  const application = createApplication({ log, trustProxyHops, secureCookies, setOwnHeaders, fail })
   const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
-  const dispatch = createDispatcher({ mounts, application, authenticate, permissionsIn, corsOrigins, trustProxyHops })
+  const dispatch = createDispatcher({ mounts, application, answering, authenticate, permissionsIn, corsOrigins, trustProxyHops })
 
   const callback: RequestListener = (req, res) => {
     const exchange = traffic.open(req, res)

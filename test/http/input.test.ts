@@ -102,6 +102,19 @@ test('a body in another type than JSON in UTF-8 is 415', async t => {
   }
 })
 
+test('a body that is no UTF-8, or names a prototype, is 400; a byte order mark is none of its characters', async t => {
+  const host = await startHttp(t, routes)
+  const bytes = (...codes: number[]): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.concat([Buffer.from('{"title":"'), Buffer.from(codes), Buffer.from('"}')]))
+  for (const codes of [[0xff], [0xc3], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80]]) {
+    const answer = await post(host, bytes(...codes))
+    assert.deepEqual([answer.status, (await refusal(answer)).detail], [400, 'The body is not valid UTF-8.'], codes.join())
+  }
+  assert.equal((await post(host, bytes(0xc3, 0xa9))).status, 201)
+  assert.equal((await post(host, bytes(0xef, 0xbf, 0xbd))).status, 201, 'the replacement character itself')
+  assert.equal((await post(host, '\ufeff{"title":"A"}')).status, 201)
+  assert.equal((await post(host, '{"title":"A","__proto__":{"a":1}}')).status, 400)
+})
+
 test('gzip and brotli are read; a broken one is 400, an unknown encoding 415', async t => {
   const host = await startHttp(t, routes)
   const plain = Buffer.from('{"title":"A"}')
