@@ -15,7 +15,8 @@ export interface Answering {
 
 export function createAnswering (security: SecurityHeaders): Answering {
   const everywhere = [...security, ['Cache-Control', 'no-store']] as const
-  const json = [...everywhere, ['Content-Type', 'application/json; charset=utf-8']].flat()
+  // One list for all: written before the next is begun, so only what differs is set anew.
+  const json: (string | number)[] = ['Content-Length', 0, 'X-Request-Id', '', 'Content-Type', 'application/json; charset=utf-8', ...everywhere.flat()]
 
   const setOwnHeaders = ({ res, requestId }: Exchange): void => {
     if (res.headersSent) return
@@ -35,8 +36,9 @@ export function createAnswering (security: SecurityHeaders): Answering {
         res.writeHead(status).end(text)
         return
       }
-      // A list, written as it is: nothing of it is looked up or kept for this one request.
-      res.writeHead(status, [...json, 'Content-Length', length, 'X-Request-Id', requestId]).end(text)
+      json[1] = length
+      json[3] = requestId
+      res.writeHead(status, json).end(text)
     },
     sendEmpty (exchange, status, headers) {
       setOwnHeaders(exchange)

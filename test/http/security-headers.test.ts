@@ -6,17 +6,12 @@ import { Forbidden } from '../../core/contract/index.ts'
 import { anyone, asReader, route, startHttp } from './fixture.ts'
 
 const expected = {
-  'content-security-policy': 'default-src \'self\';img-src \'self\' data:;object-src \'none\';base-uri \'none\';form-action \'self\';frame-ancestors \'none\'',
+  'content-security-policy': 'default-src \'self\';object-src \'none\';base-uri \'none\';form-action \'self\';frame-ancestors \'none\'',
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
-  'origin-agent-cluster': '?1',
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
-  'x-dns-prefetch-control': 'off',
-  'x-download-options': 'noopen',
   'x-frame-options': 'DENY',
-  'x-permitted-cross-domain-policies': 'none',
-  'x-xss-protection': '0',
   'cache-control': 'no-store'
 }
 const routes = [
