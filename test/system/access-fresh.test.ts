@@ -78,7 +78,7 @@ async function prepare ({ urls, project, developer }: House, admins: readonly Cl
   })
   await done(setPermissions(['boat:see', 'boat:sail']))
   const give = ({ id }: Named, roleId: string, projectId?: string): Promise<Body> => done(admin.post(`/api/admin/users/${id}/roles`, { roleId, projectId }))
-  await Promise.all([give(worker, developer, project), give(member, own.id), give(lender, developer), give(leaver, developer), give(changer, developer)])
+  await Promise.all([give(worker, developer, project), give(member, own.id), ...[lender, leaver, changer].map(user => give(user, developer))])
 
   const as = ({ name }: Named): Promise<Client> => signIn(there, name, password)
   const [asWorker, asMember, asLender, asBorrower, asLeaver, changing, changed] = await Promise.all(
@@ -93,7 +93,7 @@ async function prepare ({ urls, project, developer }: House, admins: readonly Cl
 
   const at = async (answer: Promise<Response>): Promise<number> => { await done(answer); return Date.now() }
   const boats = `/api/harbour/in/${project}`
-  const loss = (name: string, client: Client, path: string, lose: () => Promise<number>): Loss => ({ name, headers: { cookie: client.cookie }, path, lose })
+  const loss = (name: string, { cookie }: Client, path: string, lose: () => Promise<number>): Loss => ({ name, headers: { cookie }, path, lose })
   return [
     loss('a role in a project, taken away', asWorker, boats, () =>
       at(admin.delete(`/api/admin/users/${worker.id}/roles/${developer}?projectId=${project}`))),

@@ -1,0 +1,39 @@
+// The routes of every plugin in some folders, as the plugins themselves register them: what a test of all routes is made from.
+
+import assert from 'node:assert/strict'
+import type { PermissionDeclaration, Resources, RouteRecord } from '../../core/contract/index.ts'
+import { resourceNames } from '../../core/contract/plugin.ts'
+import { corePermissions } from '../../core/access/index.ts'
+import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
+import { createScope } from '../../core/host/scope.ts'
+import { clock, createLog } from '../support/part.ts'
+
+export interface RouteTable {
+  readonly routes: readonly RouteRecord[]
+  /** By name, the host's own too, with the system roles that hold them beside admin. */
+  readonly permissions: ReadonlyMap<string, PermissionDeclaration['roles'] & object>
+}
+
+export async function readRouteTable (folders: readonly string[]): Promise<RouteTable> {
+  registerBulkhead()
+  const { candidates, problems: unfound } = await discoverPlugins({
+    paths: [...folders], packages: [], disabled: [], enabled: [], production: false, hostVersion: '1.0.0'
+  })
+  const { plugins, problems } = await loadDefinitions(candidates, { clock, budgetMs: 10_000, corePermissions: [] })
+  assert.deepEqual([...unfound, ...problems], [])
+  // They register and are not asked for anything: the handlers run in the host that is tested, not here.
+  const container = createContainer(Object.fromEntries(resourceNames.map(name => [name, () => ({}) as Resources[typeof name]])))
+  const routes: RouteRecord[] = []
+  for (const { candidate, definition, owner } of plugins) {
+    const fields = Object.entries(definition.config ?? {}).map(([name, field]) => [name, field.default] as const)
+    const { scope, registration } = createScope({
+      container, candidate, config: Object.fromEntries(fields), log: createLog(), clock, owner,
+      signal: new AbortController().signal, services: new Map(), undo: () => undefined, onFault: () => undefined
+    })
+    await definition.start(scope)
+    routes.push(...registration.routes)
+  }
+  const declared = plugins.flatMap(({ definition }) => Object.entries(definition.permissions ?? {}))
+  const own = corePermissions.map(({ name, ...rest }) => [name, rest] as const)
+  return { routes, permissions: new Map([...own, ...declared].map(([name, { roles = [] }]) => [name, roles])) }
+}
