@@ -1,12 +1,14 @@
-// `npm run bench [-- start | requests | drain | replace]`: measures. Speeds are ratios to a peer of the same run; what must not happen is counted.
+// `npm run bench [-- start | requests | …]`: measures. Speeds are ratios to a peer of the same run; what must not happen is counted.
 
 import { cpus, totalmem } from 'node:os'
+import { benchAccess } from './access.ts'
 import { benchDrain } from './drain.ts'
+import { benchLogin } from './login.ts'
 import { benchReplace } from './replace.ts'
 import { benchRequests } from './requests.ts'
 import { benchStart } from './start.ts'
 
-const benches = { start: benchStart, requests: benchRequests, drain: benchDrain, replace: benchReplace }
+const benches = { start: benchStart, requests: benchRequests, drain: benchDrain, replace: benchReplace, access: benchAccess, login: benchLogin }
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter(name => !Object.hasOwn(benches, name))
