@@ -12,7 +12,7 @@ const cost = { memoryCost: 64 * 1_024, timeCost: 3, parallelism: 1 } as const
 /** Node has four threads for files, names, compression and this; one of them is always left to the others. */
 const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
 const queueMax = 32
-const waitMaxMs = 5_000
+const waitMaxMs = 10_000
 const retryAfterMs = 2_000
 
 export const isPasswordLength = ({ length }: string): boolean => length >= passwordLength.min && length <= passwordLength.max

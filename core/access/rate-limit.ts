@@ -18,6 +18,8 @@ type Queries = Pick<Transaction, 'query' | 'any' | 'maybeOneFirst'>
 export interface RateLimits {
   /** Counts one attempt; `TooManyRequests` when the window is full. Atomic: of a hundred at once `max` pass. */
   take (queries: Queries, limit: Limit): Promise<void>
+  /** `TooManyRequests` when the window is known to be full, as it is for a second after someone was refused; asks nobody. */
+  assertNotKnownFull (limit: Limit): void
   /** For attempts that were no failure after all. */
   giveBack (queries: Queries, keys: readonly string[]): Promise<void>
   /** Names that nobody has would otherwise stay for ever. */
@@ -30,13 +32,21 @@ export function createRateLimits ({ clock }: { clock: Clock }): RateLimits {
   /** When each full window ends, known for a second, so that a flood against one limit does not become a flood against one row. */
   const full = new ShortMemory<number>({ clock, entriesMax: fullMax })
 
+  const refuse = ({ refusal }: Limit, endsAtMs: number): never => {
+    throw new TooManyRequests(refusal, { retryAfterMs: Math.max(1_000, endsAtMs - clock.now()) })
+  }
+  const assertNotKnownFull: RateLimits['assertNotKnownFull'] = (limit) => {
+    const endsAtMs = full.get(limit.key)
+    if (endsAtMs !== undefined) refuse(limit, endsAtMs)
+  }
+
   return {
-    async take (queries, { key, max, windowMs, refusal }) {
+    assertNotKnownFull,
+    async take (queries, limit) {
+      assertNotKnownFull(limit)
+      const { key, max, windowMs } = limit
       const nowMs = clock.now()
       const now = new Date(nowMs).toISOString()
-      const refuse = (endsAtMs: number): never => { throw new TooManyRequests(refusal, { retryAfterMs: Math.max(1_000, endsAtMs - nowMs) }) }
-      const knownEndMs = full.get(key)
-      if (knownEndMs !== undefined) refuse(knownEndMs)
       const taken = await queries.any(sql.type(z.object({ taken: z.int() }))`
         insert into bulkhead.rate_limit as r (key, taken, ends_at)
         values (${key}, 1, ${new Date(nowMs + windowMs).toISOString()})
@@ -52,9 +62,10 @@ export function createRateLimits ({ clock }: { clock: Clock }): RateLimits {
       `)
       const endsAtMs = Date.parse(endsAt ?? now)
       full.set(key, endsAtMs, { fromMs: nowMs, untilMs: Math.min(endsAtMs, nowMs + knownForMs) })
-      refuse(endsAtMs)
+      refuse(limit, endsAtMs)
     },
     async giveBack (queries, keys) {
+      if (keys.length === 0) return
       for (const key of keys) full.delete(key)
       await queries.query(sql.type(z.object({}))`
         update bulkhead.rate_limit set taken = taken - 1 where key = any(${sql.array(keys, 'text')}::text[]) and taken > 0

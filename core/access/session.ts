@@ -7,6 +7,7 @@ import { networkOf, rememberedSince, rememberNetwork } from './network.ts'
 import { isPassword } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
+import { knownForMs, ShortMemory } from './short-memory.ts'
 import { createSessionToken, hashOf } from './token.ts'
 import { holdUser } from './user.ts'
 
@@ -21,6 +22,7 @@ interface Parts {
 const attemptsMax = 10
 const attemptWindowMs = 300_000
 const userAgentLengthMax = 500
+const strangersMax = 10_000
 
 const UserRow = z.object({
   id: z.uuid(),
@@ -34,9 +36,17 @@ const UserRow = z.object({
 type UserRow = z.output<typeof UserRow>
 
 export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget }: Parts): Pick<Access, 'login' | 'logout'> {
+  /** By name and network, those who have not signed in from there before. */
+  const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
+
   async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
     const network = networkOf(origin)
+    // Whoever was no one to let through a moment ago, against a limit that is full: a flood of them costs no query.
+    const stranger = `${hashOf(name)} ${network ?? ''}`
+    if (strangers.get(stranger) === true) limitsOf(name, network, null).forEach(limits.assertNotKnownFull)
+    const askedAtMs = clock.now()
     const user = await findUser(name, network)
+    if (user?.isKnownThere !== true) strangers.set(stranger, true, { fromMs: askedAtMs, untilMs: askedAtMs + knownForMs })
     // Counted before the password is looked at, so that attempts made at the same time count, too; given back unless it was wrong.
     const keys: string[] = []
     const attempt = async (): Promise<boolean> => {
@@ -54,6 +64,7 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
       await recordFailure(name, user, origin)
       throw new Unauthorized('The name or the password is wrong.')
     }
+    strangers.delete(stranger)
     return postgres.transaction(async tx => {
       await limits.giveBack(tx, keys)
       await rememberNetwork(tx, clock, user.id, network)
