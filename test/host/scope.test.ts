@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { z, type TaskRun } from '../../core/contract/index.ts'
+import { z, type Access, type TaskRun } from '../../core/contract/index.ts'
 import { createContainer, type Owner } from '../../core/host/index.ts'
 import { createScope, type OwnedScope } from '../../core/host/scope.ts'
 import type { Offer } from '../../core/host/service.ts'
@@ -116,6 +116,22 @@ test('once a plugin has ended its handles reject, and nothing can be registered'
   assert.throws(() => scope.routes.get('/late', { public: 'x' }, () => 1), ended)
   assert.throws(() => scope.tasks.every('late', '1s', () => undefined), ended)
   assert.deepEqual(calls, ['postgres for invoices'])
+})
+
+test('methods under a name of their own are behind the fence, too', async () => {
+  const asked: unknown[] = []
+  const access = { can: async () => true, audit: { find: async (...args: unknown[]) => { asked.push(args); return [] } } } as unknown as Access
+  const { scope, end } = createScope({
+    container: createContainer({ access: () => access }), candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['access'] }).candidate,
+    config: {}, log: silent, clock, owner: createOwner('invoices'), signal: new AbortController().signal, services: new Map(),
+    undo: () => undefined, onFault: () => undefined
+  })
+  const { audit } = scope.access
+  const find = audit.find as unknown as (...args: unknown[]) => Promise<unknown>
+  assert.deepEqual(await find('a', 1), [])
+  await end(new Error('it stopped'))
+  await assert.rejects(find('b'), ended)
+  assert.deepEqual(asked, [['a', 1]])
 })
 
 test('a transaction that is open when its plugin ends takes no further statement and is rolled back', async () => {

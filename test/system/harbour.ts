@@ -77,7 +77,13 @@ export async function openOperator (t: TestContext, url: string): Promise<Operat
   const client = new pg.Client(url)
   await client.connect()
   undo(t, () => client.end())
-  const rows: Operator['rows'] = async (query, values = []) => (await client.query<Record<string, unknown>>(query, [...values])).rows
+  // One after the other: there is one connection.
+  let last: Promise<unknown> = Promise.resolve()
+  const rows: Operator['rows'] = async (query, values = []) => {
+    const turn = last.then(() => client.query<Record<string, unknown>>(query, [...values]))
+    last = turn.catch(() => undefined)
+    return (await turn).rows
+  }
   return {
     rows,
     async addProject (name) {
