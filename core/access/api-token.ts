@@ -7,7 +7,7 @@ import { recordAudit } from './audit.ts'
 import type { ProjectPermissions } from './project-permission.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import { createApiToken, hashOf } from './token.ts'
-import { holdUser } from './user.ts'
+import { holdUser } from './user-row.ts'
 
 interface Parts {
   readonly postgres: Postgres

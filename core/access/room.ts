@@ -86,7 +86,7 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
       require: decisions.require,
       audit: createAudit({ postgres, decisions }),
       sessions: createOwnSessions({ postgres, clock, forget }),
-      users: createUsers({ postgres, limits, decisions, changeAccess, forget }),
+      users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),
       roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
       delegations: createDelegations({ postgres, clock, decisions, changeAccess }),
       ...createSessions({ postgres, clock, limits, sessionIdleMs, forget }),

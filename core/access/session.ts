@@ -9,7 +9,7 @@ import type { Limit, RateLimits } from './rate-limit.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
 import { createSessionToken, hashOf } from './token.ts'
-import { holdUser } from './user.ts'
+import { holdUser } from './user-row.ts'
 
 interface Parts {
   readonly postgres: Postgres

@@ -35,3 +35,28 @@ test('of a flood of passwords a bounded number waits, the rest is turned away at
   }
   assert.equal(await isPassword('correct horse', stored), true)
 })
+
+test('who waits longer than ten seconds is turned away, and those who come after get their turn', async (t) => {
+  const stored = await hash('correct horse', { memoryCost: 64, timeCost: 1, parallelism: 1 })
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const atWork = [1, 2, 3].map(() => hashPassword('correct horse'))
+  const waiting = Promise.allSettled(Array.from({ length: 5 }, () => isPassword('correct horse', stored, { isKnown: false })))
+  t.mock.timers.tick(10_000)
+  for (const result of await waiting) assert.ok(result.status === 'rejected' && result.reason instanceof TooManyRequests)
+  t.mock.timers.reset()
+  await Promise.allSettled(atWork)
+  assert.equal(await isPassword('correct horse', stored), true)
+})
+
+test('who is known comes before strangers, and their queue is not the strangers\'', async () => {
+  const stored = await hash('correct horse', { memoryCost: 64, timeCost: 1, parallelism: 1 })
+  const order: string[] = []
+  const ask = (name: string, isKnown: boolean): Promise<unknown> =>
+    isPassword('correct horse', stored, { isKnown }).then(() => order.push(name), () => order.push('turned away'))
+  const atWork = [1, 2, 3].map(() => hashPassword('correct horse').catch(() => undefined))
+  const asked = [...Array.from({ length: 40 }, () => ask('stranger', false)), ask('known', true)]
+  await Promise.all([...atWork, ...asked])
+  const done = order.filter(name => name !== 'turned away')
+  assert.equal(done[0], 'known')
+  assert.equal(done.length, 33)
+})

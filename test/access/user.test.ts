@@ -107,6 +107,13 @@ test('who may manage users does not become an admin by setting an admin\'s passw
   const { user } = await signInAs(room, 'ada')
   await assert.rejects(room.access.users.change(user, admin.id, { password: 'a new password' }, origin), Forbidden)
   await room.access.users.change(user, bob, { password: 'a new password' }, origin)
+
+  // Nor on the way round: an admin who is not active may be again.
+  const carol = await house.addUser('carol')
+  await assign(house, carol, 'admin')
+  await room.access.users.deactivate(user, carol, origin)
+  await assert.rejects(room.access.users.change(user, carol, { password: 'a new password' }, origin), Forbidden)
+  for (let count = 0; count < 9; count++) await assert.rejects(room.access.users.change(user, admin.id, { password: 'a new password' }, origin), Forbidden)
   await room.access.users.change(admin, ada, { password: 'a new password' }, origin)
   assert.equal((await room.access.login({ name: 'bob', password: 'a new password' }, origin)).user.id, bob)
 })
