@@ -72,7 +72,7 @@ export function createAssignments (
       if (roleName === null) {
         throw new NotFound(projectId === null ? 'The user does not have this role everywhere.' : 'The user does not have this role in the project.')
       }
-      await assertAdminLeft(tx)
+      if (roleName === 'admin' && projectId === null) await assertAdminLeft(tx)
       await recordAudit(tx, {
         actor, action: 'role.unassign', resource: 'user', resourceId: userId, projectId, detail: { user: userName, role: roleName, roleId }, origin
       })

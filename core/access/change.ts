@@ -28,7 +28,7 @@ export async function bumpEpoch (tx: Transaction): Promise<void> {
   await tx.query(sql.type(z.object({}))`update bulkhead.access_epoch set value = value + 1`)
 }
 
-/** The last word of a change that may take an admin away: without one nobody could ever mend it. */
+/** The last word of a change that takes an admin away: without one nobody could ever mend it. */
 export async function assertAdminLeft (tx: Transaction): Promise<void> {
   const isLeft = await tx.oneFirst(sql.type(z.object({ isLeft: z.boolean() }))`
     select exists (

@@ -44,7 +44,13 @@ export async function assertFree (
 
 /** What a deactivation takes away beside the right to do anything: when the user comes back, nothing of before opens a door. */
 export async function shutOut (tx: Transaction, actor: User, id: string, origin: Origin): Promise<void> {
-  await assertAdminLeft(tx)
+  const isAdmin = await tx.oneFirst(sql.type(z.object({ isAdmin: z.boolean() }))`
+    select exists (
+      select from user_roles ur join roles r on r.id = ur.role_id
+      where ur.user_id = ${id} and ur.project_id is null and r.name = 'admin' and r.is_system
+    ) as "isAdmin"
+  `)
+  if (isAdmin) await assertAdminLeft(tx)
   const { sessions, tokens } = await tx.one(sql.type(z.object({ sessions: z.int(), tokens: z.int() }))`
     with sessions as (delete from auth_sessions where user_id = ${id} returning id),
       tokens as (delete from api_tokens where user_id = ${id} returning id)

@@ -118,6 +118,19 @@ test('who may manage users does not become an admin by setting an admin\'s passw
   assert.equal((await room.access.login({ name: 'bob', password: 'a new password' }, origin)).user.id, bob)
 })
 
+test('where there is no admin any more, users are still deactivated by whoever may', async (t) => {
+  const house = await openHouse(t)
+  const room = await house.openRoom()
+  await house.rows('insert into roles (name) values (\'helpdesk\')')
+  await house.rows('insert into role_permissions select r.id, p.id from roles r, permissions p where r.name = \'helpdesk\' and p.name = \'admin:users\'')
+  await assign(house, await house.addUser('ada'), 'helpdesk')
+  const bob = await house.addUser('bob')
+  await house.rows('delete from user_roles using roles r where r.id = role_id and r.name = \'admin\'')
+  await bumpEpoch(house)
+  const { user } = await signInAs(room, 'ada')
+  await room.access.users.deactivate(user, bob, origin)
+})
+
 test('a token with scopes changes nothing about its user and ends no session', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
