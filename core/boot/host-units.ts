@@ -68,7 +68,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     host: unit('host', ['plugins', 'access', 'valkey'], async ({ undo }) => {
       const { postgres, valkey } = opened
-      const choices = await openChoices({ postgres, valkey: valkey.host, replica: randomUUID() })
+      const choices = await openChoices({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica: randomUUID() })
       opened.choices = await choices.read()
       opened.operation = createOperation({
         kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle

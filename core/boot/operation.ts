@@ -68,12 +68,12 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
   const host: Host = {
     plugins: () => roster.members().map(statusOf),
     plugin: id => statusOf(roster.find(id)),
-    async reload (id, { name }) {
+    async reload (id, by) {
       const choice = await choices.find(id)
       reloading.add(id)
       try {
         const member = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined).catch(refuse)
-        const reloads = await choices.countReload(id, name)
+        const reloads = await choices.countReload(id, by)
         // Another replica may have been asked meanwhile: its reload is still to be done.
         if (reloads === (reloadsDone.get(id) ?? 0) + 1) reloadsDone.set(id, reloads)
         behind.delete(id)
@@ -82,16 +82,16 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
         reloading.delete(id)
       }
     },
-    async enable (id, { name }) {
+    async enable (id, by) {
       const member = roster.find(id)
-      await choices.enable(id, name)
+      await choices.enable(id, by)
       await roster.enable(id)
       return statusOf(member)
     },
-    async disable (id, { name }, reason) {
+    async disable (id, by, reason) {
       const member = roster.find(id)
-      await choices.disable(id, reason ?? null, name)
-      const ended = roster.disable(id, whyDisabled({ reason: reason ?? null, changedBy: name }))
+      await choices.disable(id, reason ?? null, by)
+      const ended = roster.disable(id, whyDisabled({ reason: reason ?? null, changedBy: by.name }))
         .catch((err: unknown) => log.error({ plugin: id, err }, `plugin "${id}" could not be ended`))
       // It may be the plugin that asks, whose end waits for the answer.
       await Promise.race([ended, clock.sleep(patienceMs)])

@@ -42,8 +42,11 @@ export interface PluginStatus {
   readonly behind: string | null
 }
 
-/** Who asked for a change: kept beside it, and shown as its reason. */
-export type Operator = Pick<User, 'id' | 'name'>
+/** Who asked for a change: kept beside it, shown as its reason, and written to the audit log. */
+export interface Operator extends Pick<User, 'id' | 'name'> {
+  /** The client's address, where it is known: `ctx.ip`. */
+  readonly address?: string | undefined
+}
 
 /** How one unit came up. Times in milliseconds. */
 export interface LifecycleSpan {

@@ -1,7 +1,7 @@
 // /api/plugins: what each plugin does and why, and replacing, switching off and on.
 
 import { z } from 'bulkhead'
-import type { Host, PluginStatus, Routes } from 'bulkhead'
+import type { Host, Operator, PluginStatus, Routes, User } from 'bulkhead'
 import { State } from './state.ts'
 
 const count = z.int().min(0)
@@ -26,6 +26,8 @@ const Plugin = z.object({
 const params = z.object({ id: z.string().max(48) })
 const Why = z.object({ reason: z.string().min(1).max(500).regex(/^\P{Cc}*$/u, 'Control characters are not allowed.').optional() })
 
+const by = ({ id, name }: User, address: string): Operator => ({ id, name, address })
+
 const operate = { permission: 'host:operate', params, returns: Plugin } as const
 
 export function registerPlugins (routes: Routes, host: Host): void {
@@ -38,11 +40,11 @@ export function registerPlugins (routes: Routes, host: Host): void {
     ({ input }) => host.plugin(input.params.id))
 
   routes.post('/:id/reload', { ...operate, summary: 'Make the plugin what its folder says now: replace, install or remove it' },
-    ({ input, user }) => host.reload(input.params.id, user))
+    ({ input, user, ip }) => host.reload(input.params.id, by(user, ip)))
 
   routes.post('/:id/enable', { ...operate, summary: 'Let it start again' },
-    ({ input, user }) => host.enable(input.params.id, user))
+    ({ input, user, ip }) => host.enable(input.params.id, by(user, ip)))
 
   routes.post('/:id/disable', { ...operate, body: Why.optional(), summary: 'End it; it stays off until it is enabled' },
-    ({ input, user }) => host.disable(input.params.id, user, input.body?.reason))
+    ({ input, user, ip }) => host.disable(input.params.id, by(user, ip), input.body?.reason))
 }

@@ -226,6 +226,11 @@ test('what is switched off answers 503 everywhere, after a restart too, until it
   assert.deepEqual(await third.operate('talker', 'enable'), [200, 'running'])
   await until(async () => await first.see('talker') === 'here')
   assert.equal(await third.see('talker'), 'here')
+
+  const { items } = await (await third.admin.get('/api/admin/audit?resource=plugin')).json() as { items: { action: string, actorName: string, detail: object }[] }
+  assert.deepEqual(items.map(({ action, actorName, detail }) => [action, actorName, detail]), [
+    ['plugin.enable', 'admin', { plugin: 'talker' }], ['plugin.disable', 'admin', { plugin: 'talker', reason: 'it sings' }]
+  ])
 })
 
 test('a reload is followed by every replica, and one that cannot says so in its health', async (t) => {
