@@ -33,6 +33,8 @@ const longestPauseMs = 600_000
 
 interface Behind {
   readonly why: string
+  /** How many had been asked for. */
+  readonly reloads: number
   readonly tries: number
   readonly nextTryAt: number
 }
@@ -100,14 +102,16 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     lifecycle
   }
 
+  const stateOf = (id: string): string | undefined => roster.members().some(member => member.id === id) ? kernel.unit(id)?.state : undefined
+
+  const isAsAsked = ({ plugin, isDisabled, reloads }: Choice): boolean => isDisabled
+    ? [undefined, 'disabled'].includes(stateOf(plugin))
+    : reloads <= (reloadsDone.get(plugin) ?? 0) && stateOf(plugin) !== 'disabled'
+
   const follow = async (choice: Choice): Promise<void> => {
     const { plugin, isDisabled, reloads } = choice
-    const state = (): string | undefined => roster.members().some(({ id }) => id === plugin) ? kernel.unit(plugin)?.state : undefined
     // Whoever is switched off is so at once, whatever else is to be done; its code is loaded when it is switched on.
-    if (isDisabled) {
-      if (state() !== undefined && state() !== 'disabled') await roster.disable(plugin, whyDisabled(choice))
-      return
-    }
+    if (isDisabled) { await roster.disable(plugin, whyDisabled(choice)); return }
     if (reloads > (reloadsDone.get(plugin) ?? 0)) {
       await roster.reload(plugin).catch((error: unknown) => {
         // It was removed, and there is none here any more.
@@ -115,25 +119,40 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       })
       reloadsDone.set(plugin, reloads)
     }
-    if (state() === 'disabled') await roster.enable(plugin)
+    if (stateOf(plugin) === 'disabled') await roster.enable(plugin)
   }
 
-  const look = async (): Promise<void> => {
-    for (const { plugin } of await choices.read()) {
-      if (reloading.has(plugin) || clock.now() < (behind.get(plugin)?.nextTryAt ?? 0)) continue
-      // As it is now: following those before may have taken its time.
-      const choice = await choices.find(plugin)
-      if (choice === undefined) continue
-      try {
-        await follow(choice)
-        if (behind.delete(plugin)) log.info({ plugin }, `plugin "${plugin}" is now as was asked of all replicas`)
-      } catch (err) {
-        const why = describe(asError(err))
-        const { why: before, tries = 0 } = behind.get(plugin) ?? {}
-        if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not as was asked of all replicas: ${why}. It is tried again; /health says so, too.`)
-        behind.set(plugin, { why, tries: tries + 1, nextTryAt: clock.now() + Math.min(firstPauseMs * 2 ** tries, longestPauseMs) })
-      }
+  const tryToFollow = async (choice: Choice): Promise<void> => {
+    const { plugin, reloads } = choice
+    try {
+      await follow(choice)
+    } catch (err) {
+      const why = describe(asError(err))
+      const { why: before, tries = 0 } = behind.get(plugin) ?? {}
+      if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not as was asked of all replicas: ${why}. It is tried again; /health says so, too.`)
+      behind.set(plugin, { why, reloads, tries: tries + 1, nextTryAt: clock.now() + Math.min(firstPauseMs * 2 ** tries, longestPauseMs) })
     }
+  }
+
+  /** One after the other, each by what is written when its turn comes: following the one before may have taken its time. */
+  const look = async (): Promise<void> => {
+    const tried = new Set<string>()
+    for (;;) {
+      const all = await choices.read()
+      for (const choice of all) {
+        if (isAsAsked(choice) && behind.delete(choice.plugin)) log.info({ plugin: choice.plugin }, `plugin "${choice.plugin}" is now as was asked of all replicas`)
+      }
+      const next = all.find(choice => !isAsAsked(choice) && !tried.has(choice.plugin) && !reloading.has(choice.plugin) && isItsTime(choice))
+      if (next === undefined) return
+      tried.add(next.plugin)
+      await tryToFollow(next)
+    }
+  }
+
+  /** What could not be done pauses, unless it is something else that is asked now. */
+  const isItsTime = ({ plugin, isDisabled, reloads }: Choice): boolean => {
+    const last = behind.get(plugin)
+    return last === undefined || isDisabled || reloads !== last.reloads || clock.now() >= last.nextTryAt
   }
 
   return {
