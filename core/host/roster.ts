@@ -1,32 +1,21 @@
 // The plugins that are here, and what becomes of them while the host serves: replaced, installed, taken away, switched off and on.
 
-import { sep } from 'node:path'
-import { Conflict, NotFound, type Log } from '../contract/index.ts'
-import { NotReplaced, type Kernel, type Recovery, type Serve, type StartContext, type UnitDefinition } from '../kernel/index.ts'
+import { Conflict, type Log } from '../contract/index.ts'
+import { NotReplaced, type Kernel, type UnitDefinition } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
 import { FaultCounter, TooManyFaults, type FaultLimit } from './fault.ts'
 import { findCandidate, loadGeneration, type GenerationParts } from './generation.ts'
 import type { PluginImportFailed } from './import-failure.ts'
-import { createOwner, Member } from './member.ts'
+import { Member } from './member.ts'
+import { Members } from './members.ts'
 import { runAs, type Owner } from './owner.ts'
-import { modulesOf } from './problem.ts'
-import { hostOwner, needsOf, startPlugin, type PermissionOwners, type PluginParts } from './unit.ts'
-import { isWithin } from './version.ts'
+import { createPluginUnits, type PluginUnitParts, type UnitSettings } from './plugin-unit.ts'
 
-export interface RosterParts extends GenerationParts {
+export interface RosterParts extends UnitSettings, GenerationParts, Pick<PluginUnitParts, 'rooms'> {
   readonly kernel: Kernel
-  /** What the other rooms do for plugins; asked for once the first one starts. */
-  readonly rooms: () => Omit<PluginParts, 'noteFault' | 'services'>
   readonly log: Log
-  readonly startBudgetMs: number
-  readonly stopBudgetMs: number
-  readonly recover: Recovery
   readonly faultLimit: FaultLimit
-  /** Every plugin needs these units of the host. */
-  readonly needs: readonly string[]
-  configOf (plugin: LoadedPlugin): Readonly<Record<string, unknown>>
-  logOf (id: string, generation: number): Log
 }
 
 export interface Found {
@@ -61,75 +50,10 @@ const leftAfterMs = 10_000
 
 export function createRoster (parts: RosterParts): Roster {
   const { kernel, clock, log } = parts
-  const all = new Map<string, Member>()
+  const members = new Members(parts.corePermissions)
   const counters = new Map<string, FaultCounter>()
   const turns = new Map<string, Promise<void>>()
-  const services: PluginParts['services'] = new Map()
-  /** Those found at the start are declared together, before any of them starts. */
-  const declared = new WeakSet<LoadedPlugin>()
   const loads = new Map<string, AbortController>()
-
-  const versionOf = (id: string): string | undefined => here().find(member => member.id === id)?.candidate.version
-  const here = (): Member[] => [...all.values()].filter(({ isHere }) => isHere)
-  const othersThan = (id: string): LoadedPlugin[] =>
-    here().flatMap(({ plugin }) => plugin === undefined || plugin.candidate.id === id ? [] : [plugin])
-
-  const permissionsOf = (own: LoadedPlugin): PermissionOwners => {
-    const owners = new Map(parts.corePermissions.map(name => [name, hostOwner]))
-    for (const { candidate, definition } of [...othersThan(own.candidate.id), own]) {
-      for (const name of Object.keys(definition.permissions ?? {})) owners.set(name, candidate.id)
-    }
-    return { ownerOf: permission => owners.get(permission), names: () => [...owners.keys()] }
-  }
-
-  const start = async (member: Member, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
-    const owner = createOwner(plugin)
-    // Pushed first, so done last.
-    context.undo('account', () => {
-      member.end(owner)
-      void tellWhatIsLeft(member)
-    })
-    const serve = await startPlugin({
-      plugin, owner, config: parts.configOf(plugin), log: parts.logOf(member.id, owner.generation), permissions: permissionsOf(plugin)
-    }, { ...parts.rooms(), services, noteFault }, context)
-    // Not before it has started: what a generation that never serves declares changes nobody's permissions.
-    if (!declared.has(plugin)) await parts.declare([...othersThan(member.id), plugin])
-    declared.add(plugin)
-    return () => { serve(); member.serve(owner) }
-  }
-
-  /** Code that could not be imported is imported anew by each start. */
-  const load = async (member: Member): Promise<LoadedPlugin> => {
-    const { failure } = member
-    member.failure = undefined
-    if (failure !== undefined) throw failure
-    return member.plugin ??= await loadGeneration(member.candidate, member.takeNumber(), parts, othersThan(member.id))
-  }
-
-  const unitOf = (candidate: Candidate, startWith: (context: StartContext) => Promise<Serve>, disabled?: string): UnitDefinition => {
-    const { id, manifest: { tolerates, requires, optional, readiness } } = candidate
-    const usable = Object.entries(optional).filter(([other, range]) => isWithin(versionOf(other) ?? '', range)).map(([other]) => other)
-    return {
-      id,
-      kind: 'plugin',
-      needs: [...parts.needs, ...needsOf(candidate)],
-      after: [...tolerates, ...usable],
-      required: readiness === 'required',
-      startBudgetMs: parts.startBudgetMs,
-      stopBudgetMs: parts.stopBudgetMs,
-      recover: parts.recover,
-      ...disabled !== undefined && { disabled },
-      refuses: need => {
-        const range = requires[need]
-        const version = versionOf(need)
-        return range === undefined || version === undefined || isWithin(version, range) ? undefined : `it requires "${need}" ${range}, and ${version} is here`
-      },
-      start: startWith
-    }
-  }
-
-  const enter = (member: Member, disabled: string | undefined): UnitDefinition =>
-    unitOf(member.candidate, async context => start(member, await load(member), context), disabled)
 
   /** One change of a plugin after another. */
   const inTurn = <T>(id: string, work: () => Promise<T>): Promise<T> => {
@@ -139,14 +63,11 @@ export function createRoster (parts: RosterParts): Roster {
   }
 
   const reload = async (id: string, disabled: string | undefined): Promise<Member> => {
-    const member = all.get(id)
-    const candidate = await findCandidate(id, parts, here().map(other => other.candidate))
-    if (candidate === undefined) {
-      if (member?.isHere !== true) throw notFound(id)
-      return remove(member)
-    }
+    const member = members.get(id)
+    const candidate = await findCandidate(id, parts, members.here().map(other => other.candidate))
+    if (candidate === undefined) return remove(members.find(id))
     const generation = member?.takeNumber() ?? 1
-    const plugin = await unlessSwitchedOff(id, loadGeneration(candidate, generation, parts, othersThan(id)))
+    const plugin = await unlessSwitchedOff(id, loadGeneration(candidate, generation, parts, members.othersThan(id)))
     return member === undefined ? install(candidate, plugin, disabled) : replace(member, plugin, disabled)
   }
 
@@ -165,9 +86,10 @@ export function createRoster (parts: RosterParts): Roster {
 
   const install = async (candidate: Candidate, plugin: LoadedPlugin, disabled: string | undefined): Promise<Member> => {
     const member = new Member(candidate, plugin)
-    all.set(candidate.id, member)
+    const unit = units.first(member, disabled)
+    members.add(member)
     // A host that serves does not end because of what is new.
-    await kernel.start([{ ...enter(member, disabled), required: false }])
+    await kernel.start([{ ...unit, required: false }])
     log.info({ plugin: member.id, version: candidate.version }, `plugin "${member.id}" was installed`)
     return member
   }
@@ -177,7 +99,8 @@ export function createRoster (parts: RosterParts): Roster {
     const why = `its folder ${member.candidate.folder} has gone`
     await kernel.disable(member.id, why)
     // What it needed stands in nobody's way any more.
-    await kernel.replace({ ...enter(member, why), needs: [], after: [] })
+    await kernel.replace({ ...units.first(member), needs: [], after: [] })
+    members.changed()
     parts.rooms().release(member.id)
     log.info({ plugin: member.id }, `plugin "${member.id}" was removed: its folder has gone`)
     return member
@@ -189,10 +112,11 @@ export function createRoster (parts: RosterParts): Roster {
     const wasRunning = kernel.unit(member.id)?.state === 'running'
     const wasHere = member.isHere
     const switched = Promise.withResolvers<undefined>()
-    const unit = unitOf(candidate, context => start(member, plugin, context))
+    const unit = units.next(member, plugin)
     const adopt = (): void => {
       if (last !== undefined) member.retire(last)
       Object.assign(member, { candidate, plugin, failure: undefined, isHere: true })
+      members.changed()
       log.info({ plugin: member.id, version: candidate.version, generation: plugin.owner.generation, before: last?.owner.generation }, `plugin "${member.id}" is now generation ${plugin.owner.generation}`)
       if (wasRunning) switched.resolve(undefined)
     }
@@ -208,7 +132,7 @@ export function createRoster (parts: RosterParts): Roster {
   }
 
   const noteFault = (owner: Owner, thrown: unknown): void => runAs(undefined, () => {
-    const member = all.get(owner.plugin)
+    const member = members.get(owner.plugin)
     const facts = { plugin: owner.plugin, generation: owner.generation, err: thrown }
     if (member?.isServing(owner) !== true) {
       log.error(facts, `an error of plugin "${owner.plugin}" that nobody caught, of a generation that does not serve`)
@@ -220,14 +144,6 @@ export function createRoster (parts: RosterParts): Roster {
     if (counter.count(clock.now())) kernel.fail(owner.plugin, new TooManyFaults(parts.faultLimit, thrown))
   })
 
-  const ownerOf = (thrown: unknown): Owner | undefined => {
-    for (const { path, generation } of Error.isError(thrown) ? modulesOf(thrown) : []) {
-      const member = here().find(({ candidate: { folder } }) => path.startsWith(folder + sep))
-      if (member !== undefined) return member.ownerOf(generation)
-    }
-    return undefined
-  }
-
   const tellWhatIsLeft = async (member: Member): Promise<void> => {
     if (member.leftBehind().length === 0) return
     await clock.sleep(leftAfterMs)
@@ -235,21 +151,16 @@ export function createRoster (parts: RosterParts): Roster {
     if (left.length > 0) log.warn({ plugin: member.id, left }, `plugin "${member.id}" has ended and left behind: ${left.join(', ')}. Make them with the scope (timers, listen), or undo them with "undo".`)
   }
 
+  const units = createPluginUnits({ ...parts, members, noteFault, onEnd: member => { void tellWhatIsLeft(member) } })
+
   return {
     units ({ plugins, failures }, disabled) {
-      for (const plugin of plugins) {
-        declared.add(plugin)
-        all.set(plugin.candidate.id, new Member(plugin.candidate, plugin))
-      }
-      for (const { candidate, error } of failures) all.set(candidate.id, new Member(candidate, error))
-      return [...all.values()].map(member => enter(member, disabled.get(member.id)))
+      for (const plugin of plugins) members.add(new Member(plugin.candidate, plugin))
+      for (const { candidate, error } of failures) members.add(new Member(candidate, error))
+      return members.here().map(member => units.first(member, disabled.get(member.id)))
     },
-    members: () => here().sort((a, b) => a.id < b.id ? -1 : 1),
-    find (id) {
-      const member = all.get(id)
-      if (member?.isHere !== true) throw notFound(id)
-      return member
-    },
+    members: () => members.here().sort((a, b) => a.id < b.id ? -1 : 1),
+    find: id => members.find(id),
     reload: (id, disabled) => inTurn(id, () => reload(id, disabled)),
     enable: id => inTurn(id, () => kernel.enable(id)),
     disable: (id, reason) => {
@@ -258,8 +169,6 @@ export function createRoster (parts: RosterParts): Roster {
       return kernel.disable(id, reason)
     },
     noteFault,
-    ownerOf
+    ownerOf: thrown => members.ownerOf(thrown)
   }
 }
-
-const notFound = (id: string): NotFound => new NotFound(`There is no plugin "${id}".`)
