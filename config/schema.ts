@@ -2,6 +2,7 @@
 // The defaults are those of development; `production.json` holds what differs there.
 
 import { join } from 'node:path'
+import { closest, distance } from 'fastest-levenshtein'
 import type { ConfigFields } from '../core/contract/index.ts'
 import { readContent } from './file.ts'
 import { leavesOf, loadSection, type Row, type Section, type Tree, type Values } from './load.ts'
@@ -104,6 +105,8 @@ export interface Loaded {
   readonly pluginSettings: (plugin: { id: string, fields: ConfigFields }) => Section
   /** The ids that the config file has a section for. */
   readonly configured: readonly string[]
+  /** Variables that look like a setting and are none, each as a sentence. */
+  readonly notices: readonly string[]
 }
 
 /** Every problem with the settings, each a line that says where, what is wrong and what is wanted. */
@@ -152,6 +155,16 @@ export function loadSettings ({ env, folder, root }: Where): Loaded {
       plugins.set(id, own)
       return own
     },
-    configured: Object.keys(file.plugins)
+    configured: Object.keys(file.plugins),
+    notices: findMisspelt(env, hostEnvs)
   }
+}
+
+/** Others may have variables that begin like ours (Kubernetes sets `…_SERVICE_HOST`), so only what is near to one of ours is told. */
+function findMisspelt (env: Where['env'], known: ReadonlySet<string | undefined>): string[] {
+  const names = [...known].filter(name => name !== undefined)
+  return Object.keys(env).filter(name => /^(?:PLATFORM|DATABASE|VALKEY|MINIO|LIGHTSHIP)_/.test(name) && !known.has(name)).flatMap(name => {
+    const nearest = closest(name, names)
+    return distance(name, nearest) > 3 ? [] : [`The variable ${name} is set and sets nothing; did you mean ${nearest}?`]
+  })
 }

@@ -43,6 +43,7 @@ function refuse (message: string): void {
 async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefinition[]): Promise<void> {
   const { settings } = loaded
   const log = createLog(settings.log)
+  for (const notice of loaded.notices) log.warn(notice)
   // The units fill it as they start.
   const opened = { checks: new Map() } as Opened
   const kernel = createKernel({

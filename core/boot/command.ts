@@ -5,13 +5,13 @@ import { renderSettings } from '../../config/render.ts'
 import type { Loaded } from '../../config/schema.ts'
 import type { PluginStatus, Resource } from '../contract/index.ts'
 import { InvalidPlugins, registerBulkhead } from '../host/index.ts'
-import { createMigrations, renderStatus } from '../resources/migrations.ts'
+import { createMigrations, renderStatus, type MigrationSet } from '../resources/migrations.ts'
 import { createLog } from '../telemetry/log.ts'
 import { realClock as clock } from './clock.ts'
 import { askHost, verbs } from './control.ts'
 import { exitCodes } from './ending.ts'
 import { renderPlugins } from './plugin-table.ts'
-import { readPlugins } from './plugin-units.ts'
+import { discoverPlugins, migrationsOf, readPlugins } from './plugin-units.ts'
 import type { Opened } from './unit.ts'
 
 /** Those of the plugins too, which only their definitions know. */
@@ -30,12 +30,17 @@ export async function printSettings (loaded: Loaded, _args: string[], root: stri
   console.log(renderSettings(loaded.describe()))
 }
 
-const usage = 'npm run migrate -- status | up | down [n]'
+const usage = 'npm run migrate -- status | up | down [n], each with a plugin\'s id behind it or for the core; down needs --yes, as what is in the tables it drops is lost'
 
-/** The core schema only: plugins' own schemas follow their plugins at the next start. */
-export async function migrate ({ settings }: Loaded, [verb = 'status', count = '1', ...more]: string[], root: string): Promise<void> {
-  if (!['status', 'up', 'down'].includes(verb) || more.length > 0 || !/^[1-9]\d*$/.test(count)) {
-    console.error(`"${[verb, count, ...more].join(' ')}" is not understood: ${usage}`)
+/** The core schema, or that of a plugin: both are brought up to date by every start, too. */
+export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: string[], root: string): Promise<void> {
+  const { settings } = loaded
+  const isSure = rest.includes('--yes')
+  const words = rest.filter(word => word !== '--yes')
+  const count = /^[1-9]\d*$/.test(words[0] ?? '') && verb === 'down' ? words.shift() ?? '1' : '1'
+  const [plugin, ...more] = words
+  if (!['status', 'up', 'down'].includes(verb) || more.length > 0 || plugin?.startsWith('-') === true || (verb === 'down' && !isSure)) {
+    console.error(`"${[verb, ...rest].join(' ')}" is not understood: ${usage}`)
     process.exitCode = exitCodes.settings
     return
   }
@@ -48,7 +53,8 @@ export async function migrate ({ settings }: Loaded, [verb = 'status', count = '
       server = await openEmbeddedPostgres({ dataPath: settings.dataPath }, { log, clock, signal })
     }
     const url = server?.value.url ?? settings.postgres.url
-    const migrations = createMigrations({ url, owner: 'core', folder: join(root, 'migrations'), schema: 'public', log, clock })
+    const set = plugin === undefined ? { owner: 'core', folder: join(root, 'migrations'), schema: 'public' } : await findMigrations(plugin, loaded, root)
+    const migrations = createMigrations({ url, ...set, log, clock })
     if (verb !== 'status') {
       const names = verb === 'up' ? await migrations.up() : await migrations.down(Number(count))
       console.log(names.length === 0 ? 'Nothing to do.' : names.map(name => `${verb}: ${name}`).join('\n'))
@@ -60,6 +66,13 @@ export async function migrate ({ settings }: Loaded, [verb = 'status', count = '
   } finally {
     await server?.close()
   }
+}
+
+async function findMigrations (id: string, loaded: Loaded, root: string): Promise<MigrationSet> {
+  const { candidates } = await discoverPlugins({ loaded, root })
+  const [set] = candidates.filter(candidate => candidate.id === id).flatMap(migrationsOf)
+  if (set === undefined) throw new Error(`No plugin "${id}" with migrations is here; those that have some are ${candidates.flatMap(migrationsOf).map(({ owner }) => owner).join(', ')}.`)
+  return set
 }
 
 const pluginsUsage = 'npm run plugins [-- list | reload <id> | enable <id> | disable <id> [reason]]'

@@ -7,14 +7,14 @@ import { discoverPlugins } from './plugin-units.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
 export function createWatchUnit (parts: UnitParts): UnitDefinition {
-  const { loaded: { settings: { plugins: { paths } } }, log } = parts
+  const { loaded: { settings: { plugins: { paths } } }, clock, log } = parts
   return hostUnit(parts)('watch', ['ready'], ({ undo }) => {
     const stop = watchFolders({
       paths,
+      clock,
       onChange: folder => {
         follow(parts, folder).catch((err: unknown) => log.error({}, `not reloaded: ${Error.isError(err) ? err.message : String(err)}`))
-      },
-      onError: (path, err) => log.error({ err }, `${path} is not watched any more; what is saved there is loaded with "npm run plugins -- reload <id>"`)
+      }
     })
     undo('watch no more', stop)
     log.info({ paths }, 'watching the folders of plugins: what is saved is loaded')

@@ -76,6 +76,16 @@ export function createEnding ({ kernel, log, budgetMs, noteFault, ownerOf }: Par
     log.fatal({ err }, `${what}; the host stops. Report it, with the lines around this one.`)
     void end(what, 'fatal')
   }
+  process.on('exit', code => {
+    if (ending !== undefined) return
+    // Called from within `process.exit`, so in its context.
+    const owner = currentOwner()
+    if (owner === undefined) return
+    log.fatal({ plugin: owner.plugin, err: new Error('process.exit') }, `plugin "${owner.plugin}" called process.exit(${code}): the host ends at once, with nothing drained. Throw an error instead.`)
+    log.flush()
+    // Nobody is to take it for a clean stop.
+    if (code === 0) process.exitCode = exitCodes.fatal
+  })
   process.on('uncaughtException', err => fatal(err, 'an error that nobody caught'))
   process.on('unhandledRejection', err => fatal(err, 'a rejection that nobody handled'))
   return { end }

@@ -7,6 +7,8 @@ import type { Check, UnitParts } from './unit.ts'
 
 const periodMs = 500
 const deadlineMs = 1_000
+/** Late by so much, the loop was held by something. */
+const standstillMs = 1_000
 /** In a row, before what is asked counts as away: on a busy machine one answer may come late, and a host that is not ready serves nobody. */
 const failuresMax = { resource: 2, plugin: 3 } as const
 
@@ -93,7 +95,10 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
     for (;;) {
       askAll()
       look()
+      const beganAt = performance.now()
       await clock.sleep(periodMs, ending.signal).catch(() => { /* The end of the watch. */ })
+      const lateMs = Math.round(performance.now() - beganAt - periodMs)
+      if (lateMs > standstillMs) log.warn({ lateMs }, `the event loop stood still for ${lateMs} ms: some code computes without a pause, and nobody was answered meanwhile`)
       if (ending.signal.aborted) break
     }
     await Promise.all(underWay.values())

@@ -114,11 +114,16 @@ const holds: Partial<Record<Change['to'], readonly [answer: string, log?: string
 const retryLaterMs = 5_000
 
 /** Keeps the paths of a plugin that does not run answering: 503, until it is mounted. */
-export function holdPaths ({ unit, to, reason = '' }: Change, opened: Opened, kernel: Kernel, log: Log): void {
+export function holdPaths ({ unit, to, reason = '', error }: Change, opened: Opened, kernel: Kernel, log: Log): void {
   const [answer, next] = holds[to] ?? []
   const member = answer === undefined ? undefined : opened.roster.members().find(({ id }) => id === unit)
   if (member === undefined) return
-  if (next !== undefined) log[to === 'disabled' ? 'info' : 'error']({ plugin: unit, state: to }, `plugin "${unit}" is ${to}: ${reason.replace(/\.$/, '')}. Its paths answer 503; ${next}.`)
+  const budget = error !== undefined && 'code' in error && error.code === 'BULKHEAD_BUDGET_EXCEEDED'
+    ? ` (its start budget, PLATFORM_PLUGIN_START_BUDGET_MS; it begins in ${member.candidate.entry})` : ''
+  if (next !== undefined) {
+    log[to === 'disabled' ? 'info' : 'error']({ plugin: unit, state: to, ...error && { err: error } },
+      `plugin "${unit}" is ${to}: ${reason.replace(/\.$/, '')}${budget}. Its paths answer 503; ${next}.`)
+  }
   opened.http.hold({
     id: unit,
     mounts: member.candidate.manifest.mounts,

@@ -14,7 +14,6 @@ export class Member {
   failure: PluginImportFailed | undefined
   /** False once its folder has gone. */
   isHere = true
-  #loads = 1
   /** Of the start that serves. */
   #current: Owner | undefined
   /** Of starts that have ended, and of imports whose generation has: as long as they own something. */
@@ -31,13 +30,7 @@ export class Member {
   }
 
   get generation (): number {
-    return this.plugin?.owner.generation ?? this.#loads
-  }
-
-  /** Each load of its code has a number of its own, one that fails too: the module cache keeps both. */
-  takeNumber (): number {
-    this.#loads += 1
-    return this.#loads
+    return this.plugin?.owner.generation ?? 1
   }
 
   /** It serves from now on. */

@@ -11,6 +11,8 @@ import { hostOwner, type PermissionOwners } from './unit.ts'
 export class Members {
   readonly #all = new Map<string, Member>()
   readonly #corePermissions: readonly string[]
+  /** How often code was loaded under each id, also of plugins that did not come to be here. */
+  readonly #loads = new Map<string, number>()
   /** Of every plugin's permissions; undefined when a plugin has changed since. */
   #owners: Map<string, string> | undefined
 
@@ -20,7 +22,15 @@ export class Members {
 
   add (member: Member): void {
     this.#all.set(member.id, member)
+    if (!this.#loads.has(member.id)) this.#loads.set(member.id, 1)
     this.changed()
+  }
+
+  /** Each load of a plugin's code has a number of its own, one that fails too: the module cache keeps both. */
+  takeNumber (id: string): number {
+    const number = (this.#loads.get(id) ?? 0) + 1
+    this.#loads.set(id, number)
+    return number
   }
 
   /** One of them came, went, or has another generation. */

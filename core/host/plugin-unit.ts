@@ -66,7 +66,7 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
     member.failure = undefined
     if (failure !== undefined) throw failure
     if (member.plugin !== undefined) return member.plugin
-    const plugin = await loadGeneration(member.candidate, member.takeNumber(), parts, members.othersThan(member.id))
+    const plugin = await loadGeneration(member.candidate, members.takeNumber(member.id), parts, members.othersThan(member.id))
     member.plugin = plugin
     members.changed()
     return plugin

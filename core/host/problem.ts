@@ -33,9 +33,10 @@ export function showPath (path: string): string {
 }
 
 /** The modules in an error's stack, the innermost first, each with the generation it was loaded for. */
-export const modulesOf = ({ stack = '' }: Error): { path: string, generation: number }[] =>
-  stack.split('\n').flatMap(line => /(?<place>file:\/\/.+?):\d+:\d+\)?$/.exec(line)?.groups?.place ?? [])
-    .map(place => ({ path: pathOf(place), generation: Number(/\?generation=(\d+)$/.exec(place)?.[1] ?? 1) }))
+export const modulesOf = ({ stack = '' }: Error): { path: string, line: number, generation: number }[] => stack.split('\n').flatMap(frame => {
+  const { place, line } = /(?<place>file:\/\/.+?):(?<line>\d+):\d+\)?$/.exec(frame)?.groups ?? {}
+  return place === undefined ? [] : [{ path: pathOf(place), line: Number(line), generation: Number(/\?generation=(\d+)$/.exec(place)?.[1] ?? 1) }]
+})
 
 /** The path of a module as a stack names it, whichever generation it is of. */
 export const pathOf = (place: string): string => place.startsWith('file:') ? fileURLToPath(place.split('?', 1)[0] ?? place) : place

@@ -66,8 +66,7 @@ export function createRoster (parts: RosterParts): Roster {
     const member = members.get(id)
     const candidate = await findCandidate(id, parts, members.here().map(other => other.candidate))
     if (candidate === undefined) return remove(members.find(id))
-    const generation = member?.takeNumber() ?? 1
-    const plugin = await unlessSwitchedOff(id, loadGeneration(candidate, generation, parts, members.othersThan(id)))
+    const plugin = await unlessSwitchedOff(id, loadGeneration(candidate, members.takeNumber(id), parts, members.othersThan(id)))
     return member === undefined ? install(candidate, plugin, disabled) : replace(member, plugin, disabled)
   }
 

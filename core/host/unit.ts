@@ -1,5 +1,6 @@
 // How one generation of a plugin starts, comes to serve, and how everything it did is undone.
 
+import { sep } from 'node:path'
 import { inspect } from 'node:util'
 import type { Clock, Log, RouteRecord, TaskRecord } from '../contract/index.ts'
 import { StartStopped, type Serve, type StartContext } from '../kernel/index.ts'
@@ -7,7 +8,7 @@ import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
 import { findNearest } from './nearest.ts'
 import { bindSignal, runAs, type Owner } from './owner.ts'
-import { showPath } from './problem.ts'
+import { modulesOf, showPath } from './problem.ts'
 import type { Middleware } from './registration.ts'
 import { createScope, type Container } from './scope.ts'
 import type { Offer } from './service.ts'
@@ -97,7 +98,7 @@ export async function startPlugin (
   const fenceOff = (): void => fence.end(signal.reason)
   signal.addEventListener('abort', fenceOff)
   try {
-    const service = await run(id, () => runAs(owner, () => definition.start(scope)))
+    const service = await run(candidate, () => runAs(owner, () => definition.start(scope)))
     registration.close()
     fence.check()
 
@@ -109,7 +110,7 @@ export async function startPlugin (
     let endTasks = async (): Promise<void> => { /* It has none. */ }
     let ending: Promise<void> | undefined
     if (tasks.length > 0) {
-      const end = await run(id, () => parts.registerTasks({ plugin: id, log, tasks }))
+      const end = await run(candidate, () => parts.registerTasks({ plugin: id, log, tasks }))
       const closed = tasks.map(({ name }) => account.open('tasks', name))
       endTasks = async () => {
         // A host that stops leaves its runs to the others at once.
@@ -138,12 +139,13 @@ export async function startPlugin (
   }
 }
 
-async function run<T> (id: string, work: () => T | Promise<T>): Promise<T> {
+async function run<T> ({ id, folder }: Candidate, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (thrown) {
     const why = Error.isError(thrown) ? thrown.message || thrown.name : `it threw ${inspect(thrown, { depth: 0 })}, which is not an Error`
-    throw new PluginStartFailed(id, why, { cause: thrown })
+    const place = Error.isError(thrown) ? modulesOf(thrown).find(({ path }) => path.startsWith(folder + sep)) : undefined
+    throw new PluginStartFailed(id, place === undefined ? why : `${why} (${showPath(place.path)}:${place.line})`, { cause: thrown })
   }
 }
 

@@ -25,7 +25,8 @@ export function createFailure ({ log, sendProblem, noteRefusal }: FailureParts):
     exchange.abandon(err)
     const problem = findProblem(thrown, requestId)
     if (problem === undefined) log.error(facts, 'a request failed')
-    else if (problem.status >= 500) log.warn(facts, 'a request was refused')
+    // Before a route is found it is the whole plugin that is not there: why is in the log once, and each request is told as answered.
+    else if (problem.status >= 500) log[route === undefined && err.cause === undefined ? 'debug' : 'warn'](facts, 'a request was refused')
     if (problem !== undefined) noteRefusal(exchange, problem)
     // Half an answer is out: only a broken connection tells the client that the rest will not come.
     if (res.headersSent) { res.destroy(); return }

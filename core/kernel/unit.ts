@@ -11,6 +11,8 @@ export interface Change {
   readonly from: State
   readonly to: State
   readonly reason?: string
+  /** What was thrown, where that is why. */
+  readonly error?: Error
 }
 
 export interface UnitParts {
@@ -321,7 +323,8 @@ export class Unit {
     this.isDue = to === 'waiting' || (to === 'held' && this.#path !== this.id)
     if (to === 'quarantined' || (to === 'held' && !this.isDue)) this.failures += 1
     if (to === 'running' || this.isDown) this.settledAt = now
-    this.#parts.onChange({ unit: this.id, from, to, ...(reason !== undefined && { reason }) })
+    const error = to === 'quarantined' || to === 'failed' ? this.error : undefined
+    this.#parts.onChange({ unit: this.id, from, to, ...(reason !== undefined && { reason }), ...(error && { error }) })
   }
 }
 

@@ -57,11 +57,11 @@ export function findPending ({ files, applied }: { files: readonly MigrationFile
 
   const problems = [
     ...applied.filter(({ name }) => !byName.has(name)).map(row => describeMissing(row, files)),
-    ...applied.flatMap(({ name, sha256, appliedAt }) => {
+    ...applied.flatMap(({ owner, name, sha256, appliedAt }) => {
       const file = byName.get(name)
       return file === undefined || file.sha256 === sha256 ? []
         : [`${file.path} was changed after it was applied (${appliedAt.toISOString()}). Put the old text back, and write the change as a new file; ` +
-          'on a database that may lose the data, `npm run migrate -- down` first.']
+          `where what is in it may be lost, \`npm run migrate -- down 1${owner === 'core' ? '' : ` ${owner}`} --yes\` first.`]
     }),
     ...pending.filter(({ name }) => name < newestApplied).map(({ path }) =>
       `${path} is new, and sorts before ${newestApplied}, which has been applied. Rename it so that it sorts last.`),

@@ -70,6 +70,14 @@ test('without any environment the settings are those of development', () => {
   })
 })
 
+test('a variable that is nearly one of ours is told, others are let alone', () => {
+  const { notices } = load({ PLATFORM_LISTN: '127.0.0.1:1', PLATFORM_PLUGIN_DISABLED: 'notes', PLATFORM_SERVICE_HOST: '10.0.0.1', DATABASE_POOL_MAX: '3' })
+  assert.deepEqual(notices, [
+    'The variable PLATFORM_LISTN is set and sets nothing; did you mean PLATFORM_LISTEN?',
+    'The variable PLATFORM_PLUGIN_DISABLED is set and sets nothing; did you mean PLATFORM_PLUGINS_DISABLED?'
+  ])
+})
+
 test('production differs where its file says so', () => {
   const { settings, describe } = load(production)
   const { listen, dataPath, gitReposPath, postgres, http, budgets, log } = settings

@@ -73,7 +73,7 @@ test('plugins that throw at import, throw, reject, throw null, hang or never set
     const { state, reason } = await status(id)
     // A moment of each try is spent in trying.
     assert.ok(state === 'quarantined' || state === 'starting', `${id} is ${state}`)
-    if (state === 'quarantined') assert.match(reason ?? '', /at import|at start|later|null|longer than 1000 ms|within 1000 ms/, id)
+    if (state === 'quarantined') assert.match(reason ?? '', /at import \(|at import|at start \(.*throws\/index\.js:1\)|later|null|longer than 1000 ms|within 1000 ms/, id)
   }
   await until(async () => (await Promise.all(ids.map(status))).every(({ restarts }) => restarts >= 1), 15_000)
   assert.equal((await status('timer')).state, 'running')
@@ -213,4 +213,6 @@ test('what one process cannot contain is as the README says: a blocked loop hold
   await assertGoodServe()
   await ask('exits').catch(() => undefined)
   assert.equal(await host.ended, 3)
+  assert.match(host.output(), /plugin \\"exits\\" called process\.exit\(3\)/)
+  assert.match(host.output(), /the event loop stood still/)
 })

@@ -319,6 +319,21 @@ test('npm run dev loads what is saved, and goes on with what was there when that
   await writeFile(join(folder, 'talker/word.js'), 'export const word =')
   await host.line(({ msg }) => msg.startsWith('not reloaded') && msg.includes('word.js'))
   assert.equal(await says('talker'), 'two')
+  // However an editor saves: in place, by a file moved over it, by removing it first.
+  const file = join(folder, 'talker/word.js')
+  const ways: ((text: string) => Promise<void>)[] = [
+    text => writeFile(file, text),
+    async text => { await writeFile(join(folder, 'talker/.word.js.swp'), text); await rename(join(folder, 'talker/.word.js.swp'), file) },
+    async text => { await rm(file); await writeFile(file, text) },
+    text => writeFile(file, text)
+  ]
+  for (const [at, save] of ways.entries()) {
+    await save(`export const word = 'way ${at}'`)
+    await until(async () => await says('talker') === `way ${at}`)
+  }
+  // A plugin whose first save is wrong is mended by the next.
+  await writePlugin(folder, 'fresh', {}, 'throw new Error("not yet")')
+  await host.line(({ msg }) => msg.startsWith('not reloaded') && msg.includes('not yet'))
   await writeTalker(folder, 'fresh', 'hello')
   await until(async () => await says('fresh') === 'hello')
   await rm(join(folder, 'fresh'), { recursive: true })
