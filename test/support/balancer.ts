@@ -57,8 +57,8 @@ export async function startBalancer (t: TestContext, { lateMs }: { lateMs: numbe
   }
 }
 
-/** Only a host that says it is stopping, or has gone, is left out: on a busy machine a late answer or a failed check says nothing of its end. */
+/** Only a host that says it is stopping, or listens no more, is left out: on a busy machine a late or broken answer or a failed check says nothing. */
 const isStaying = ({ probesUrl }: Replica): Promise<boolean> =>
   fetch(`${probesUrl}/ready`, { signal: AbortSignal.timeout(1_000) }).then(
-    async answer => answer.ok || !(await answer.text()).includes('stopping'),
-    (error: unknown) => (error as Error).name === 'TimeoutError')
+    async answer => answer.ok || !(await answer.text()).includes('the host is stopping'),
+    (error: unknown) => ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code !== 'ECONNREFUSED')
