@@ -57,7 +57,7 @@ export async function startBalancer (t: TestContext, { lateMs }: { lateMs: numbe
   }
 }
 
-/** Only a host that says it is stopping, or listens no more, is left out: on a busy machine a late or broken answer or a failed check says nothing. */
+/** Left out is who says it is stopping, or listens no more: on a busy machine a late or broken answer or a failed check says nothing. */
 const isStaying = ({ probesUrl }: Replica): Promise<boolean> =>
   fetch(`${probesUrl}/ready`, { signal: AbortSignal.timeout(1_000) }).then(
     async answer => answer.ok || !(await answer.text()).includes('the host is stopping'),
