@@ -16,7 +16,8 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     // Ends with every connection closed. The only step, so that it has the whole of the budget.
     undo('drain', async signal => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(drainWaitMs + drainMs)])
-      const { cutOff } = await listening.drain({ keepListeningMs: drainWaitMs, signal: inTime })
+      // At the same time, as both may take the whole of it.
+      const [{ cutOff }] = await Promise.all([listening.drain({ keepListeningMs: drainWaitMs, signal: inTime }), opened.tasks.drain()])
       if (cutOff > 0) throw new Error(`${cutOff} requests were cut off; give them longer with PLATFORM_DRAIN_BUDGET_MS`)
     })
   })
