@@ -3,6 +3,7 @@
 import type { UnitDefinition } from '../kernel/index.ts'
 import { openControl } from './control.ts'
 import { watchHealth } from './health.ts'
+import { createHostTasksUnit } from './host-tasks.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
 export function createServingUnits (parts: UnitParts): UnitDefinition[] {
@@ -22,7 +23,7 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     })
   })
   const control = unit('control', ['host'], async ({ undo }) => {
-    const opening = await openControl(settings.dataPath, opened.operation.host, log)
+    const opening = await openControl(settings.dataPath, opened.host, log)
     if (opening !== undefined) undo('close', () => opening.close())
   })
   // Undone first: unready before anything else ends.
@@ -35,7 +36,7 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     opened.probes.ready()
   })
   const plugins = opened.roster.members().map(({ id }) => id)
-  return [{ ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }, control, ready]
+  return [{ ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }, control, ready, createHostTasksUnit(parts)]
 }
 
 /** To end what the drain has left. */
