@@ -18,7 +18,8 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     undo('drain', async signal => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(drainWaitMs + drainMs)])
       // At the same time, as both may take the whole of it.
-      const [{ cutOff }] = await Promise.all([listening.drain({ keepListeningMs: drainWaitMs, signal: inTime }), opened.tasks.drain()])
+      const requests = listening.drain({ keepListeningMs: drainWaitMs, signal: inTime })
+      const [{ cutOff }] = await Promise.all([requests, opened.tasks.drain()])
       if (cutOff > 0) throw new Error(`${cutOff} requests were cut off; give them longer with PLATFORM_DRAIN_BUDGET_MS`)
     })
   })
@@ -36,7 +37,8 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     opened.probes.ready()
   })
   const plugins = opened.roster.members().map(({ id }) => id)
-  return [{ ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }, control, ready, createHostTasksUnit(parts)]
+  const drained = { ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }
+  return [drained, control, ready, createHostTasksUnit(parts)]
 }
 
 /** To end what the drain has left. */

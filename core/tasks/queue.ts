@@ -21,6 +21,8 @@ export interface Claim {
   readonly retryCount: number
   readonly retryLimit: number
   readonly input: unknown
+  /** The attempt before this one ended with its replica. */
+  readonly wasLost: boolean
 }
 
 /** `exclusive`: one job that waits or runs, in the whole cluster. `key_strict_fifo`: jobs of one key one after the other, as they were sent. */
@@ -52,6 +54,8 @@ export interface Queues {
   fail (claim: Claim, message: string, retryInMs: number): Promise<void>
   /** Lets others have them at once, with one attempt more. */
   giveBack (name: string, claims: readonly Claim[], message: string): Promise<void>
+  /** The same for what was lost and was not begun now: it stays lost, and comes back a little later, each after the one before. */
+  putOff (name: string, claims: readonly Claim[]): Promise<void>
   /** The names of the queues that hear the event now, in the transaction's eyes. */
   subscribers (event: string, tx?: Transaction): Promise<readonly string[]>
   /** Of the queues whose names begin like that, these hear these events from now on and no others do. */
@@ -77,6 +81,8 @@ const monitorSeconds = 2
 const leastKeptSeconds = 3_600
 /** A job that nobody claims for so long is forgotten. */
 const waitSeconds = 30 * 86_400
+const putOffMs = 200
+const putOffStepMs = 50
 const callTimeoutMs = 10_000
 /** Of the five seconds or more that the host gives to stop, at most. */
 const closeTimeoutMs = 5_000
@@ -162,6 +168,15 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
     return new Set(claims.filter(({ id }) => ids.has(id)))
   }
 
+  const giveBack = async (name: string, claims: readonly Claim[], output: object, through: IDatabase): Promise<ReadonlySet<Claim>> => {
+    const back = settled(claims, await boss.fail(name, claims.map(attemptOf), output, { db: through }))
+    for (const { id, retryCount, retryLimit } of back) {
+      if (retryCount >= retryLimit) await boss.retry(name, id, { db: through })
+      else await boss.update(name, undefined, { id, retryLimit: retryLimit + 1, db: through })
+    }
+    return back
+  }
+
   return {
     ensure: (name, policy) => {
       const making = made.get(name) ?? boss.createQueue(name, { policy, notify: policy !== 'exclusive' }).catch((error: unknown) => {
@@ -201,7 +216,8 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
 
     claim: async (name, count) => {
       const jobs: JobWithMetadata<{ input?: unknown } | null>[] = await boss.fetch(name, { batchSize: count, includeMetadata: true })
-      return jobs.map(({ id, retryCount, retryLimit, data }) => ({ queue: name, id, retryCount, retryLimit, input: data?.input }))
+      return jobs.map(({ id, retryCount, retryLimit, data, output }) =>
+        ({ queue: name, id, retryCount, retryLimit, input: data?.input, wasLost: retryCount > 0 && isLoss(output) }))
     },
     complete: async (name, claims, output) => settled(claims, await boss.complete(name, claims.map(attemptOf), output ?? null)),
     touch: async (name, claims) => settled(claims, await boss.touch(name, claims.map(attemptOf))),
@@ -222,12 +238,17 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
 
     giveBack: async (name, claims, message) => {
       await inTransaction(async through => {
-        const back = settled(claims, await boss.fail(name, claims.map(attemptOf), { message }, { db: through }))
-        for (const { id, retryCount, retryLimit } of back) {
-          if (retryCount >= retryLimit) await boss.retry(name, id, { db: through })
-          else await boss.update(name, undefined, { id, retryLimit: retryLimit + 1, db: through })
-        }
+        await giveBack(name, claims, { message }, through)
         await through.executeSql('SELECT pg_notify($1, $2)', [channel, name])
+      })
+    },
+    putOff: async (name, claims) => {
+      await inTransaction(async through => {
+        let afterMs = putOffMs
+        for (const { id } of await giveBack(name, claims, lossOutput, through)) {
+          await boss.update(name, undefined, { id, startAfter: afterMs / 1_000, db: through })
+          afterMs += putOffStepMs
+        }
       })
     },
 
@@ -255,6 +276,11 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
     }
   }
 }
+
+/** What pg-boss writes of a job whose replica was silent, or told no end of it in time. What a handler threw has another shape. */
+const lossOutput = { value: { message: 'job heartbeat timeout' } }
+const losses: readonly unknown[] = [lossOutput.value.message, 'job timed out']
+const isLoss = (output: unknown): boolean => losses.includes((output as { value?: { message?: unknown } } | null)?.value?.message)
 
 const attemptOf = ({ id, retryCount }: Claim): { id: string, retryCount: number } => ({ id, retryCount })
 

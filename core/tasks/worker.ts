@@ -33,9 +33,19 @@ export interface Worker {
 
 /** Finds what no notification told of: jobs that have become due, those of a replica that died, all of them while notifications do not come. */
 const pollMs = 2_000
+/** While there is what was put off for a moment. */
+const hurriedPollMs = 100
+const hurriedMs = 10_000
 const touchEveryMs = 3_000
 /** After a call that failed. */
 const pauseMs = 1_000
+
+/**
+ * A job that takes its replica with it takes the jobs beside it, too. So of those that were lost so often, or would be for the last time, a replica
+ * has one at a time, and claims nothing meanwhile: the one that is to blame is given up, and the others are done.
+ */
+const lossesMax = 2
+const isSuspect = ({ wasLost, retryCount, retryLimit }: Claim): boolean => wasLost && retryCount >= Math.min(lossesMax, retryLimit)
 
 interface Held {
   readonly claim: Claim
@@ -48,6 +58,9 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
   const held = new Map<Claim, Held>()
   /** Of these the handler has not come back. */
   let running = 0
+  /** One of them may end this replica, and is not to take claims with it that have not even begun. */
+  let hasSuspect = false
+  let hurriedUntilMs = 0
   let isLeaving = false
   const leaving = new AbortController()
   /** Where there may be something to claim. The one that had its turn goes to the end. */
@@ -70,8 +83,10 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
 
   const work = async (hold: Held): Promise<void> => {
     const { claim, abandon } = hold
+    if (isSuspect(claim)) hasSuspect = true
     const outcome = await run(claim, abandon.signal)
     running -= 1
+    if (isSuspect(claim)) hasSuspect = false
     rouse()
     try {
       await settle(hold, outcome)
@@ -86,18 +101,29 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     }
   }
 
+  /** What is left after all of them but one are put off. */
+  const putOffSuspects = async (source: string, claims: readonly Claim[]): Promise<readonly Claim[]> => {
+    const more = claims.filter(isSuspect).slice(1)
+    if (more.length > 0) {
+      hurriedUntilMs = clock.now() + hurriedMs
+      await queues.putOff(source, more)
+    }
+    return claims.filter(claim => !more.includes(claim))
+  }
+
   const claimFrom = async (source: string): Promise<void> => {
     due.delete(source)
     const count = concurrency - running
-    let claims: Claim[]
+    let claims: readonly Claim[]
     try {
       claims = await queues.claim(source, count)
+      if (claims.length === count) due.add(source)
+      claims = await putOffSuspects(source, claims)
     } catch (err) {
       // The next look comes by itself.
       log.error({ err, task: name }, `work for task "${name}" could not be claimed; it is tried again`)
       return
     }
-    if (claims.length === count) due.add(source)
     if (isLeaving) {
       if (claims.length > 0) await queues.giveBack(source, claims, 'the replica that claimed it was about to end')
       return
@@ -113,11 +139,11 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
   const claiming = async (): Promise<void> => {
     while (!isLeaving) {
       const [source] = due
-      if (source !== undefined && running < concurrency) {
+      if (source !== undefined && running < concurrency && !hasSuspect) {
         await claimFrom(source)
         continue
       }
-      await pause(pollMs, waking.signal)
+      await pause(clock.now() < hurriedUntilMs ? hurriedPollMs : pollMs, waking.signal)
       if (waking.signal.aborted) waking = new AbortController()
       else for (const each of sources) due.add(each)
       // Runs that end in the same turn are one claim, not one each.
