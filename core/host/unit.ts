@@ -133,7 +133,7 @@ export async function startPlugin (
       context.undo('tasks', endTasks)
     }
     for (const { event, schema, handler } of hearings) {
-      const leave = await run(id, () => parts.work.hear(event, schema, handler))
+      const leave = await run(candidate, () => parts.work.hear(event, schema, handler))
       const left = account.open('subscriptions', event)
       context.undo(`broadcasts of ${event}`, async () => { await leave(); left() })
     }
