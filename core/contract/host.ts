@@ -77,7 +77,7 @@ export interface Lifecycle {
 
 /**
  * The named resource `host`: operating the host's plugins. Whoever declares it can switch off and replace any plugin, so its routes must ask for
- * a permission. Every change is done here first, then written to the database, and followed by the other replicas within seconds.
+ * a permission. What is asked is written to the database, a reload once it has succeeded here, and followed by the other replicas within seconds.
  */
 export interface Host {
   /** In the order of their ids. */
@@ -93,7 +93,10 @@ export interface Host {
   reload (id: string, by: Operator): Promise<PluginStatus>
   /** Lets it start again. Resolves when it runs, or does not for now. */
   enable (id: string, by: Operator): Promise<PluginStatus>
-  /** Ends it after those that need it. Resolves once it takes nothing new: it may still be `stopping`. Holds for the next starts, too. */
+  /**
+   * Ends it after those that need it; holds for the next starts, too. Resolves when it has ended, or after a second: its `state` then says how far
+   * that is, while it and those that need it finish what they have under way.
+   */
   disable (id: string, by: Operator, reason?: string): Promise<PluginStatus>
   lifecycle (): Lifecycle
 }
