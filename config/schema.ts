@@ -78,7 +78,8 @@ export const schema = {
     sessionIdleMs: { doc: 'Unused for so long, a session is over', format: 'milliseconds', default: 8 * 3_600_000, env: 'PLATFORM_SESSION_IDLE_MS' }
   },
   tasks: {
-    maxConnections: { doc: 'Connections to the database for tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' }
+    maxConnections: { doc: 'Connections to the database for tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' },
+    historyHours: { doc: 'How long jobs that are over, dead letters too, are kept', format: 'positive', default: 72, env: 'PLATFORM_TASKS_HISTORY_HOURS' }
   },
   budgets: {
     resourceStartMs: { doc: 'To open a resource', format: 'milliseconds', default: 30_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },

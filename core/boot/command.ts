@@ -3,15 +3,16 @@
 import { join } from 'node:path'
 import { renderSettings } from '../../config/render.ts'
 import type { Loaded } from '../../config/schema.ts'
-import type { PluginStatus, Resource } from '../contract/index.ts'
+import type { Job, PluginStatus, Resource } from '../contract/index.ts'
 import { InvalidPlugins, registerBulkhead } from '../host/index.ts'
 import { createMigrations, renderStatus, type MigrationSet } from '../resources/migrations.ts'
 import { createLog } from '../telemetry/log.ts'
 import { realClock as clock } from './clock.ts'
-import { askHost, verbs } from './control.ts'
+import { askHost, jobStates, taskVerbs, verbs } from './control.ts'
 import { exitCodes } from './ending.ts'
 import { renderPlugins } from './plugin-table.ts'
 import { discoverPlugins, migrationsOf, readPlugins } from './plugin-units.ts'
+import { renderJobs } from './task-table.ts'
 import type { Opened } from './unit.ts'
 
 /** Those of the plugins too, which only their definitions know. */
@@ -88,7 +89,27 @@ export async function plugins ({ settings }: Loaded, [word = 'list', id, ...word
   }
   try {
     const reason = words.length === 0 ? {} : { reason: words.join(' ') }
-    console.log(renderPlugins(await askHost(settings.dataPath, { verb, ...id !== undefined && { id }, ...reason }) as readonly PluginStatus[]))
+    console.log(renderPlugins(await askHost(settings.dataPath, { about: 'plugins', verb, ...id !== undefined && { id }, ...reason }) as readonly PluginStatus[]))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = exitCodes.fatal
+  }
+}
+
+const tasksUsage = `npm run tasks [-- list [${jobStates.join(' | ')}] | retry <job> | cancel <job> | run <plugin>/<task>]`
+
+/** Of all plugins and replicas, as the host that runs on the same data folder sees them. */
+export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more]: string[]): Promise<void> {
+  const verb = taskVerbs.find(known => known === word)
+  const state = jobStates.find(known => known === what)
+  if (verb === undefined || more.length > 0 || (verb === 'list' ? what !== state : what === undefined)) {
+    console.error(`"${[word, what, ...more].filter(part => part !== undefined).join(' ')}" is not understood: ${tasksUsage}`)
+    process.exitCode = exitCodes.settings
+    return
+  }
+  try {
+    const question = verb === 'list' ? { verb, state } : { verb, id: what }
+    console.log(renderJobs(await askHost(settings.dataPath, { about: 'tasks', ...question }) as readonly Job[]))
   } catch (error) {
     console.error((error as Error).message)
     process.exitCode = exitCodes.fatal

@@ -1,14 +1,18 @@
-// The host's own door for whoever may read its data folder: a Unix socket on which `npm run plugins` asks the host that runs.
+// The host's own door for whoever may read its data folder: a Unix socket on which `npm run plugins` and `npm run tasks` ask the host that runs.
 
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { AnswerableError, z, type Host, type Log, type Operator } from '../contract/index.ts'
+import { AnswerableError, z, type Host, type JobState, type Log, type Operator } from '../contract/index.ts'
 
 export const verbs = ['list', 'reload', 'enable', 'disable'] as const
+export const taskVerbs = ['list', 'retry', 'cancel', 'run'] as const
+export const jobStates = ['waiting', 'retrying', 'running', 'done', 'dead', 'failed', 'cancelled'] as const satisfies readonly JobState[]
 
-const Question = z.strictObject({ verb: z.enum(verbs), id: z.string().optional(), reason: z.string().optional() })
+const PluginQuestion = z.strictObject({ about: z.literal('plugins'), verb: z.enum(verbs), id: z.string().optional(), reason: z.string().optional() })
+const TaskQuestion = z.strictObject({ about: z.literal('tasks'), verb: z.enum(taskVerbs), id: z.string().optional(), state: z.enum(jobStates).optional() })
+const Question = z.discriminatedUnion('about', [PluginQuestion, TaskQuestion])
 export type Question = z.output<typeof Question>
 
 /** The path of a Unix socket holds about so many bytes. */
@@ -26,11 +30,11 @@ const operator: Operator = { id: '00000000-0000-0000-0000-000000000000', name: '
 export async function openControl (dataPath: string, host: Host, log: Log): Promise<{ close (): Promise<void> } | undefined> {
   const path = socketPathOf(dataPath)
   if (Buffer.byteLength(path) > pathBytesMax) {
-    log.info({ path }, 'the data folder\'s path is too long for a socket: operate the plugins through the API, not with "npm run plugins"')
+    log.info({ path }, 'the data folder\'s path is too long for a socket: operate the plugins through the API, not with "npm run plugins" and "npm run tasks"')
     return undefined
   }
   if (await isAnswered(path)) {
-    log.info({ path }, 'another host has the socket of this data folder: "npm run plugins" talks to that one')
+    log.info({ path }, 'another host has the socket of this data folder: "npm run plugins" and "npm run tasks" talk to that one')
     return undefined
   }
   await mkdir(dataPath, { recursive: true })
@@ -69,7 +73,14 @@ const isAnswered = (path: string): Promise<boolean> => new Promise(resolve => {
 async function answer (req: IncomingMessage, host: Host): Promise<unknown> {
   let text = ''
   for await (const chunk of req) if ((text += String(chunk)).length > questionBytesMax) throw new Error('the question is too long')
-  const { verb, id = '', reason } = Question.parse(JSON.parse(text))
+  const question = Question.parse(JSON.parse(text))
+  const { id = '' } = question
+  if (question.about === 'tasks') {
+    const { verb, state } = question
+    if (verb === 'list') return host.jobs({ state })
+    return [await (verb === 'retry' ? host.retryJob(id) : verb === 'cancel' ? host.cancelJob(id) : host.runTask(id))]
+  }
+  const { verb, reason } = question
   if (verb === 'list') return host.plugins()
   return [await (verb === 'reload' ? host.reload(id, operator) : verb === 'enable' ? host.enable(id, operator) : host.disable(id, operator, reason))]
 }

@@ -66,13 +66,15 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       await declarePermissions(opened, opened.found.plugins)
     }),
 
-    host: unit('host', ['plugins', 'access', 'valkey'], async ({ undo }) => {
+    host: unit('host', ['plugins', 'access', 'valkey', 'tasks'], async ({ undo }) => {
       const { postgres, valkey } = opened
       const choices = await openChoices({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica: randomUUID() })
       opened.choices = await choices.read()
       opened.operation = createOperation({
         kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle
       })
+      const { jobs, retryJob, cancelJob, runTask } = opened.tasks
+      opened.host = { ...opened.operation.host, jobs, retryJob, cancelJob, runTask }
       undo('follow the other replicas', await opened.operation.follow())
       opened.probes.remark(() => [...opened.operation.behind].map(([id, { why }]) => `${id} is not as was asked of all replicas: ${why}`))
     }),
@@ -84,7 +86,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
         storage: id => opened.storage.scoped(id),
         kubernetes: () => createKubernetesHandle(parts),
         access: () => opened.access.access,
-        host: () => opened.operation.host
+        host: () => opened.host
       })
       const { authenticate, permissionsIn, noteRefused } = opened.access
       const { http, budgets: { drainMs } } = settings

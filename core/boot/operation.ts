@@ -1,6 +1,6 @@
 // Operating the plugins of all replicas: what is asked of this one is done here, kept, and followed by the others.
 
-import { AnswerableError, Conflict, NotFound, type Clock, type Host, type Lifecycle, type Log, type PluginStatus } from '../contract/index.ts'
+import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
 import type { Choice, Choices, Member, Roster } from '../host/index.ts'
 import { asError, describe, type Kernel } from '../kernel/index.ts'
 
@@ -16,7 +16,7 @@ export interface OperationParts {
 }
 
 export interface Operation {
-  readonly host: Host
+  readonly host: PluginOperation
   /** Why this replica has not done what was asked of all, by plugin. */
   readonly behind: ReadonlyMap<string, Behind>
   /** Does what other replicas were asked, until the result is called. */
@@ -67,7 +67,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     }
   }
 
-  const host: Host = {
+  const host: PluginOperation = {
     plugins: () => roster.members().map(statusOf),
     plugin: id => statusOf(roster.find(id)),
     async reload (id, by) {

@@ -79,6 +79,12 @@ export function createPluginRoster (parts: UnitParts): Roster {
       mount: plugin => opened.http.mount(plugin),
       release: id => opened.http.release(id),
       registerTasks: plugin => opened.tasks.register(plugin),
+      work: {
+        send: (...args) => opened.tasks.send(...args),
+        publish: (...args) => opened.tasks.publish(...args),
+        broadcast: (event, payload) => opened.valkey.host.publish(`events:${event}`, payload),
+        hear: (event, schema, handler) => opened.valkey.host.subscribe(`events:${event}`, schema, handler)
+      },
       watch: (id, ask) => {
         opened.checks.set(id, { ask, kind: 'plugin', isRequired: false })
         return () => { if (opened.checks.get(id)?.ask === ask) opened.checks.delete(id) }

@@ -7,6 +7,7 @@ import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { openPostgres } from '../resources/postgres.ts'
 import { openTasks } from '../tasks/index.ts'
+import { maskPasswords } from '../telemetry/mask.ts'
 import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
 
 export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
@@ -48,7 +49,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'tasks',
       needs: ['postgres'],
-      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs }, openParts),
+      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, mask: maskPasswords }, openParts),
       keep: value => { opened.tasks = value }
     })
   ]

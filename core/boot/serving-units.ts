@@ -3,6 +3,7 @@
 import type { UnitDefinition } from '../kernel/index.ts'
 import { openControl } from './control.ts'
 import { watchHealth } from './health.ts'
+import { createHostTasksUnit } from './host-tasks.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
 export function createServingUnits (parts: UnitParts): UnitDefinition[] {
@@ -16,12 +17,14 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     // Ends with every connection closed. The only step, so that it has the whole of the budget.
     undo('drain', async signal => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(drainWaitMs + drainMs)])
-      const { cutOff } = await listening.drain({ keepListeningMs: drainWaitMs, signal: inTime })
+      // At the same time, as both may take the whole of it.
+      const requests = listening.drain({ keepListeningMs: drainWaitMs, signal: inTime })
+      const [{ cutOff }] = await Promise.all([requests, opened.tasks.drain()])
       if (cutOff > 0) throw new Error(`${cutOff} requests were cut off; give them longer with PLATFORM_DRAIN_BUDGET_MS`)
     })
   })
   const control = unit('control', ['host'], async ({ undo }) => {
-    const opening = await openControl(settings.dataPath, opened.operation.host, log)
+    const opening = await openControl(settings.dataPath, opened.host, log)
     if (opening !== undefined) undo('close', () => opening.close())
   })
   // Undone first: unready before anything else ends.
@@ -34,7 +37,8 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     opened.probes.ready()
   })
   const plugins = opened.roster.members().map(({ id }) => id)
-  return [{ ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }, control, ready]
+  const drained = { ...http, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }
+  return [drained, control, ready, createHostTasksUnit(parts)]
 }
 
 /** To end what the drain has left. */

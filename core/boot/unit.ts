@@ -2,7 +2,7 @@
 
 import type { Loaded } from '../../config/schema.ts'
 import type { AccessRoom } from '../access/index.ts'
-import type { Clock, Kubernetes, Lifecycle, OpenParts, Postgres, Resource } from '../contract/index.ts'
+import type { Clock, Host, Kubernetes, Lifecycle, OpenParts, Postgres, Resource } from '../contract/index.ts'
 import type { Choice, Container, Definitions, Roster } from '../host/index.ts'
 import type { Http, Listening } from '../http/index.ts'
 import type { Probes } from '../http/probes.ts'
@@ -30,6 +30,7 @@ export interface Opened {
   /** What operators had decided by the start. */
   choices: readonly Choice[]
   operation: Operation
+  host: Host
   lifecycle: Lifecycle
   container: Container
   http: Http

@@ -1,6 +1,7 @@
 // The host as those who operate it see it: what its plugins do and why, and how one is replaced, switched off and on.
 
 import type { User } from './access.ts'
+import type { TaskOperation } from './task.ts'
 
 /**
  * `running` serves. `waiting`, `starting` and `stopping` are on their way. `held` waits for something it needs, `quarantined` failed and is tried
@@ -76,10 +77,16 @@ export interface Lifecycle {
 }
 
 /**
- * The named resource `host`: operating the host's plugins. Whoever declares it can switch off and replace any plugin, so its routes must ask for
- * a permission. What is asked is written to the database, a reload once it has succeeded here, and followed by the other replicas within seconds.
+ * The named resource `host`: operating the host's plugins and what they have in the background. Whoever declares it can switch off and replace any
+ * plugin, and see and cancel any job, so its routes must ask for a permission.
  */
-export interface Host {
+export interface Host extends PluginOperation, TaskOperation {}
+
+/**
+ * Part of the resource `host`. What is asked is written to the database, a reload once it has succeeded here, and followed by the other replicas
+ * within seconds.
+ */
+export interface PluginOperation {
   /** In the order of their ids. */
   plugins (): readonly PluginStatus[]
   /** `NotFound` for an id that no plugin has. */

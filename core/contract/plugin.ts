@@ -2,6 +2,7 @@
 
 import type { Access } from './access.ts'
 import type { Clock } from './clock.ts'
+import type { Events } from './event.ts'
 import type { Host } from './host.ts'
 import type { Kubernetes } from './kubernetes.ts'
 import type { Log } from './log.ts'
@@ -84,6 +85,7 @@ export interface Scope<Config = Record<string, unknown>> extends Resources {
   readonly signal: AbortSignal
   readonly routes: Routes
   readonly tasks: Tasks
+  readonly events: Events
   /**
    * What `requires` and `optional` plugins returned from `start`; an optional one that is not there is undefined. Objects and functions may be
    * kept: they lead to the generation that serves when they are used, and throw `ServiceUnavailable` while none does.

@@ -1,11 +1,11 @@
 // Collects the routes and tasks a plugin declares while it starts; they are put to use together, afterwards, or not at all.
 
-import type { CronOptions, Duration, RouteRecord, Routes, TaskHandler, TaskOptions, TaskRecord, Tasks } from '../contract/index.ts'
+import type { RouteRecord, Routes, TaskRecord, z } from '../contract/index.ts'
 import { methods } from '../contract/route.ts'
 import type { Candidate } from './discover.ts'
 import type { Fence } from './fence.ts'
 import { quoteList } from './nearest.ts'
-import { bindSignal, bindTo, runAs, type Owner } from './owner.ts'
+import { bindTo, type Owner } from './owner.ts'
 import { showPath } from './problem.ts'
 
 /** Koa's. */
@@ -29,10 +29,18 @@ export class UnknownMount extends Error {
   }
 }
 
+/** What the plugin hears of broadcasts. */
+export interface Hearing {
+  readonly event: string
+  readonly schema: z.ZodType
+  readonly handler: (payload: unknown) => void | Promise<void>
+}
+
 export class Registration {
   readonly routes: RouteRecord[] = []
   readonly middleware: Middleware[] = []
   readonly tasks: TaskRecord[] = []
+  readonly hearings: Hearing[] = []
   readonly #candidate: Candidate
   readonly #fence: Fence
   readonly #owner: Owner
@@ -48,13 +56,10 @@ export class Registration {
     this.#isOpen = false
   }
 
-  #check (what: string): void {
+  /** Throws when nothing may be declared any more. */
+  check (what: string): void {
     this.#fence.check()
     if (!this.#isOpen) throw new RegistrationClosed(this.#candidate.id, what)
-  }
-
-  #own (handler: TaskHandler): TaskHandler {
-    return typeof handler === 'function' ? run => runAs(this.#owner, handler, { ...run, signal: bindSignal(this.#owner, run.signal) }) : handler
   }
 
   createRoutes (): Routes {
@@ -66,31 +71,16 @@ export class Registration {
     // A plugin from JavaScript may leave anything out: what is wrong with a route is said later, of all of them together.
     const createRoutes = (mount: string | undefined): Routes => ({
       ...Object.fromEntries(methods.map(method => [method, (path: string, options: RouteRecord['options'], handler: RouteRecord['handler']) => {
-        this.#check(`the route ${method.toUpperCase()} ${path}`)
+        this.check(`the route ${method.toUpperCase()} ${path}`)
         if (mount === undefined) throw new UnknownMount(this.#candidate, id)
         this.routes.push({ plugin: id, mount, method, path, options, handler: bindTo(this.#owner, handler) })
       }])) as unknown as Omit<Routes, 'at' | 'use'>,
       at,
       use: middleware => {
-        this.#check('middleware')
+        this.check('middleware')
         this.middleware.push(bindTo(this.#owner, middleware))
       }
     })
     return createRoutes(mounts[0])
-  }
-
-  createTasks (): Tasks {
-    const read = <O>(rest: readonly [TaskHandler] | readonly [O, TaskHandler]): { options: O | Record<never, never>, handler: TaskHandler } =>
-      rest.length === 1 ? { options: {}, handler: this.#own(rest[0]) } : { options: rest[0], handler: this.#own(rest[1]) }
-    return {
-      every: (name: string, interval: Duration, ...rest: [TaskHandler] | [TaskOptions, TaskHandler]) => {
-        this.#check(`the task "${name}"`)
-        this.tasks.push({ kind: 'every', name, interval, ...read(rest) })
-      },
-      cron: (name: string, expression: string, ...rest: [TaskHandler] | [CronOptions, TaskHandler]) => {
-        this.#check(`the task "${name}"`)
-        this.tasks.push({ kind: 'cron', name, expression, ...read(rest) })
-      }
-    }
   }
 }

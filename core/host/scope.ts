@@ -13,6 +13,7 @@ import { Registration } from './registration.ts'
 import { createServiceHandle, isFollowed, type Offer } from './service.ts'
 import { createClock, createListen, createTimers } from './timer.ts'
 import { isWithin } from './version.ts'
+import { createEvents, createTasks, type Work } from './work.ts'
 
 /** What the host has opened: for each resource, how a plugin's own handle on it is made. */
 export type ResourceFactories = { readonly [Name in ResourceName]?: (pluginId: string) => Resources[Name] }
@@ -55,6 +56,7 @@ export interface ScopeParts {
   readonly signal: AbortSignal
   /** What other plugins offer. */
   readonly services: ReadonlyMap<string, Offer>
+  readonly work: Work
   readonly undo: (name: string, step: () => void | Promise<void>) => void
   /** What the plugin's code threw where nobody waits for it. */
   readonly onFault: (thrown: unknown) => void
@@ -68,7 +70,7 @@ export interface OwnedScope {
   readonly end: (reason: unknown) => Promise<void>
 }
 
-export function createScope ({ container, candidate, owner, config, log, clock, signal, services, undo, onFault }: ScopeParts): OwnedScope {
+export function createScope ({ container, candidate, owner, config, log, clock, signal, services, work, undo, onFault }: ScopeParts): OwnedScope {
   const { id, version, manifest, file } = candidate
   const fence = new Fence(id)
   const registration = new Registration(candidate, fence, owner)
@@ -80,7 +82,8 @@ export function createScope ({ container, candidate, owner, config, log, clock, 
     timers: createTimers({ clock, fence, owner, onFault }),
     listen: createListen({ fence, owner }),
     routes: registration.createRoutes(),
-    tasks: registration.createTasks(),
+    tasks: createTasks({ id, registration, fence, owner, work }),
+    events: createEvents({ id, registration, fence, owner, work }),
     plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {
       // What was opened too late is closed at once, and its owner told.

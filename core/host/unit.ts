@@ -2,7 +2,7 @@
 
 import { sep } from 'node:path'
 import { inspect } from 'node:util'
-import type { Clock, Log, RouteRecord, TaskRecord } from '../contract/index.ts'
+import type { Clock, Log, Postgres, RouteRecord, TaskRecord } from '../contract/index.ts'
 import { StartStopped, type Serve, type StartContext } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
@@ -12,6 +12,7 @@ import { modulesOf, showPath } from './problem.ts'
 import type { Middleware } from './registration.ts'
 import { createScope, type Container } from './scope.ts'
 import type { Offer } from './service.ts'
+import type { Work } from './work.ts'
 
 export class PluginStartFailed extends Error {
   readonly code = 'BULKHEAD_PLUGIN_START_FAILED'
@@ -34,6 +35,13 @@ export interface MountedPlugin {
 
 export type EndTasks = (how: { readonly atOnce: boolean }) => void | Promise<void>
 
+export interface PluginTasks {
+  readonly plugin: string
+  readonly log: Log
+  readonly tasks: readonly TaskRecord[]
+  readonly postgres?: Postgres | undefined
+}
+
 export type Check = (signal: AbortSignal) => void | Promise<void>
 
 /** What the other rooms do for plugins. */
@@ -51,8 +59,12 @@ export interface PluginParts {
   mount (plugin: MountedPlugin): () => void | Promise<void>
   /** Its paths are nobody's any more. */
   release (id: string): void
-  /** Resolves once every task is scheduled, with the undo: no more ticks; what runs is finished, or aborted when that takes too long or `atOnce`. */
-  registerTasks (plugin: { readonly plugin: string, readonly log: Log, readonly tasks: readonly TaskRecord[] }): Promise<EndTasks>
+  /**
+   * Resolves once every task is scheduled and every queue worked, with the undo: nothing more is claimed; what runs is told, and finished within the
+   * drain or given back; `atOnce` means a drain of a moment. `postgres` is the plugin's own handle, where its manifest names it.
+   */
+  registerTasks (plugin: PluginTasks): Promise<EndTasks>
+  readonly work: Work
   /** Asks now and then whether the plugin is well. */
   watch (id: string, check: Check): () => void
   /** What code of the plugin threw where nobody waits for it. */
@@ -88,7 +100,7 @@ export async function startPlugin (
 ): Promise<Serve> {
   const { signal } = context
   const { candidate, definition } = plugin
-  const { id, version, manifest: { mounts } } = candidate
+  const { id, version, manifest: { mounts, resources } } = candidate
   const { account } = owner
   const { scope, registration, fence, end } = createScope({
     ...parts, candidate, owner, config, log, signal, undo: (name, step) => context.undo(name, step), onFault: thrown => parts.noteFault(owner, thrown)
@@ -102,7 +114,7 @@ export async function startPlugin (
     registration.close()
     fence.check()
 
-    const { routes, middleware, tasks } = registration
+    const { routes, middleware, tasks, hearings } = registration
     const problems = [...parts.checkRoutes(routes), ...findPermissionProblems(candidate, routes, permissions)]
     if (problems.length > 0) throw new PluginStartFailed(id, [`its routes in ${showPath(candidate.entry)} cannot be served.`, ...problems].join('\n  '))
 
@@ -110,7 +122,8 @@ export async function startPlugin (
     let endTasks = async (): Promise<void> => { /* It has none. */ }
     let ending: Promise<void> | undefined
     if (tasks.length > 0) {
-      const end = await run(candidate, () => parts.registerTasks({ plugin: id, log, tasks }))
+      const postgres = resources.includes('postgres') ? scope.postgres : undefined
+      const end = await run(candidate, () => parts.registerTasks({ plugin: id, log, tasks, postgres }))
       const closed = tasks.map(({ name }) => account.open('tasks', name))
       endTasks = async () => {
         // A host that stops leaves its runs to the others at once.
@@ -118,6 +131,11 @@ export async function startPlugin (
         for (const close of closed) close()
       }
       context.undo('tasks', endTasks)
+    }
+    for (const { event, schema, handler } of hearings) {
+      const leave = await run(candidate, () => parts.work.hear(event, schema, handler))
+      const left = account.open('subscriptions', event)
+      context.undo(`broadcasts of ${event}`, async () => { await leave(); left() })
     }
     fence.check()
     return () => {

@@ -1,45 +1,97 @@
-// pg-boss: hands each tick to one replica, and to another when that one dies. The only file that knows it.
+// pg-boss: keeps the jobs, hands each to one replica, and to another when that one dies. The only file that knows it.
 
-import type { JobWithMetadata, PgBoss } from 'pg-boss'
-import type { Log } from '../contract/index.ts'
-import type { Attempt, Outcome } from './run.ts'
-import { tickId } from './tick.ts'
+import { createHash } from 'node:crypto'
+import type { JobWithMetadata, PgBoss, SendOptions } from 'pg-boss'
+import { ServiceUnavailable, sql, type Log, type Transaction } from '../contract/index.ts'
 
 export interface QueueSettings {
   readonly url: string
   readonly maxConnections: number
+  /** Jobs that are over are kept so long. */
+  readonly historyHours: number
+}
+
+type IDatabase = ReturnType<PgBoss['getDb']>
+
+/** One attempt at a job, as it was claimed. pg-boss settles it only as long as no other attempt has begun. */
+export interface Claim {
+  readonly queue: string
+  readonly id: string
+  /** 0 for the first attempt. */
+  readonly retryCount: number
+  readonly retryLimit: number
+  readonly input: unknown
+  /** The attempt before this one ended with its replica. */
+  readonly wasLost: boolean
+}
+
+/** `exclusive`: one job that waits or runs, in the whole cluster. `key_strict_fifo`: jobs of one key one after the other, as they were sent. */
+export type Policy = 'standard' | 'exclusive' | 'key_strict_fifo'
+
+export interface NewJob {
+  readonly id?: string
+  readonly input?: unknown
+  readonly key?: string | undefined
+  readonly afterMs?: number
+  readonly priority?: number
+  readonly retryLimit: number
+  /** pg-boss gives the job to another when it is not settled by then, whatever the replica says. */
+  readonly expireMs: number
 }
 
 export interface Queues {
-  /** Takes part in a queue: works what any replica put into it, one at a time. */
-  join (name: string, timeoutMs: number, work: (attempt: Attempt) => Promise<Outcome>): Promise<Membership>
+  /** Makes the queue unless it is there. */
+  ensure (name: string, policy: Policy): Promise<void>
+  /** Undefined when a job of this id, or in an exclusive queue another one, is there already. */
+  send (name: string, job: NewJob, tx?: Transaction): Promise<string | undefined>
+  claim (name: string, count: number): Promise<Claim[]>
+  /** These two answer which of the claims still were this replica's. */
+  complete (name: string, claims: readonly Claim[], output?: object): Promise<ReadonlySet<Claim>>
+  touch (name: string, claims: readonly Claim[]): Promise<ReadonlySet<Claim>>
+  /** Completes in the transaction; false when the claim is lost, and then it must not commit. */
+  completeIn (tx: Transaction, claim: Claim): Promise<boolean>
+  /** Counts as an attempt that failed. The next one is not before `retryInMs` has passed; after the last one the job is dead. */
+  fail (claim: Claim, message: string, retryInMs: number): Promise<void>
+  /** Lets others have them at once, with one attempt more. */
+  giveBack (name: string, claims: readonly Claim[], message: string): Promise<void>
+  /** The same for what was lost and was not begun now: it stays lost, and comes back a little later, each after the one before. */
+  putOff (name: string, claims: readonly Claim[]): Promise<void>
+  /** The names of the queues that hear the event now, in the transaction's eyes. */
+  subscribers (event: string, tx?: Transaction): Promise<readonly string[]>
+  /** Of the queues whose names begin like that, these hear these events from now on and no others do. */
+  setSubscriptions (prefix: string, events: ReadonlyMap<string, string>): Promise<void>
+  /** Calls `wake` with a queue's name when it has a job that may run, or with undefined when that may have been missed. The result ends it. */
+  onJob (wake: (queue: string | undefined) => void): () => void
+  /** The database's time in milliseconds. */
+  now (): Promise<number>
+  query (text: string, values: readonly unknown[]): Promise<readonly Record<string, unknown>[]>
+  retry (name: string, id: string): Promise<void>
+  resume (name: string, id: string): Promise<void>
+  cancel (name: string, id: string): Promise<void>
+  discard (name: string, id: string): Promise<void>
   check (signal: AbortSignal): Promise<void>
   close (): Promise<void>
 }
 
-export interface Membership {
-  /** Puts the tick into the queue unless another replica has, or the tick before it is not done; then looks for work at once. */
-  offer (atMs: number): Promise<void>
-  /** Resolves once what runs here is over. */
-  leave (): Promise<void>
-}
-
-/** A replica that says nothing for so long has lost its run. 10 is the least that pg-boss takes. */
-const heartbeatSeconds = 10
-/** How often a lost run is looked for. */
-const monitorSeconds = 5
-/** Finds what no tick of this replica announced: a run that another one lost. */
-const pollSeconds = 10
+/** A replica that says nothing for so long has lost its claims. 10 is the least that pg-boss takes. */
+export const heartbeatSeconds = 10
+/** How often lost claims are looked for; two replicas' looks may fall so that twice as long passes. */
+const monitorSeconds = 2
 /** The row of a tick stands in the way of its twin, so it must outlive any difference between two replicas' clocks. */
-const keepSeconds = 3_600
-/** A handler that minds its signal is back by then, so this ends only the claim of one that does not. */
-const heedMs = 5_000
+const leastKeptSeconds = 3_600
+/** A job that nobody claims for so long is forgotten. */
+const waitSeconds = 30 * 86_400
+const putOffMs = 200
+const putOffStepMs = 50
 const callTimeoutMs = 10_000
 /** Of the five seconds or more that the host gives to stop, at most. */
 const closeTimeoutMs = 5_000
+const schema = 'pgboss'
+/** Where pg-boss notifies of new jobs: as it derives it from its schema. */
+const channel = `pgboss_${createHash('sha224').update(schema).digest('hex').slice(0, 24)}`
 
 /** Imports pg-boss, connects, and brings the schema `pgboss` up to date. */
-export async function openQueues ({ url, maxConnections }: QueueSettings, log: Log): Promise<Queues> {
+export async function openQueues ({ url, maxConnections, historyHours }: QueueSettings, log: Log): Promise<Queues> {
   const { PgBoss } = await import('pg-boss')
   // Those after `max` are for the pool underneath; without them a silent network holds a call for ever.
   const options = {
@@ -49,26 +101,30 @@ export async function openQueues ({ url, maxConnections }: QueueSettings, log: L
     connectionTimeoutMillis: callTimeoutMs,
     query_timeout: callTimeoutMs,
     keepAlive: true,
-    schema: 'pgboss',
+    schema,
     schedule: false,
     registerInstance: false,
     superviseIntervalSeconds: monitorSeconds,
     monitorIntervalSeconds: monitorSeconds,
-    maintenanceIntervalSeconds: 600
+    maintenanceIntervalSeconds: 600,
+    queueCacheIntervalSeconds: 30
   }
   const boss = new PgBoss(options)
   boss.on('error', err => log.error({ err }, 'a call of the task queue failed'))
   boss.on('warning', ({ message, data }) => log.warn({ data }, message))
+  const listeners = new Set<(queue: string | undefined) => void>()
+  const tell = (queue: string | undefined): void => { for (const listener of listeners) listener(queue) }
   try {
     await boss.start()
+    // Its loss is told as an error and mended by itself; until then jobs are found by looking.
+    const listening = await boss.getDb().listen?.(channel, tell, () => tell(undefined))
+    return createQueues(boss, Math.max(historyHours * 3_600, leastKeptSeconds), {
+      add: listener => { listeners.add(listener); return () => { listeners.delete(listener) } },
+      close: async () => { await listening?.close() }
+    })
   } catch (cause) {
     await boss.stop({ graceful: false })
     throw new Error('The task queue did not start: its schema "pgboss" could not be read or brought up to date', { cause })
-  }
-  return {
-    join: (name, timeoutMs, work) => join(boss, name, timeoutMs, work),
-    check: signal => check(boss, signal),
-    close: () => boss.stop({ graceful: true, timeout: closeTimeoutMs })
   }
 }
 
@@ -85,38 +141,179 @@ export async function readCron (cron: string, timezone: string): Promise<(afterM
   return next
 }
 
-async function join (boss: PgBoss, name: string, timeoutMs: number, work: (attempt: Attempt) => Promise<Outcome>): Promise<Membership> {
-  // One job that waits or runs, in the whole cluster: a tick that comes while the one before still runs is left out.
-  await boss.createQueue(name, { policy: 'exclusive' })
-  const terms = {
-    expireInSeconds: Math.ceil((timeoutMs + heedMs) / 1000),
-    heartbeatSeconds,
-    retryLimit: 3,
-    retentionSeconds: keepSeconds,
-    deleteAfterSeconds: keepSeconds
+interface News {
+  add (listener: (queue: string | undefined) => void): () => void
+  close (): Promise<void>
+}
+
+function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
+  const db = boss.getDb()
+  /** Each queue is made once a process; who comes meanwhile waits for that. */
+  const made = new Map<string, Promise<void>>()
+
+  const inTransaction = async (work: (tx: IDatabase) => Promise<void>): Promise<void> => {
+    // The pool of pg-boss's own always can.
+    const transaction = await db.beginTransaction?.()
+    if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
+    try {
+      await work(transaction.db)
+    } catch (error) {
+      await transaction.rollback()
+      throw error
+    }
+    await transaction.commit()
   }
-  const worker = await boss.work(name, { includeMetadata: true, perJobResults: true, pollingIntervalSeconds: pollSeconds },
-    async (jobs: JobWithMetadata[]) => Promise.all(jobs.map(async ({ id, retryCount }) => {
-      const outcome = await work({ attemptId: `${id}.${retryCount}`, attempt: retryCount + 1 })
-      // A failed run is not tried again: the next tick is. One that was stopped is, elsewhere.
-      return { id, status: outcome === 'done' ? 'completed' as const : outcome === 'failed' ? 'deadletter' as const : 'failed' as const }
-    })))
+  const settled = (claims: readonly Claim[], response: unknown): ReadonlySet<Claim> => {
+    const ids = new Set((response as { settled?: readonly string[] }).settled)
+    return new Set(claims.filter(({ id }) => ids.has(id)))
+  }
+
+  const giveBack = async (name: string, claims: readonly Claim[], output: object, through: IDatabase): Promise<ReadonlySet<Claim>> => {
+    const back = settled(claims, await boss.fail(name, claims.map(attemptOf), output, { db: through }))
+    for (const { id, retryCount, retryLimit } of back) {
+      if (retryCount >= retryLimit) await boss.retry(name, id, { db: through })
+      else await boss.update(name, undefined, { id, retryLimit: retryLimit + 1, db: through })
+    }
+    return back
+  }
+
   return {
-    offer: async atMs => {
-      await boss.send(name, {}, { ...terms, id: tickId(name, atMs) })
-      boss.notifyWorker(worker)
+    ensure: (name, policy) => {
+      const making = made.get(name) ?? boss.createQueue(name, { policy, notify: policy !== 'exclusive' }).catch((error: unknown) => {
+        made.delete(name)
+        throw error
+      })
+      made.set(name, making)
+      return making
     },
-    leave: () => boss.offWork(name, { id: worker, wait: true })
+
+    send: async (name, { id, input, key, afterMs, priority, retryLimit, expireMs }, tx) => {
+      const options: SendOptions = {
+        retryLimit,
+        retryDelay: 0,
+        expireInSeconds: Math.ceil(expireMs / 1_000),
+        heartbeatSeconds,
+        retentionSeconds: waitSeconds,
+        deleteAfterSeconds: keepSeconds,
+        ...id !== undefined && { id },
+        ...key !== undefined && { singletonKey: key },
+        ...priority !== undefined && { priority },
+        ...afterMs !== undefined && { startAfter: afterMs / 1_000 },
+        ...tx !== undefined && { db: asDatabase(tx) }
+      }
+      if (key === undefined) return await boss.send(name, { input }, options) ?? undefined
+      // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
+      const sendAt = async (through: IDatabase): Promise<string | undefined> => {
+        const sent = await boss.send(name, { input }, { ...options, db: through }) ?? undefined
+        await through.executeSql(`UPDATE ${schema}.job SET created_on = clock_timestamp() WHERE name = $1 AND id = $2::uuid`, [name, sent])
+        return sent
+      }
+      if (tx !== undefined) return sendAt(asDatabase(tx))
+      let sent: string | undefined
+      await inTransaction(async through => { sent = await sendAt(through) })
+      return sent
+    },
+
+    claim: async (name, count) => {
+      const jobs: JobWithMetadata<{ input?: unknown } | null>[] = await boss.fetch(name, { batchSize: count, includeMetadata: true })
+      return jobs.map(({ id, retryCount, retryLimit, data, output }) =>
+        ({ queue: name, id, retryCount, retryLimit, input: data?.input, wasLost: retryCount > 0 && isLoss(output) }))
+    },
+    complete: async (name, claims, output) => settled(claims, await boss.complete(name, claims.map(attemptOf), output ?? null)),
+    touch: async (name, claims) => settled(claims, await boss.touch(name, claims.map(attemptOf))),
+    completeIn: async (tx, claim) => settled([claim], await boss.complete(claim.queue, [attemptOf(claim)], null, { db: asDatabase(tx) })).has(claim),
+
+    fail: async (claim, message, retryInMs) => {
+      const { queue, id, retryCount, retryLimit } = claim
+      if (retryCount >= retryLimit) {
+        await boss.fail(queue, [attemptOf(claim)], { message })
+        return
+      }
+      // The delay is not pg-boss's own, which would also keep from others what a dead replica had.
+      await inTransaction(async through => {
+        const lost = !settled([claim], await boss.fail(queue, [attemptOf(claim)], { message }, { db: through })).has(claim)
+        if (!lost) await boss.update(queue, undefined, { id, startAfter: retryInMs / 1_000, db: through })
+      })
+    },
+
+    giveBack: async (name, claims, message) => {
+      await inTransaction(async through => {
+        await giveBack(name, claims, { message }, through)
+        await through.executeSql('SELECT pg_notify($1, $2)', [channel, name])
+      })
+    },
+    putOff: async (name, claims) => {
+      await inTransaction(async through => {
+        let afterMs = putOffMs
+        for (const { id } of await giveBack(name, claims, lossOutput, through)) {
+          await boss.update(name, undefined, { id, startAfter: afterMs / 1_000, db: through })
+          afterMs += putOffStepMs
+        }
+      })
+    },
+
+    subscribers: async (event, tx) => {
+      const { rows } = await (tx === undefined ? db : asDatabase(tx)).executeSql(`SELECT name FROM ${schema}.subscription WHERE event = $1 ORDER BY name`, [event])
+      return rows.map(({ name }: { name: string }) => name)
+    },
+    setSubscriptions: async (prefix, events) => {
+      for (const [event, queue] of events) await boss.subscribe(event, queue)
+      const { rows } = await db.executeSql(`SELECT event, name FROM ${schema}.subscription WHERE starts_with(name, $1)`, [prefix])
+      for (const { event, name } of rows as { event: string, name: string }[]) if (events.get(event) !== name) await boss.unsubscribe(event, name)
+    },
+
+    onJob: wake => news.add(wake),
+    now: async () => Number(((await db.executeSql('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now')).rows[0] as { now: unknown }).now),
+    query: async (text, values) => (await db.executeSql(text, [...values])).rows as Record<string, unknown>[],
+    retry: async (name, id) => { await boss.retry(name, id); await notify(db, name) },
+    resume: async (name, id) => { await boss.resume(name, id); await notify(db, name) },
+    cancel: async (name, id) => { await boss.cancel(name, id) },
+    discard: async (name, id) => { await boss.deleteJob(name, id) },
+    check: signal => check(db, signal),
+    close: async () => {
+      await news.close()
+      await boss.stop({ graceful: true, timeout: closeTimeoutMs })
+    }
   }
 }
 
-async function check (boss: PgBoss, signal: AbortSignal): Promise<void> {
+/** What pg-boss writes of a job whose replica was silent, or told no end of it in time. What a handler threw has another shape. */
+const lossOutput = { value: { message: 'job heartbeat timeout' } }
+const losses: readonly unknown[] = [lossOutput.value.message, 'job timed out']
+const isLoss = (output: unknown): boolean => losses.includes((output as { value?: { message?: unknown } } | null)?.value?.message)
+
+const attemptOf = ({ id, retryCount }: Claim): { id: string, retryCount: number } => ({ id, retryCount })
+
+async function notify (db: IDatabase, queue: string): Promise<void> {
+  await db.executeSql('SELECT pg_notify($1, $2)', [channel, queue])
+}
+
+/** What pg-boss asks goes through the transaction that a plugin holds, fences and all. */
+function asDatabase (tx: Transaction): IDatabase {
+  return {
+    executeSql: async (text, values = []) => {
+      const query = { ...sql.unsafe`SELECT`, sql: text, values: values as never }
+      const { rows } = await tx.query(query)
+      return { rows: [...rows] }
+    }
+  }
+}
+
+/** What a caller is told of a database that is away; what it has refused is told as it is. */
+export function refuseAway (cause: unknown): never {
+  const { code = '' } = cause as { code?: unknown }
+  const isAway = typeof code === 'string' && /^(08...|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)
+  if (isAway || /timeout|terminated|not opened/i.test(Error.isError(cause) ? cause.message : '')) throw new ServiceUnavailable('The task queue is away.', { cause })
+  throw cause
+}
+
+async function check (db: IDatabase, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const gaveUp = Promise.withResolvers()
   const giveUp = (): void => gaveUp.reject(signal.reason as Error)
   signal.addEventListener('abort', giveUp, { once: true })
   try {
-    await Promise.race([boss.getDb().executeSql('SELECT 1'), gaveUp.promise])
+    await Promise.race([db.executeSql('SELECT 1'), gaveUp.promise])
   } finally {
     signal.removeEventListener('abort', giveUp)
   }

@@ -3,7 +3,7 @@
 import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
 import { createKernel, Held, type Kernel } from '../../core/kernel/index.ts'
 import { Account } from '../../core/host/account.ts'
-import { createContainer, createRoster, type Check, type Definitions, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts } from '../../core/host/index.ts'
+import { createContainer, createRoster, type Check, type Definitions, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts, type Work } from '../../core/host/index.ts'
 import { clock } from './folder.ts'
 
 export const silent: Log = { trace () {}, debug () {}, info () {}, warn () {}, error () {}, fatal () {}, child: () => silent }
@@ -107,6 +107,7 @@ export function createRun (
         }
       },
       release: id => { calls.push(`release ${id}`) },
+      work: noWork,
       registerTasks: async ({ plugin, tasks: records }) => { tasks.set(plugin, records); return async () => { tasks.delete(plugin); calls.push(`end tasks of ${plugin}`) } },
       watch: (id, check) => { checks.set(id, check); return () => { checks.delete(id) } },
       ...rooms
@@ -119,6 +120,10 @@ export function createRun (
   const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units({ plugins, failures }, disabled)])
   return { kernel, roster, calls, mounted, tasks, checks, start }
 }
+
+const refuse = async (): Promise<never> => { throw new Error('no job is kept here') }
+/** For a plugin that sends nothing. */
+export const noWork: Work = { send: refuse, publish: refuse, broadcast: refuse, hear: refuse }
 
 export const createOwner = (plugin: string, generation = 1): Owner => ({ plugin, generation, account: new Account() })
 

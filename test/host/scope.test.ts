@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { z, type Access, type TaskRun } from '../../core/contract/index.ts'
+import { z, type Access, type QueueRun } from '../../core/contract/index.ts'
 import { createContainer, type Owner } from '../../core/host/index.ts'
 import { createScope, type OwnedScope } from '../../core/host/scope.ts'
 import type { Offer } from '../../core/host/service.ts'
 import { clock } from './folder.ts'
-import { asAny, createFakes, createOwner, inMemory, silent } from './part.ts'
+import { asAny, createFakes, createOwner, inMemory, noWork, silent } from './part.ts'
 
 interface Made extends OwnedScope {
   calls: string[]
@@ -22,7 +22,7 @@ function make (manifest: Parameters<typeof inMemory>[2] = {}, services = new Map
   const faults: unknown[] = []
   const owner = createOwner('invoices')
   const owned = createScope({
-    container: createContainer(resources), candidate, owner, config: { days: 3 }, log: silent, clock, services,
+    container: createContainer(resources), candidate, owner, config: { days: 3 }, log: silent, clock, services, work: noWork,
     signal: new AbortController().signal,
     undo: (_, step) => { undone.push(step) },
     onFault: thrown => { faults.push(thrown) }
@@ -34,7 +34,7 @@ const ended = { code: 'BULKHEAD_SCOPE_ENDED', status: 503, message: 'Plugin "inv
 
 test('a scope has what every plugin gets and what the manifest names', async () => {
   const { scope } = make({ resources: ['postgres'] })
-  assert.deepEqual(Object.keys(scope), ['id', 'version', 'generation', 'config', 'log', 'signal', 'clock', 'timers', 'listen', 'routes', 'tasks', 'plugins', 'undo', 'postgres'])
+  assert.deepEqual(Object.keys(scope), ['id', 'version', 'generation', 'config', 'log', 'signal', 'clock', 'timers', 'listen', 'routes', 'tasks', 'events', 'plugins', 'undo', 'postgres'])
   const { id, version, config, postgres, ...rest } = scope
   assert.deepEqual([id, version, config, rest.log === silent], ['invoices', '1.0.0', { days: 3 }, true])
   assert.deepEqual(await asAny(postgres).any('SELECT 1'), ['SELECT 1'])
@@ -97,7 +97,7 @@ test('two plugins have handles of their own', () => {
   const container = createContainer(resources)
   const [one, two] = ['one', 'two'].map(id => createScope({
     container, candidate: inMemory(id, { start () { /* nothing */ } }, { resources: ['postgres'] }).candidate, config: {}, log: silent, clock,
-    owner: createOwner(id), signal: new AbortController().signal, services: new Map(), undo: () => undefined, onFault: () => undefined
+    owner: createOwner(id), signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
   }).scope)
   assert.notEqual(one?.postgres, two?.postgres)
   assert.deepEqual(calls, ['postgres for one', 'postgres for two'])
@@ -123,7 +123,7 @@ test('methods under a name of their own are behind the fence, too', async () => 
   const access = { can: async () => true, audit: { find: async (...args: unknown[]) => { asked.push(args); return [] } } } as unknown as Access
   const { scope, end } = createScope({
     container: createContainer({ access: () => access }), candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['access'] }).candidate,
-    config: {}, log: silent, clock, owner: createOwner('invoices'), signal: new AbortController().signal, services: new Map(),
+    config: {}, log: silent, clock, owner: createOwner('invoices'), signal: new AbortController().signal, services: new Map(), work: noWork,
     undo: () => undefined, onFault: () => undefined
   })
   const { audit } = scope.access
@@ -199,6 +199,6 @@ test('tasks are kept as they were declared', () => {
     { kind: 'every', name: 'b', interval: 500, options: { once: 'replica' }, handler: undefined },
     { kind: 'cron', name: 'c', expression: '0 3 * * *', options: { timezone: 'Europe/Paris' }, handler: undefined }
   ])
-  for (const { handler } of registration.tasks) void handler({ signal: new AbortController().signal } as TaskRun)
+  for (const { handler } of registration.tasks) void handler({ signal: new AbortController().signal } as QueueRun)
   assert.equal(runs, 3)
 })

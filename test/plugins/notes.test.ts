@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { sql, z, type Postgres, type RouteRecord, type Scope, type TaskRecord } from '../../core/contract/index.ts'
+import { sql, z, type Postgres, type QueueRun, type RouteRecord, type Scope, type TaskRecord } from '../../core/contract/index.ts'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
 import { createScope } from '../../core/host/scope.ts'
 import { findRouteProblems } from '../../core/http/index.ts'
 import { createMigrations } from '../../core/resources/migrations.ts'
+import { noWork } from '../host/part.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog } from '../support/part.ts'
 import { openTestPostgres } from '../support/postgres.ts'
@@ -38,7 +39,7 @@ async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<
 
   const { scope, registration } = createScope({
     container: createContainer({ postgres: () => postgres }), candidate, config: { retentionDays }, log: createLog(), clock, owner: plugin.owner,
-    signal: new AbortController().signal, services: new Map(), undo: () => undefined, onFault: () => undefined
+    signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
   })
   const service = await definition.start(scope) as Scope['plugins']['notes']
   const { routes, tasks } = registration
@@ -134,7 +135,7 @@ test('old notes are purged only where a retention is set', async (t) => {
   await call(ada, 'post', '/', { body: { title: 'new' } })
   await postgres.query(sql.unsafe`alter table notes.note disable trigger note_updated_at`)
   await postgres.query(sql.unsafe`update notes.note set updated_at = now() - interval '31 days' where id = ${old.id}`)
-  for (const { handler } of tasks) await handler({ attemptId: 'a', attempt: 1, signal: new AbortController().signal, log: createLog() })
+  for (const { handler } of tasks) await handler({ signal: new AbortController().signal, log: createLog() } as QueueRun)
   assert.deepEqual((await call(ada, 'get', '/') as { items: Note[] }).items.map(({ title }) => title), ['new'])
 })
 

@@ -68,6 +68,10 @@ export function samplesFor ({ victim, spare, role, spareRole, delegation, projec
     'POST /api/plugins/:id/enable': { params: { id: 'notes' }, admittedParams: { id: 'nothing' }, admitted: 404 },
     'POST /api/plugins/:id/disable': { params: { id: 'notes' }, body: {}, admittedParams: { id: 'nothing' }, admitted: 404 },
 
+    'POST /api/tasks/:id/retry': { params: { id: nobody }, admitted: 404 },
+    'POST /api/tasks/:id/cancel': { params: { id: nobody }, admitted: 404 },
+    'POST /api/tasks/run': { body: { task: 'nobody/nothing' }, admitted: 404 },
+
     'GET /api/harbour/in/:projectId': { params: { projectId: project } },
     'POST /api/harbour/in/:projectId': { params: { projectId: project }, body: { name: 'Argo' } },
     'POST /api/harbour': { body: { name: 'Argo', projectId: project } },

@@ -3,7 +3,7 @@
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
 
-const { value } = await openTasks({ url: process.argv[2] ?? '', maxConnections: 3, drainMs: 50 }, openParts())
+const { value } = await openTasks({ url: process.argv[2] ?? '', maxConnections: 3, historyHours: 1, drainMs: 50 }, openParts())
 await value.register({
   plugin: 'notes',
   log: createLog(),

@@ -26,7 +26,7 @@ interface Replica {
 /** A replica on the database, closed after the test: what a test registered is ended before. */
 async function openReplica (t: TestContext, url: string): Promise<Replica> {
   const entries: LogEntry[] = []
-  const resource = await openTasks({ url, maxConnections: 3, drainMs: 50 }, openParts({ log: createLog(entries) }))
+  const resource = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 50 }, openParts({ log: createLog(entries) }))
   const ends = new Set<() => Promise<void>>()
   t.after(async () => {
     await Promise.all([...ends].map(end => end()))

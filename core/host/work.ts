@@ -1,0 +1,116 @@
+// The `tasks` and `events` of a scope: what is declared goes into the registration, what is sent goes to the room that keeps it.
+
+import {
+  ValidationFailed,
+  type CronOptions, type Duration, type Events, type QueueHandler, type QueueOptions, type SendOptions,
+  type TaskHandler, type TaskOptions, type TaskRecord, type TaskRun, type Tasks, type z
+} from '../contract/index.ts'
+import type { Fence } from './fence.ts'
+import { findNearest, quoteList } from './nearest.ts'
+import { bindSignal, bindTo, runAs, type Owner } from './owner.ts'
+import type { Registration } from './registration.ts'
+
+/** What the other rooms do for a plugin's tasks and events. */
+export interface Work {
+  /** The input fits the queue by then. */
+  send (plugin: string, queue: QueueRecord, input: unknown, options?: SendOptions): Promise<string>
+  publish (event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
+  broadcast (event: string, payload: unknown): Promise<void>
+  /** Resolves once it hears, with how to leave. */
+  hear (event: string, schema: z.ZodType, handler: (payload: unknown) => void | Promise<void>): Promise<() => Promise<void>>
+}
+
+type QueueRecord = TaskRecord & { readonly kind: 'queue' }
+
+export class UnknownQueue extends Error {
+  readonly code = 'BULKHEAD_UNKNOWN_QUEUE'
+
+  constructor (plugin: string, name: string, names: readonly string[]) {
+    const nearest = findNearest(name, names)
+    super(`Plugin "${plugin}" sent to "${name}", but it declares ${names.length === 0 ? 'no queue' : `the queues ${quoteList(names)}`}. ` +
+      (nearest === undefined ? 'Declare it with tasks.queue before "start" returns.' : `Did you mean "${nearest}"?`))
+    this.name = 'UnknownQueue'
+  }
+}
+
+interface WorkParts {
+  readonly id: string
+  readonly registration: Registration
+  readonly fence: Fence
+  readonly owner: Owner
+  readonly work: Work
+}
+
+export function createTasks ({ id, registration, fence, owner, work }: WorkParts): Tasks {
+  const read = <O>(rest: readonly [TaskHandler] | readonly [O, TaskHandler]): { options: O | Record<never, never>, handler: TaskHandler } =>
+    rest.length === 1 ? { options: {}, handler: own(owner, rest[0]) } : { options: rest[0], handler: own(owner, rest[1]) }
+  return {
+    every: (name: string, interval: Duration, ...rest: [TaskHandler] | [TaskOptions, TaskHandler]) => {
+      registration.check(`the task "${name}"`)
+      registration.tasks.push({ kind: 'every', name, interval, ...read(rest) })
+    },
+    cron: (name: string, expression: string, ...rest: [TaskHandler] | [CronOptions, TaskHandler]) => {
+      registration.check(`the task "${name}"`)
+      registration.tasks.push({ kind: 'cron', name, expression, ...read(rest) })
+    },
+    queue: <Input extends z.ZodType>(name: string, options: QueueOptions<Input>, handler: QueueHandler<z.output<Input>>) => {
+      registration.check(`the queue "${name}"`)
+      registration.tasks.push({
+        kind: 'queue', name, options,
+        handler: own(owner, run => handler({ ...run, input: parse(options.input, run.input, `a job of "${name}"`) }))
+      })
+    },
+    send: async (name, input, options) => {
+      fence.check()
+      const queues = registration.tasks.filter((task): task is QueueRecord => task.kind === 'queue')
+      const queue = queues.find(task => task.name === name)
+      if (queue === undefined) throw new UnknownQueue(id, name, queues.map(task => task.name))
+      checkInput(queue.options.input, input, name)
+      return runAs(undefined, () => work.send(id, queue, input, options))
+    }
+  }
+}
+
+export function createEvents ({ registration, fence, owner, work }: WorkParts): Events {
+  return {
+    publish: async (name, payload, options) => {
+      fence.check()
+      await runAs(undefined, () => work.publish(name, payload, options))
+    },
+    on: (name, schema, handler) => {
+      registration.check(`the subscription to "${name}"`)
+      registration.tasks.push({
+        kind: 'event', name, handler: own(owner, ({ input, ...run }) => handler({ ...run, payload: parse(schema, input, `the event "${name}"`) }))
+      })
+    },
+    broadcast: async (name, payload) => {
+      fence.check()
+      await runAs(undefined, () => work.broadcast(name, payload))
+    },
+    onBroadcast: (event, schema, handler) => {
+      registration.check(`the subscription to broadcasts of "${event}"`)
+      registration.hearings.push({ event, schema, handler: bindTo(owner, handler as (payload: unknown) => void | Promise<void>) })
+    }
+  }
+}
+
+/** Code of the owner, and so are the listeners of its signal. What is no function stays as it is: it is told later, of all tasks together. */
+function own<Run extends TaskRun> (owner: Owner, handler: (run: Run) => void | Promise<void>): (run: Run) => void | Promise<void> {
+  return typeof handler === 'function' ? run => runAs(owner, handler, { ...run, signal: bindSignal(owner, run.signal) }) : handler
+}
+
+/** What was sent by another version, or by another plugin, may not fit this one. */
+function parse<Schema extends z.ZodType> (schema: Schema, value: unknown, what: string): z.output<Schema> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw new TypeError(`${what} does not fit its schema: ${result.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ')}`)
+}
+
+/** As JSON, which is how it is kept: what does not survive that is refused here, and not by the handler. */
+function checkInput (schema: z.ZodType, input: unknown, queue: string): void {
+  const text = JSON.stringify(input) as string | undefined
+  const result = schema.safeParse(text === undefined ? undefined : JSON.parse(text))
+  if (result.success) return
+  const errors = result.error.issues.map(({ path, message }) => ({ path: ['input', ...path].join('.'), message }))
+  throw new ValidationFailed(errors, { message: `What was sent to "${queue}" does not fit: ${errors.map(({ path, message }) => `${path}: ${message}`).join('; ')}` })
+}

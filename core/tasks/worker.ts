@@ -1,0 +1,251 @@
+// Works a task's queues in this replica: claims as much as it may run, keeps the claims alive, settles them, gives back what it cannot finish.
+
+import type { Clock, Log } from '../contract/index.ts'
+import type { Claim, Queues } from './queue.ts'
+import { ClaimLost, type Outcome } from './run.ts'
+
+export interface WorkerParts {
+  readonly queues: Queues
+  /** Of the task. */
+  readonly name: string
+  /** Where its jobs are. */
+  readonly sources: readonly string[]
+  /** The one of these in which a job may wait for the end of another. */
+  readonly keyed?: string | undefined
+  readonly concurrency: number
+  /** Must not reject. `abandon` aborts when nobody waits for it any more. */
+  readonly run: (claim: Claim, abandon: AbortSignal) => Promise<Outcome>
+  /** Settles what failed. */
+  readonly fail: (claim: Claim, error: unknown) => Promise<void>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface Worker {
+  /** Looks for work at once: in one of its queues, or in all. */
+  wake (source?: string): void
+  /**
+   * Claims nothing more, and waits until what runs is over and settled, for `drainMs` at most. What is not over by then goes back at once, and
+   * what its handlers still do counts no more. Rejects when it could not be given back: it is taken over once this replica has been silent.
+   */
+  leave (drainMs: number): Promise<void>
+}
+
+/** Finds what no notification told of: jobs that have become due, those of a replica that died, all of them while notifications do not come. */
+const pollMs = 2_000
+/** While there is what was put off for a moment. */
+const hurriedPollMs = 100
+const hurriedMs = 10_000
+const touchEveryMs = 3_000
+/** After a call that failed. */
+const pauseMs = 1_000
+
+/**
+ * A job that takes its replica with it takes the jobs beside it, too. So of those that were lost so often, or would be for the last time, a replica
+ * has one at a time, and claims nothing meanwhile: the one that is to blame is given up, and the others are done.
+ */
+const lossesMax = 2
+const isSuspect = ({ wasLost, retryCount, retryLimit }: Claim): boolean => wasLost && retryCount >= Math.min(lossesMax, retryLimit)
+
+interface Held {
+  readonly claim: Claim
+  readonly abandon: AbortController
+  settled: Promise<void>
+}
+
+export function startWorker ({ queues, name, sources, keyed, concurrency, run, fail, clock, log }: WorkerParts): Worker {
+  /** Claimed, and not settled yet. */
+  const held = new Map<Claim, Held>()
+  /** Of these the handler has not come back. */
+  let running = 0
+  /** One of them may end this replica, and is not to take claims with it that have not even begun. */
+  let hasSuspect = false
+  let hurriedUntilMs = 0
+  let isLeaving = false
+  const leaving = new AbortController()
+  /** Where there may be something to claim. The one that had its turn goes to the end. */
+  const due = new Set(sources)
+  let waking = new AbortController()
+  const rouse = (): void => waking.abort()
+  const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
+    await clock.sleep(ms, signal).catch((reason: unknown) => { if (!signal.aborted) throw reason })
+  }
+  const completion = createCompletion({ queues, pause: () => pause(pauseMs, leaving.signal), log, task: name })
+
+  const settle = async (hold: Held, outcome: Outcome): Promise<void> => {
+    const { claim, abandon } = hold
+    // It went back, or somebody else has it.
+    if (abandon.signal.aborted) return
+    if (outcome.kind === 'done') await completion.add(claim)
+    else if (outcome.kind === 'failed') await fail(claim, outcome.error)
+    else if (outcome.kind === 'stopped') await queues.giveBack(claim.queue, [claim], 'stopped before its end')
+  }
+
+  const work = async (hold: Held): Promise<void> => {
+    const { claim, abandon } = hold
+    if (isSuspect(claim)) hasSuspect = true
+    const outcome = await run(claim, abandon.signal)
+    running -= 1
+    if (isSuspect(claim)) hasSuspect = false
+    rouse()
+    try {
+      await settle(hold, outcome)
+    } catch (err) {
+      log.error({ err, task: name, attempt: claim.retryCount + 1 }, `a run of task "${name}" is over, but that could not be told to the queue: it is run again`)
+    } finally {
+      held.delete(claim)
+      if (claim.queue === keyed) {
+        due.add(keyed)
+        rouse()
+      }
+    }
+  }
+
+  /** What is left after all of them but one are put off. */
+  const putOffSuspects = async (source: string, claims: readonly Claim[]): Promise<readonly Claim[]> => {
+    const more = claims.filter(isSuspect).slice(1)
+    if (more.length > 0) {
+      hurriedUntilMs = clock.now() + hurriedMs
+      await queues.putOff(source, more)
+    }
+    return claims.filter(claim => !more.includes(claim))
+  }
+
+  const claimFrom = async (source: string): Promise<void> => {
+    due.delete(source)
+    const count = concurrency - running
+    let claims: readonly Claim[]
+    try {
+      claims = await queues.claim(source, count)
+      if (claims.length === count) due.add(source)
+      claims = await putOffSuspects(source, claims)
+    } catch (err) {
+      // The next look comes by itself.
+      log.error({ err, task: name }, `work for task "${name}" could not be claimed; it is tried again`)
+      return
+    }
+    if (isLeaving) {
+      if (claims.length > 0) await queues.giveBack(source, claims, 'the replica that claimed it was about to end')
+      return
+    }
+    for (const claim of claims) {
+      const hold: Held = { claim, abandon: new AbortController(), settled: Promise.resolve() }
+      running += 1
+      held.set(claim, hold)
+      hold.settled = work(hold)
+    }
+  }
+
+  const claiming = async (): Promise<void> => {
+    while (!isLeaving) {
+      const [source] = due
+      if (source !== undefined && running < concurrency && !hasSuspect) {
+        await claimFrom(source)
+        continue
+      }
+      await pause(clock.now() < hurriedUntilMs ? hurriedPollMs : pollMs, waking.signal)
+      if (waking.signal.aborted) waking = new AbortController()
+      else for (const each of sources) due.add(each)
+      // Runs that end in the same turn are one claim, not one each.
+      await new Promise(setImmediate)
+    }
+  }
+
+  const touch = async (): Promise<void> => {
+    for (const source of sources) {
+      const claims = [...held.keys()].filter(({ queue }) => queue === source)
+      if (claims.length === 0) continue
+      const ours = await queues.touch(source, claims)
+      for (const claim of claims) if (!ours.has(claim)) held.get(claim)?.abandon.abort(new ClaimLost(name))
+    }
+  }
+  const touching = async (): Promise<void> => {
+    while (!leaving.signal.aborted) {
+      await pause(touchEveryMs, leaving.signal)
+      if (held.size > 0) await touch().catch((err: unknown) => log.warn({ err, task: name }, `the queue could not be told that task "${name}" is being worked on`))
+    }
+  }
+
+  const loops = [claiming(), touching()]
+  return {
+    wake: source => {
+      if (source === undefined) for (const each of sources) due.add(each)
+      else if (sources.includes(source)) due.add(source)
+      else return
+      rouse()
+    },
+    leave: async drainMs => {
+      isLeaving = true
+      rouse()
+      const claimed = loops[0]
+      const over = new AbortController()
+      await Promise.race([
+        (async () => { await claimed; await Promise.all([...held.values()].map(({ settled }) => settled)) })(),
+        pause(drainMs, over.signal)
+      ])
+      over.abort()
+      const left = [...held.values()]
+      for (const { abandon } of left) abandon.abort(new Error(`Task "${name}" did not finish within the drain`))
+      for (const source of sources) {
+        const claims = left.map(({ claim }) => claim).filter(({ queue }) => queue === source)
+        if (claims.length > 0) await queues.giveBack(source, claims, 'did not finish before its plugin ended')
+      }
+      if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
+      leaving.abort()
+      await Promise.all(loops)
+    }
+  }
+}
+
+interface CompletionParts {
+  readonly queues: Queues
+  readonly pause: () => Promise<void>
+  readonly log: Log
+  readonly task: string
+}
+
+const triesMax = 10
+
+/** Completes together what came while the call before was under way. */
+function createCompletion ({ queues, pause, log, task }: CompletionParts): { add (claim: Claim): Promise<void> } {
+  interface Waiting { readonly claims: Claim[], readonly done: Promise<void> }
+  const waiting = new Map<string, Waiting>()
+  const underWay = new Map<string, Promise<void>>()
+
+  const complete = async (queue: string, claims: readonly Claim[]): Promise<void> => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const ours = await queues.complete(queue, claims)
+        const lost = claims.length - ours.size
+        if (lost > 0) log.warn({ task, count: lost }, `${lost} runs of task "${task}" were over when another replica had taken them over already, or they were cancelled`)
+        return
+      } catch (err) {
+        if (tries === triesMax) throw err
+        log.warn({ err, task }, `the end of runs of task "${task}" could not be told to the queue; it is tried again`)
+        await pause()
+      }
+    }
+  }
+  return {
+    add: claim => {
+      const { queue } = claim
+      const joined = waiting.get(queue)
+      if (joined !== undefined) {
+        joined.claims.push(claim)
+        return joined.done
+      }
+      const claims = [claim]
+      const before = underWay.get(queue) ?? Promise.resolve()
+      const done = before.catch(() => { /* told to those it concerns */ }).then(async () => {
+        // Runs that end in the same turn are one call, not one each.
+        await new Promise(setImmediate)
+        waiting.delete(queue)
+        const finished = complete(queue, claims)
+        underWay.set(queue, finished)
+        await finished
+      })
+      waiting.set(queue, { claims, done })
+      return done
+    }
+  }
+}

@@ -1,0 +1,45 @@
+// /api/tasks: what plugins do in the background, in all replicas: what waits, runs, ended and was given up; retry, cancel, run now.
+
+import { z } from 'bulkhead'
+import type { Host, Job, Routes } from 'bulkhead'
+
+const State = z.enum(['waiting', 'retrying', 'running', 'done', 'dead', 'failed', 'cancelled'])
+const time = z.iso.datetime()
+
+const Run = z.object({
+  id: z.uuid(),
+  task: z.string(),
+  key: z.string().nullable(),
+  state: State,
+  attempt: z.int(),
+  attemptsMax: z.int(),
+  sentAt: time,
+  dueAt: time,
+  startedAt: time.nullable(),
+  endedAt: time.nullable(),
+  durationMs: z.number().nullable(),
+  error: z.string().nullable()
+}) satisfies z.ZodType<Job>
+
+const query = z.object({
+  plugin: z.string().max(48).optional(),
+  task: z.string().max(200).optional(),
+  state: State.optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100)
+})
+const params = z.object({ id: z.uuid() })
+const operate = { permission: 'host:operate', params, returns: Run } as const
+
+export function registerTasks (routes: Routes, host: Host): void {
+  routes.get('/', { permission: 'host:read', query, returns: z.object({ items: z.array(Run) }), summary: 'Jobs, events and ticks of all replicas, the newest first' },
+    async ({ input }) => ({ items: [...await host.jobs(input.query)] }))
+
+  routes.post('/:id/retry', { ...operate, summary: 'Run once more what was given up or cancelled' },
+    ({ input }) => host.retryJob(input.params.id))
+
+  routes.post('/:id/cancel', { ...operate, summary: 'Take it out of the queue, abort it, or discard a dead letter' },
+    ({ input }) => host.cancelJob(input.params.id))
+
+  routes.post('/run', { permission: 'host:operate', body: z.object({ task: z.string().max(200) }), returns: Run, summary: 'Run a task that runs by the clock now' },
+    ({ input }) => host.runTask(input.body.task))
+}

@@ -1,0 +1,55 @@
+// Replicas as processes of their own, for proofs that kill and freeze them: `crew.ts <database URL> <kind>` works until it is ended.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql, z, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'
+import { openPostgres } from '../../core/resources/postgres.ts'
+import { openTasks } from '../../core/tasks/index.ts'
+import { createLog, openParts } from '../support/part.ts'
+import { postgresSettings } from '../support/postgres.ts'
+
+const effect = (id: string, attempt: number) => sql.unsafe`insert into public.effect (job, attempt) values (${id}, ${attempt})`
+
+/** Effects through `tx` are in `effect`, those outside of any transaction in `outside`. */
+const kinds: Record<string, (postgres: Awaited<ReturnType<typeof openPostgres>>['value']) => TaskRecord[]> = {
+  steady: postgres => [queue('steady', async ({ id, attempt, tx }) => {
+    await tx.query(effect(id, attempt))
+    await postgres.query(sql.unsafe`insert into public.outside (job, attempt) values (${id}, ${attempt})`)
+    // In the middle of the effect: this is where they are killed.
+    await sleep(30)
+    await tx.query(sql.unsafe`update public.effect set is_whole = true where job = ${id}`)
+  }, { retry: { limit: 50 }, concurrency: 4 })],
+
+  /** The first attempt never ends by itself. */
+  holding: postgres => [queue('held', async ({ id, attempt }) => {
+    await postgres.query(effect(id, attempt))
+    if (attempt === 1) await sleep(60_000)
+  }, {})],
+
+  ticking: () => [{
+    kind: 'every', name: 'tick', interval: '5s', options: { once: 'cluster' },
+    handler: async ({ id, attempt, tx }) => {
+      await sleep(100)
+      await tx.query(effect(id, attempt))
+    }
+  }],
+
+  poisoned: () => [queue('mixed', async ({ input, id, attempt, tx }: { input: unknown, id: string, attempt: number, tx: Parameters<QueueHandler>[0]['tx'] }) => {
+    if (input === 'throw') throw new Error('x'.repeat(10_000_000))
+    if (input === 'hang') await Promise.withResolvers().promise
+    if (input === 'kill') process.kill(process.pid, 'SIGKILL')
+    if (input === 'effect') await tx.query(effect(id, attempt))
+  }, { retry: { limit: 2, backoff: 'fixed', delay: '100ms' }, concurrency: 20, timeout: '1s' })]
+}
+
+function queue (name: string, handler: QueueHandler<never>, options: object): TaskRecord {
+  return { kind: 'queue', name, options: { input: z.unknown(), ...options }, handler: handler as QueueHandler }
+}
+
+if (import.meta.main) {
+  const [, , url = '', kind = ''] = process.argv
+  const log = createLog()
+  const { value: postgres } = await openPostgres({ ...postgresSettings, url, poolMax: 5, acquireTimeoutMs: 10_000 }, openParts())
+  const { value: tasks } = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 5_000 }, openParts())
+  await tasks.register({ plugin: 'crew', log, tasks: kinds[kind]?.(postgres) ?? [], postgres })
+  console.log('ready')
+}
