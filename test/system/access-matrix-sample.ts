@@ -63,6 +63,20 @@ export function samplesFor ({ victim, spare, role, spareRole, delegation, projec
     'PATCH /api/notes/:id': { params: { id: nobody }, body: { title: 'Changed' }, admitted: 404 },
     'DELETE /api/notes/:id': { params: { id: nobody }, admitted: 404 },
 
+    ...Object.assign({}, ...[{ at: 'global', params: {} }, { at: 'projects/:projectId', params: { projectId: project } }].map(({ at, params }) => {
+      const named = { params: { ...params, name: 'SAMPLE' } }
+      return {
+        [`GET /api/secrets/${at}`]: { params },
+        [`GET /api/secrets/${at}/:name`]: { ...named, admitted: 404 },
+        [`PUT /api/secrets/${at}/:name`]: { ...named, body: { value: 'a value' } },
+        [`DELETE /api/secrets/${at}/:name`]: named,
+        [`POST /api/secrets/${at}/:name/undelete`]: named,
+        [`GET /api/secrets/${at}/:name/versions`]: named,
+        [`POST /api/secrets/${at}/:name/rollback`]: { ...named, body: { to: 1 }, admitted: 409 },
+        [`POST /api/secrets/${at}/:name/reveal`]: named
+      }
+    })) as Record<string, Sample>,
+
     'GET /api/plugins/:id': { params: { id: 'notes' } },
     'POST /api/plugins/:id/reload': { params: { id: 'notes' }, admittedParams: { id: 'nothing' }, admitted: 404 },
     'POST /api/plugins/:id/enable': { params: { id: 'notes' }, admittedParams: { id: 'nothing' }, admitted: 404 },

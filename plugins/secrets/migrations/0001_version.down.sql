@@ -1,0 +1,2 @@
+drop table secrets.deletion;
+drop table secrets.version;
