@@ -43,7 +43,7 @@ export const schema = {
   },
   masterKey: {
     current: { doc: keyDoc, format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY', sensitive: true, production: 'required' },
-    previous: { doc: 'Still decrypts', format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY_PREVIOUS', sensitive: true }
+    previous: { doc: 'Another that decrypts, and does not encrypt: the one before, or the one to come', format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY_PREVIOUS', sensitive: true }
   },
   dataPath: { doc: 'Where the host keeps files', format: 'path', default: '.data', env: 'PLATFORM_DATA_PATH' },
   gitReposPath: { doc: 'Bare repositories; empty: `repos` in the data folder', format: 'path', default: '', env: 'PLATFORM_GIT_REPOS_PATH' },

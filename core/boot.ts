@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { InvalidSettings, loadSettings, type Loaded } from '../config/schema.ts'
 import { announce, sayWhatIsWaitedFor } from './boot/announce.ts'
 import { realClock as clock, steadyClock } from './boot/clock.ts'
-import { migrate, plugins, printSettings, tasks } from './boot/command.ts'
+import { keys, migrate, plugins, printSettings, tasks } from './boot/command.ts'
 import { createWatchUnit } from './boot/development.ts'
 import { createEnding, exitCodes, outcomeOf } from './boot/ending.ts'
 import { createHostUnits } from './boot/host-units.ts'
@@ -20,9 +20,9 @@ const root = join(import.meta.dirname, '..')
 const start = (loaded: Loaded): Promise<void> => run(loaded, () => [])
 const dev = (loaded: Loaded): Promise<void> => run(loaded, parts => [createWatchUnit(parts)])
 
-const commands = { start, dev, settings: printSettings, migrate, plugins, tasks }
+const commands = { start, dev, settings: printSettings, migrate, plugins, tasks, keys }
 
-/** `node core/main.js [start | dev | settings | migrate … | plugins … | tasks …]`. Sets the exit code; `start` ends the process itself. */
+/** `node core/main.js [start | dev | settings | migrate … | plugins … | tasks … | keys …]`. Sets the exit code; `start` ends the process itself. */
 export async function main ([name = 'start', ...args]: string[]): Promise<void> {
   if (!Object.hasOwn(commands, name)) { refuse(`"${name}" is not a command; they are ${Object.keys(commands).join(', ')}.`); return }
   try {

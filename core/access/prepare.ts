@@ -1,5 +1,5 @@
-// The host's own tables for access, beside the core schema: the epoch of permissions, counters of attempts, known networks, the mark of the
-// master key. And what the host takes away from itself: the right to change the audit log.
+// The host's own tables for access, beside the core schema: the epoch of permissions, counters of attempts, known networks, which master keys are in
+// use. And what the host takes away from itself: the right to change the audit log.
 
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../contract/index.ts'
@@ -7,8 +7,11 @@ import type { Log, Postgres, Transaction } from '../contract/index.ts'
 /** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
 export async function prepareAccess (postgres: Postgres, log?: Log): Promise<void> {
   const isPrepared = await postgres.oneFirst(sql.type(z.object({ isPrepared: z.boolean() }))`
-    select count(to_regclass(name)) = 4 as "isPrepared"
-    from unnest(array['bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.master_key_check']) as name
+    select count(to_regclass(name)) = 7 as "isPrepared"
+    from unnest(array[
+      'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network',
+      'bulkhead.master_key_check', 'bulkhead.master_key', 'bulkhead.master_key_use', 'bulkhead.sealed'
+    ]) as name
   `)
   if (!isPrepared) await postgres.transaction(createTables)
   await sealAuditLog(postgres, log)
@@ -45,6 +48,31 @@ async function createTables (tx: Transaction): Promise<void> {
     create table if not exists bulkhead.master_key_check (
       one_row boolean primary key default true check (one_row),
       value   text not null
+    )
+  `)
+  // Everything that is sealed is under one of these.
+  await tx.query(sql.type(z.object({}))`
+    create table if not exists bulkhead.master_key (
+      key_id text primary key,
+      since  timestamptz not null default now()
+    )
+  `)
+  await tx.query(sql.type(z.object({}))`
+    create table if not exists bulkhead.master_key_use (
+      replica uuid primary key,
+      key_id  text not null,
+      seen_at timestamptz not null default now()
+    )
+  `)
+  // What plugins keep sealed, and how much of it was not under `key_id` when it was counted; null until then.
+  await tx.query(sql.type(z.object({}))`
+    create table if not exists bulkhead.sealed (
+      plugin     text not null,
+      name       text not null,
+      key_id     text,
+      left_over  bigint,
+      counted_at timestamptz,
+      primary key (plugin, name)
     )
   `)
 }

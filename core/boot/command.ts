@@ -5,11 +5,13 @@ import { renderSettings } from '../../config/render.ts'
 import type { Loaded } from '../../config/schema.ts'
 import type { Job, PluginStatus, Resource } from '../contract/index.ts'
 import { InvalidPlugins, registerBulkhead } from '../host/index.ts'
+import type { KeyStatus } from '../access/index.ts'
 import { createMigrations, renderStatus, type MigrationSet } from '../resources/migrations.ts'
 import { createLog } from '../telemetry/log.ts'
 import { realClock as clock } from './clock.ts'
-import { askHost, jobStates, taskVerbs, verbs } from './control.ts'
+import { askHost, jobStates, keyVerbs, taskVerbs, verbs } from './control.ts'
 import { exitCodes } from './ending.ts'
+import { renderKeys } from './key-table.ts'
 import { renderPlugins } from './plugin-table.ts'
 import { discoverPlugins, migrationsOf, readPlugins } from './plugin-units.ts'
 import { renderJobs } from './task-table.ts'
@@ -110,6 +112,26 @@ export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more
   try {
     const question = verb === 'list' ? { verb, state } : { verb, id: what }
     console.log(renderJobs(await askHost(settings.dataPath, { about: 'tasks', ...question }) as readonly Job[]))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = exitCodes.fatal
+  }
+}
+
+const keysUsage = 'npm run keys [-- status | rewrap | forget <plugin> --yes]; forget: what that plugin kept sealed is lost with the key it is under'
+
+/** Of all replicas, as the host that runs on the same data folder sees them. */
+export async function keys ({ settings }: Loaded, [word = 'status', ...rest]: string[]): Promise<void> {
+  const verb = keyVerbs.find(known => known === word)
+  const [id, ...more] = rest.filter(part => part !== '--yes')
+  const isUnderstood = verb === 'forget' ? id !== undefined && rest.includes('--yes') : rest.length === 0
+  if (verb === undefined || more.length > 0 || !isUnderstood) {
+    console.error(`"${[word, ...rest].join(' ')}" is not understood: ${keysUsage}`)
+    process.exitCode = exitCodes.settings
+    return
+  }
+  try {
+    console.log(renderKeys(await askHost(settings.dataPath, { about: 'keys', verb, ...id !== undefined && { id } }) as KeyStatus))
   } catch (error) {
     console.error((error as Error).message)
     process.exitCode = exitCodes.fatal

@@ -1,18 +1,22 @@
-// The host's own door for whoever may read its data folder: a Unix socket on which `npm run plugins` and `npm run tasks` ask the host that runs.
+// The host's own door for whoever may read its data folder: a Unix socket on which `npm run plugins`, `npm run tasks` and `npm run keys` ask the
+// host that runs.
 
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { KeyRotation } from '../access/index.ts'
 import { AnswerableError, z, type Host, type JobState, type Log, type Operator } from '../contract/index.ts'
 
 export const verbs = ['list', 'reload', 'enable', 'disable'] as const
 export const taskVerbs = ['list', 'retry', 'cancel', 'run'] as const
+export const keyVerbs = ['status', 'rewrap', 'forget'] as const
 export const jobStates = ['waiting', 'retrying', 'running', 'done', 'dead', 'failed', 'cancelled'] as const satisfies readonly JobState[]
 
 const PluginQuestion = z.strictObject({ about: z.literal('plugins'), verb: z.enum(verbs), id: z.string().optional(), reason: z.string().optional() })
 const TaskQuestion = z.strictObject({ about: z.literal('tasks'), verb: z.enum(taskVerbs), id: z.string().optional(), state: z.enum(jobStates).optional() })
-const Question = z.discriminatedUnion('about', [PluginQuestion, TaskQuestion])
+const KeyQuestion = z.strictObject({ about: z.literal('keys'), verb: z.enum(keyVerbs), id: z.string().optional() })
+const Question = z.discriminatedUnion('about', [PluginQuestion, TaskQuestion, KeyQuestion])
 export type Question = z.output<typeof Question>
 
 /** The path of a Unix socket holds about so many bytes. */
@@ -20,14 +24,22 @@ const pathBytesMax = 100
 const questionBytesMax = 10_000
 /** A new generation may take its whole budget to start. */
 const answerWithinMs = 120_000
+/** Of that; what is left then is left to the task. */
+const rewrapWithinMs = 90_000
 
 const socketPathOf = (dataPath: string): string => join(dataPath, 'host.sock')
 
 /** Whoever sits at the machine: no user of the platform. */
 const operator: Operator = { id: '00000000-0000-0000-0000-000000000000', name: 'the console' }
 
+/** Whom the questions are for. */
+export interface Asked {
+  readonly host: Host
+  readonly keys: KeyRotation
+}
+
 /** Undefined, and told in the log, where there can be no socket: the API does the same. */
-export async function openControl (dataPath: string, host: Host, log: Log): Promise<{ close (): Promise<void> } | undefined> {
+export async function openControl (dataPath: string, { host, keys }: Asked, log: Log): Promise<{ close (): Promise<void> } | undefined> {
   const path = socketPathOf(dataPath)
   if (Buffer.byteLength(path) > pathBytesMax) {
     log.info({ path }, 'the data folder\'s path is too long for a socket: operate the plugins through the API, not with "npm run plugins" and "npm run tasks"')
@@ -40,7 +52,7 @@ export async function openControl (dataPath: string, host: Host, log: Log): Prom
   await mkdir(dataPath, { recursive: true })
   await rm(path, { force: true })
   const server = createServer((req, res) => {
-    answer(req, host).then(
+    answer(req, { host, keys }).then(
       body => res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
       (error: unknown) => {
         if (!(error instanceof AnswerableError)) log.error({ err: error }, 'what was asked at the console failed')
@@ -70,11 +82,16 @@ const isAnswered = (path: string): Promise<boolean> => new Promise(resolve => {
   socket.once('connect', () => { socket.destroy(); resolve(true) }).once('error', () => resolve(false))
 })
 
-async function answer (req: IncomingMessage, host: Host): Promise<unknown> {
+async function answer (req: IncomingMessage, { host, keys }: Asked): Promise<unknown> {
   let text = ''
   for await (const chunk of req) if ((text += String(chunk)).length > questionBytesMax) throw new Error('the question is too long')
   const question = Question.parse(JSON.parse(text))
   const { id = '' } = question
+  if (question.about === 'keys') {
+    if (question.verb === 'rewrap') await keys.rewrap(AbortSignal.timeout(rewrapWithinMs))
+    if (question.verb === 'forget') await keys.forget(id)
+    return keys.status()
+  }
   if (question.about === 'tasks') {
     const { verb, state } = question
     if (verb === 'list') return host.jobs({ state })

@@ -1,7 +1,7 @@
 // The one way out of the process: signals, failed starts and fatal errors join the same stop, and the exit code says which it was.
 
 import { InvalidSettings } from '../../config/schema.ts'
-import { FirstAdminRefused, WrongMasterKey } from '../access/index.ts'
+import { FirstAdminRefused, MasterKeyStillNeeded, WrongMasterKey } from '../access/index.ts'
 import { currentOwner, InvalidPlugins, type Owner } from '../host/index.ts'
 import { RequiredUnitFailed, renderStopReport, type Kernel } from '../kernel/index.ts'
 import type { RootLog } from '../telemetry/log.ts'
@@ -93,7 +93,7 @@ export function createEnding ({ kernel, log, budgetMs, noteFault, ownerOf }: Par
 
 /** What a failed start is called, by what is wrong or else by where. */
 export function outcomeOf (error: unknown, kernel: Kernel): Outcome {
-  if (error instanceof InvalidSettings || error instanceof FirstAdminRefused || error instanceof WrongMasterKey) return 'settings'
+  if ([InvalidSettings, FirstAdminRefused, WrongMasterKey, MasterKeyStillNeeded].some(kind => error instanceof kind)) return 'settings'
   if (error instanceof InvalidPlugins) return 'pluginsInvalid'
   if (!(error instanceof RequiredUnitFailed)) return 'fatal'
   const outcome = outcomeOf(error.cause, kernel)

@@ -7,7 +7,11 @@ import { hostUnit, type UnitParts } from './unit.ts'
 /** No plugin can have this id. */
 const owner = 'host'
 
-export const hostTasks: readonly TaskRecord[] = [
+/** Once a day it counts what there is; a change of the master key has it run at once. */
+const rewrapName = 'rewrap-sealed'
+export const rewrapTask = `${owner}/${rewrapName}`
+
+export const createHostTasks = ({ opened }: Pick<UnitParts, 'opened'>): readonly TaskRecord[] => [
   {
     kind: 'cron', name: 'expired-sessions', expression: '17 * * * *', options: {},
     handler: async ({ tx, log }) => {
@@ -22,13 +26,19 @@ export const hostTasks: readonly TaskRecord[] = [
       const { rowCount } = await tx.query(sql.unsafe`delete from api_tokens where expires_at < now() - interval '30 days'`)
       log.debug({ rowCount }, 'tokens that had expired a month ago are gone')
     }
+  },
+  {
+    kind: 'cron', name: rewrapName, expression: '41 4 * * *', options: { timeout: '1h' },
+    handler: ({ signal }) => opened.keys.rewrap(signal)
   }
 ]
 
 export function createHostTasksUnit (parts: UnitParts): UnitDefinition {
   const { opened, log } = parts
   return hostUnit(parts)('host tasks', ['host', 'tasks'], async ({ undo }) => {
-    const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks: hostTasks, postgres: opened.postgres })
+    const tasks = createHostTasks(parts)
+    const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks, postgres: opened.postgres })
+    opened.keys.wake()
     undo('end', () => end({ atOnce: true }))
   })
 }

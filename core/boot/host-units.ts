@@ -2,13 +2,14 @@
 
 import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
-import { createAccess, createEncryption, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
+import { createAccess, createEncryption, createKeyRotation, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
 import { countStrays, createContainer, openChoices, registerBulkhead } from '../host/index.ts'
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { steadyClock } from './clock.ts'
+import { rewrapTask } from './host-tasks.ts'
 import { createOperation } from './operation.ts'
 import { declarePermissions, inOrderOfNeed, migrationsOf, readPlugins } from './plugin-units.ts'
 import { createKubernetesHandle } from './resource-units.ts'
@@ -20,6 +21,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
   const { loaded: { settings }, opened, kernel, log, clock } = parts
   const unit = hostUnit(parts)
   const migration = hostUnit(parts, settings.budgets.migrationMs)
+  const replica = randomUUID()
 
   return {
     /** Up before the first resource, and the last to go: from here on the host is alive, and says why it is not ready. */
@@ -52,6 +54,10 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       const keys = { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous }
       await verifyMasterKey(postgres, keys)
       opened.encryption = createEncryption(keys)
+      opened.keys = createKeyRotation({
+        postgres, encryption: opened.encryption, key: keys.key, replica, clock, log,
+        requestRewrap: () => opened.tasks.runTask(rewrapTask)
+      })
       const first = await firstRun(postgres, {
         admin: { name: admin.name, email: admin.email || undefined, password: admin.password || undefined }, requirePassword: environment === 'production', log
       })
@@ -64,7 +70,10 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       opened.access = access
     }),
 
-    encryption: unit('encryption', ['access'], () => { /* It is there with access; plugins need it by this name. */ }),
+    // Before any plugin seals, and until none does.
+    encryption: unit('encryption', ['access'], async ({ undo }) => {
+      undo('tell that nothing is sealed here any more', await opened.keys.follow())
+    }),
 
     permissions: unit('permissions', ['plugin migrations'], async () => {
       await declarePermissions(opened, opened.found.plugins)
@@ -72,7 +81,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     host: unit('host', ['plugins', 'access', 'valkey', 'tasks'], async ({ undo }) => {
       const { postgres, valkey } = opened
-      const choices = await openChoices({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica: randomUUID() })
+      const choices = await openChoices({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica })
       opened.choices = await choices.read()
       opened.operation = createOperation({
         kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle

@@ -24,7 +24,7 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     })
   })
   const control = unit('control', ['host'], async ({ undo }) => {
-    const opening = await openControl(settings.dataPath, opened.host, log)
+    const opening = await openControl(settings.dataPath, opened, log)
     if (opening !== undefined) undo('close', () => opening.close())
   })
   // Undone first: unready before anything else ends.

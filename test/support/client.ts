@@ -4,6 +4,7 @@ export interface Client {
   readonly cookie: string
   get (path: string): Promise<Response>
   post (path: string, body?: unknown): Promise<Response>
+  put (path: string, body?: unknown): Promise<Response>
   patch (path: string, body?: unknown): Promise<Response>
   delete (path: string): Promise<Response>
 }
@@ -19,5 +20,5 @@ export async function signIn (url: string, name: string, password: string): Prom
     headers: { cookie, origin: url, ...body === undefined ? {} : { 'content-type': 'application/json' } },
     ...body === undefined ? {} : { body: JSON.stringify(body) }
   })
-  return { cookie, get: send('GET'), post: send('POST'), patch: send('PATCH'), delete: send('DELETE') }
+  return { cookie, get: send('GET'), post: send('POST'), put: send('PUT'), patch: send('PATCH'), delete: send('DELETE') }
 }
