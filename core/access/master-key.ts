@@ -3,6 +3,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { sql, z } from '../contract/index.ts'
 import type { Postgres, Transaction } from '../contract/index.ts'
+import { recordAudit } from './audit.ts'
 import { keyIdOf } from './envelope.ts'
 import { lockAccess } from './prepare.ts'
 
@@ -58,6 +59,9 @@ export async function verifyMasterKey (postgres: Postgres, { key, previous }: Ma
       await tx.query(sql.type(z.object({}))`
         insert into bulkhead.master_key_check (value) values (${markOf(key)}) on conflict (one_row) do update set value = excluded.value
       `)
+    }
+    if (found !== null && !isOwn) {
+      await recordAudit(tx, { actor: undefined, action: 'master-key.change', resource: 'master-key', detail: { to: here[0], from: here[1] } })
     }
     await listMasterKey(tx, keyIdOf(key))
   })

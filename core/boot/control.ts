@@ -89,7 +89,7 @@ async function answer (req: IncomingMessage, { host, keys }: Asked): Promise<unk
   const { id = '' } = question
   if (question.about === 'keys') {
     if (question.verb === 'rewrap') await keys.rewrap(AbortSignal.timeout(rewrapWithinMs))
-    if (question.verb === 'forget') await keys.forget(id)
+    if (question.verb === 'forget') await keys.forget(id, operator)
     return keys.status()
   }
   if (question.about === 'tasks') {

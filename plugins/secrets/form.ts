@@ -21,6 +21,8 @@ export interface Value {
 export const bytesOf = ({ encoding, value }: Value): Buffer => Buffer.from(value, encoding === 'text' ? 'utf8' : 'base64')
 
 function whatIsWrongWith ({ encoding, value }: Value): string | undefined {
+  // Whatever it is: before anything goes through all of it.
+  if (value.length > 2 * valueBytesMax) return `It must be 1 to ${valueBytesMax} bytes, and is longer.`
   if (encoding === 'base64' && !z.base64().safeParse(value).success) return 'It is not base64.'
   if (encoding === 'text' && (!value.isWellFormed() || value.includes('\0'))) return 'It is no text: send its bytes with "encoding": "base64".'
   const { length } = bytesOf({ encoding, value })

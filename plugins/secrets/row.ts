@@ -25,10 +25,10 @@ export const withoutValue = ({ id, projectId, name, scope, version, writtenBy, w
 /** Undefined when there is none; one that was deleted says so in `deletedAt`. */
 export async function findRow (queries: Queries, projectId: string | null, name: string): Promise<Row | undefined> {
   return await queries.maybeOne(sql.type(Row)`
-    select s.id, s.project_id as "projectId", s.name, s.scope, s.version, v.written_by as "writtenBy", v.written_at as "writtenAt",
-      s.created_at as "createdAt", d.deleted_at as "deletedAt", s.encrypted_value as envelope
+    select s.id, s.project_id as "projectId", s.name, s.scope, s.version, coalesce(v.written_by, s.created_by) as "writtenBy",
+      coalesce(v.written_at, s.updated_at) as "writtenAt", s.created_at as "createdAt", d.deleted_at as "deletedAt", s.encrypted_value as envelope
     from public.secrets s
-    join secrets.version v on v.secret_id = s.id and v.version = s.version
+    left join secrets.version v on v.secret_id = s.id and v.version = s.version
     left join secrets.deletion d on d.secret_id = s.id
     where s.project_id is not distinct from ${projectId} and s.name = ${name}
   `) ?? undefined
@@ -52,10 +52,10 @@ export async function listRows (
   queries: Queries, projectId: string | null, { limit, offset, deleted }: Page & { deleted: boolean }
 ): Promise<{ items: Secret[], total: number }> {
   const items = await queries.any(sql.type(Row.omit({ envelope: true }))`
-    select s.id, s.project_id as "projectId", s.name, s.scope, s.version, v.written_by as "writtenBy", v.written_at as "writtenAt",
-      s.created_at as "createdAt", d.deleted_at as "deletedAt"
+    select s.id, s.project_id as "projectId", s.name, s.scope, s.version, coalesce(v.written_by, s.created_by) as "writtenBy",
+      coalesce(v.written_at, s.updated_at) as "writtenAt", s.created_at as "createdAt", d.deleted_at as "deletedAt"
     from public.secrets s
-    join secrets.version v on v.secret_id = s.id and v.version = s.version
+    left join secrets.version v on v.secret_id = s.id and v.version = s.version
     left join secrets.deletion d on d.secret_id = s.id
     where s.project_id is not distinct from ${projectId} and (d.secret_id is not null) = ${deleted}
     order by s.name limit ${limit} offset ${offset}

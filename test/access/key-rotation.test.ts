@@ -13,6 +13,7 @@ import { openDatabase, type Database } from './house.ts'
 
 const [first, second] = ['11', '22'].map(byte => Buffer.from(byte.repeat(32), 'hex')) as [Buffer, Buffer]
 const [oldId, newId] = [first, second].map(key => createEncryption({ key, previous: undefined }).keyId) as [string, string]
+const operator = { id: randomUUID(), name: 'the console' }
 const never = new AbortController().signal
 
 interface Replica {
@@ -96,6 +97,9 @@ suite('a change of the master key', { concurrency: true }, () => {
     assert.match(renderKeys(await after.keys.status()), /PLATFORM_MASTER_KEY_PREVIOUS can be removed\.$/)
     await after.stop()
 
+    assert.deepEqual((await harbour.rows('select action, detail from audit_log where resource = \'master-key\' order by created_at')), [
+      { action: 'master-key.change', detail: { from: oldId, to: newId } }, { action: 'master-key.retire', detail: { key: oldId, current: newId } }
+    ])
     const last = await harbour.start(second)
     assert.deepEqual([await last.get(7), await last.get(249)], ['another', 'card 249'])
   })
@@ -170,7 +174,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     await old.put(1, 'one')
     const forget = old.room.scoped('away').keeps('all', { pending: async () => 1, rewrap: async () => 0 })
     await until(async () => (await harbour.rows('select from bulkhead.sealed where plugin = \'away\'')).length === 1)
-    await assert.rejects(old.keys.forget('away'), { status: 409 })
+    await assert.rejects(old.keys.forget('away', operator), { status: 409 })
     forget()
     await old.stop()
     const young = await harbour.start(second, first)
@@ -179,8 +183,8 @@ suite('a change of the master key', { concurrency: true }, () => {
       { plugin: 'vault', name: 'cards', counts: { [newId]: 1, [oldId]: 0 } }, { plugin: 'away', name: 'all', counts: null }
     ])
     assert.match(renderKeys(await young.keys.status()), /must stay.*\n.*"away" does not run.*keys -- forget away --yes/)
-    await assert.rejects(young.keys.forget('nobody'), { status: 404 })
-    await young.keys.forget('away')
+    await assert.rejects(young.keys.forget('nobody', operator), { status: 404 })
+    await young.keys.forget('away', operator)
     young.room.scoped('broken').keeps('one', { pending: async keyId => keyId === newId ? 1 : 0, rewrap: async () => { throw new SealBroken('a test') } })
     await young.keys.rewrap(never)
     assert.equal((await young.keys.status()).keys.length, 2)

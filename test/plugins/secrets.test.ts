@@ -55,7 +55,9 @@ async function openHouse (t: TestContext): Promise<House> {
   const folder = await temporaryFolder(t)
   await writePlugin(folder, 'deployer', { requires: { secrets: '^1.0.0' } }, deployer)
   const host = startHost(t, {
-    DATABASE_URL: databaseUrl, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password, PLATFORM_PLUGINS_PATH: `${own}:${folder}`
+    DATABASE_URL: databaseUrl, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password, PLATFORM_PLUGINS_PATH: `${own}:${folder}`,
+    // Writers of one secret wait for each other, each with a connection.
+    DATABASE_POOL_MAX: '30', DATABASE_ACQUIRE_TIMEOUT_MS: '20000'
   })
   const { url } = await host.ready()
   const operator = new pg.Client(databaseUrl)
@@ -146,7 +148,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       assert.deepEqual([(await admin('PUT', path, { value: 'again', version: 0 })).body.version, await reveal(path)], [14, 'again'])
 
       // Everything is told, in the order it was done, and no value is anywhere but in its envelope.
-      await until(async () => (await house.events()).filter(({ payload }) => payload.secret.id === id).length === 17)
+      await until(async () => (await house.events()).filter(({ payload }) => payload.secret.id === id).length === 17, 20_000)
       const told = (await house.events()).filter(({ payload }) => payload.secret.id === id)
       assert.deepEqual(told.map(({ name, payload }) => `${name} ${String(payload.change)} ${String(payload.secret.version)}`), [
         'secret.changed create 1', ...Array.from({ length: 11 }, (_, at) => `secret.changed replace ${at + 2}`), 'secret.changed rollback 13',
@@ -280,7 +282,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       await rows(age, [['OLD', 'BACK']])
       await admin('POST', `${paths[2]}/undelete`)
       assert.equal((await admin('POST', '/tasks/run', { task: 'secrets/purge' })).status, 200)
-      await until(async () => (await admin('GET', paths[0])).status === 404)
+      await until(async () => (await admin('GET', paths[0])).status === 404, 20_000)
       assert.deepEqual(await Promise.all(paths.slice(1).map(async path => (await admin('GET', path)).status)), [200, 200, 200])
       assert.equal((await admin('PUT', paths[0], { value: 'another' })).body.version, 1)
       assert.equal((await admin('POST', `${paths[0]}/rollback`, { to: 2 })).status, 404)
@@ -314,6 +316,10 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       assert.ok(house.host.lines().some(line => JSON.stringify(line).includes('Version 2 of the secret \\"SWAP_ONE\\"')))
     })
   ])
+
+  // Another generation says what the plugin keeps while the last one still does, and others reach it.
+  assert.equal((await admin('POST', '/plugins/secrets/reload')).status, 200)
+  assert.equal(await resolve('${{ secrets.SHADOWED }}', 'deploy', otherProject), 'of the platform')
 })
 
 test('a sealed value with any bit flipped, cut anywhere, or of another place is refused', () => {
