@@ -271,8 +271,11 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
     discard: async (name, id) => { await boss.deleteJob(name, id) },
     check: signal => check(db, signal),
     close: async () => {
-      await news.close()
-      await boss.stop({ graceful: true, timeout: closeTimeoutMs })
+      try {
+        await news.close()
+      } finally {
+        await boss.stop({ graceful: true, timeout: closeTimeoutMs })
+      }
     }
   }
 }

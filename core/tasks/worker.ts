@@ -186,13 +186,17 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       over.abort()
       const left = [...held.values()]
       for (const { abandon } of left) abandon.abort(new Error(`Task "${name}" did not finish within the drain`))
-      for (const source of sources) {
-        const claims = left.map(({ claim }) => claim).filter(({ queue }) => queue === source)
-        if (claims.length > 0) await queues.giveBack(source, claims, 'did not finish before its plugin ended')
+      try {
+        for (const source of sources) {
+          const claims = left.map(({ claim }) => claim).filter(({ queue }) => queue === source)
+          if (claims.length > 0) await queues.giveBack(source, claims, 'did not finish before its plugin ended')
+        }
+        if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
+      } finally {
+        // Whatever could not be given back must not be kept alive, or nobody takes it over.
+        leaving.abort()
+        await Promise.all(loops)
       }
-      if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
-      leaving.abort()
-      await Promise.all(loops)
     }
   }
 }
