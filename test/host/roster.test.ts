@@ -56,7 +56,7 @@ test('the old generation finishes what it has under way, and is fenced after tha
   await made.start()
   const [old] = scopes
   assert.ok(old)
-  const unit = { ...made.roster.units({ plugins: generations.slice(1), failures: [] }, new Map())[0] }
+  const unit = { ...made.roster.units({ plugins: generations.slice(1), failures: [], unmigrated: new Set() }, new Map())[0] }
   let isReplaced = false
   const replaced = made.kernel.replace(unit as never).then(() => { isReplaced = true })
   await until(() => scopes.length === 2 && old.signal.aborted)
