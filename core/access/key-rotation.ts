@@ -49,7 +49,8 @@ export function createKeyRotation (parts: KeyUseParts): KeyRotation {
 
   const count = async ({ plugin, name, sealed }: Kept, keyIds: readonly string[]): Promise<SealedStatus> => {
     const all = await sealed.pending(noKey)
-    const counted = await Promise.all(keyIds.map(async id => [id, all - await sealed.pending(id)] as const))
+    // What is removed meanwhile is counted here and not there.
+    const counted = await Promise.all(keyIds.map(async id => [id, Math.max(0, all - await sealed.pending(id))] as const))
     const other = all - counted.reduce((sum, [, known]) => sum + known, 0)
     return { plugin, name, counts: { ...Object.fromEntries(counted), ...other > 0 && { other } } }
   }

@@ -42,11 +42,11 @@ export interface Asked {
 export async function openControl (dataPath: string, { host, keys }: Asked, log: Log): Promise<{ close (): Promise<void> } | undefined> {
   const path = socketPathOf(dataPath)
   if (Buffer.byteLength(path) > pathBytesMax) {
-    log.info({ path }, 'the data folder\'s path is too long for a socket: operate the plugins through the API, not with "npm run plugins" and "npm run tasks"')
+    log.info({ path }, 'the data folder\'s path is too long for a socket: operate the plugins through the API, not with "npm run plugins" and "npm run tasks"; the log says what "npm run keys" would')
     return undefined
   }
   if (await isAnswered(path)) {
-    log.info({ path }, 'another host has the socket of this data folder: "npm run plugins" and "npm run tasks" talk to that one')
+    log.info({ path }, 'another host has the socket of this data folder: "npm run plugins", "npm run tasks" and "npm run keys" talk to that one')
     return undefined
   }
   await mkdir(dataPath, { recursive: true })
