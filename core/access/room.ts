@@ -13,8 +13,10 @@ import { createDelegations } from './delegation.ts'
 import { createEffectivePermissionFinder } from './effective-permission.ts'
 import { createOwnSessions } from './own-session.ts'
 import { corePermissions, type DeclaredPermission } from './permission.ts'
+import { createPeople } from './people.ts'
 import { createProjectPermissions } from './project-permission.ts'
 import { createRateLimits } from './rate-limit.ts'
+import { createReach } from './reach.ts'
 import { createRefusalLog, type RefusalFacts } from './refusal-log.ts'
 import { createRoles } from './role.ts'
 import { defaultSessionIdleMs } from './session-life.ts'
@@ -84,6 +86,9 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
     access: {
       can: decisions.can,
       require: decisions.require,
+      permissionsOf: (user, projectId) => decisions.heldBy(user, projectId),
+      projectsWith: createReach({ postgres, clock }),
+      people: createPeople(postgres),
       audit: createAudit({ postgres, decisions }),
       sessions: createOwnSessions({ postgres, clock, forget }),
       users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),

@@ -67,6 +67,20 @@ export interface SessionRecord {
   readonly isCurrent: boolean
 }
 
+export interface Reach {
+  /** In every project there is and will be; `projectIds` is empty then. */
+  readonly isEverywhere: boolean
+  readonly projectIds: readonly string[]
+}
+
+/** What anyone who is signed in may know of a user. */
+export interface Person {
+  readonly id: string
+  readonly name: string
+  readonly displayName: string | null
+  readonly isActive: boolean
+}
+
 /** A user's own sessions. A token with scopes sees them and ends none. */
 export interface Sessions {
   /** Newest first. */
@@ -90,6 +104,15 @@ export interface Access {
   can (user: User | string, permission: string, projectId?: string): Promise<boolean>
   /** `Forbidden` without the permission; `NotFound` for whoever holds nothing in the project. */
   require (user: User | string, permission: string, projectId?: string): Promise<void>
+  /** All that `can` answers yes to. */
+  permissionsOf (user: User | string, projectId?: string): Promise<ReadonlySet<string>>
+  /**
+   * Where the user holds the permission, for lists: everywhere, or in these projects. Narrowed for the caller of a request as in `can`. Always as
+   * the database has it now, in one query.
+   */
+  projectsWith (user: User | string, permission: string): Promise<Reach>
+  /** Who is behind these ids, by id, to name them: no id of nobody is among them. One query. */
+  people (ids: Iterable<string>): Promise<ReadonlyMap<string, Person>>
   readonly audit: Audit
   readonly sessions: Sessions
   readonly users: Users

@@ -21,7 +21,17 @@ export type Guard =
     signedIn?: never
   }
   | { /** Why anyone may call it. */ public: string, permission?: never, signedIn?: never, project?: never }
-  | { /** Why being signed in is enough. */ signedIn: string, permission?: never, public?: never, project?: never }
+  | {
+    /** Why being signed in is enough: what else a caller needs the handler finds out. */
+    signedIn: string
+    /**
+     * What a token bound to a project reaches here: this project only; or, with `narrowed`, whatever the handler leaves of the answer for
+     * `user.signedInBy.projectId`. Unless said, nothing: 404.
+     */
+    project?: ProjectSource | 'narrowed'
+    permission?: never
+    public?: never
+  }
 
 export interface Shape {
   params?: z.ZodType
