@@ -69,7 +69,7 @@ async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefini
       await kernel.start([host.probes]),
       // The resources, the core schema and access; at the same time, as it needs none of them, discovery and validation of the plugins.
       await kernel.start([
-        ...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.permissions, host.host, host.container
+        ...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.encryption, host.permissions, host.host, host.container
       ]),
       await kernel.start([createKubernetesUnit(parts), ...createPluginUnits(parts)]),
       await kernel.start([...createServingUnits(parts), ...createMore(parts)])

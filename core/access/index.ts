@@ -1,6 +1,7 @@
 // Who may do what: what the composition root and the http room use of it.
 
 export { createAccess, type AccessParts, type AccessRoom } from './room.ts'
+export { createEncryption, type EncryptionRoom, type Kept } from './encryption.ts'
 export { FirstAdminRefused, firstRun, type FirstAdmin, type FirstRun, type FirstRunParts } from './first-run.ts'
 export { verifyMasterKey, WrongMasterKey, type MasterKeys } from './master-key.ts'
 export { corePermissions, syncPermissions, type DeclaredPermission } from './permission.ts'

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
-import { createAccess, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
+import { createAccess, createEncryption, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
 import { countStrays, createContainer, openChoices, registerBulkhead } from '../host/index.ts'
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
@@ -14,7 +14,7 @@ import { declarePermissions, inOrderOfNeed, migrationsOf, readPlugins } from './
 import { createKubernetesHandle } from './resource-units.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
-type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'permissions' | 'host' | 'container'
+type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'encryption' | 'permissions' | 'host' | 'container'
 
 export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinition> {
   const { loaded: { settings }, opened, kernel, log, clock } = parts
@@ -49,7 +49,9 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       const { admin, masterKey, dataPath, environment } = settings
       await prepareAccess(postgres, environment === 'production' ? log : undefined)
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
-      await verifyMasterKey(postgres, { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous })
+      const keys = { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous }
+      await verifyMasterKey(postgres, keys)
+      opened.encryption = createEncryption(keys)
       const first = await firstRun(postgres, {
         admin: { name: admin.name, email: admin.email || undefined, password: admin.password || undefined }, requirePassword: environment === 'production', log
       })
@@ -61,6 +63,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       undo('reconnects', valkey.onReconnect(() => access.forget()))
       opened.access = access
     }),
+
+    encryption: unit('encryption', ['access'], () => { /* It is there with access; plugins need it by this name. */ }),
 
     permissions: unit('permissions', ['plugin migrations'], async () => {
       await declarePermissions(opened, opened.found.plugins)
@@ -79,14 +83,15 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       opened.probes.remark(() => [...opened.operation.behind].map(([id, { why }]) => `${id} is not as was asked of all replicas: ${why}`))
     }),
 
-    container: unit('container', ['postgres', 'valkey', 'storage', 'access', 'host'], () => {
+    container: unit('container', ['postgres', 'valkey', 'storage', 'access', 'host', 'encryption'], () => {
       opened.container = createContainer({
         postgres: () => opened.postgres,
         valkey: id => opened.valkey.scoped(id),
         storage: id => opened.storage.scoped(id),
         kubernetes: () => createKubernetesHandle(parts),
         access: () => opened.access.access,
-        host: () => opened.host
+        host: () => opened.host,
+        encryption: id => opened.encryption.scoped(id)
       })
       const { authenticate, permissionsIn, noteRefused } = opened.access
       const { http, budgets: { drainMs } } = settings

@@ -1,7 +1,7 @@
 // What the units of the composition root share: what was opened, and how a resource or a step of the host becomes a unit.
 
 import type { Loaded } from '../../config/schema.ts'
-import type { AccessRoom } from '../access/index.ts'
+import type { AccessRoom, EncryptionRoom } from '../access/index.ts'
 import type { Clock, Host, Kubernetes, Lifecycle, OpenParts, Postgres, Resource } from '../contract/index.ts'
 import type { Choice, Container, Definitions, Roster } from '../host/index.ts'
 import type { Http, Listening } from '../http/index.ts'
@@ -24,6 +24,7 @@ export interface Opened {
   kubernetes: Kubernetes | undefined
   tasks: TaskRunner
   access: AccessRoom
+  encryption: EncryptionRoom
   /** What was found in the folders of plugins at the start. */
   found: Definitions
   roster: Roster

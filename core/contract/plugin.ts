@@ -2,6 +2,7 @@
 
 import type { Access } from './access.ts'
 import type { Clock } from './clock.ts'
+import type { Encryption } from './encryption.ts'
 import type { Events } from './event.ts'
 import type { Host } from './host.ts'
 import type { Kubernetes } from './kubernetes.ts'
@@ -21,8 +22,9 @@ export interface Resources {
   kubernetes: Kubernetes
   access: Access
   host: Host
+  encryption: Encryption
 }
-export const resourceNames = ['postgres', 'valkey', 'storage', 'kubernetes', 'access', 'host'] as const satisfies readonly (keyof Resources)[]
+export const resourceNames = ['postgres', 'valkey', 'storage', 'kubernetes', 'access', 'host', 'encryption'] as const satisfies readonly (keyof Resources)[]
 export type ResourceName = (typeof resourceNames)[number]
 
 /** The `bulkhead` key of a plugin's `package.json`, defaults filled in. */

@@ -1,6 +1,6 @@
 // A plugin's own handles on the resources: the real ones until the plugin ends, dead from then on.
 
-import type { Kubernetes, KubernetesApis, Postgres, Resources, Transaction, Valkey } from '../contract/index.ts'
+import type { Encryption, Kubernetes, KubernetesApis, Postgres, Resources, Transaction, Valkey } from '../contract/index.ts'
 import type { Fence } from './fence.ts'
 import { bindTo, handOver, runAs, type Owner } from './owner.ts'
 
@@ -111,9 +111,26 @@ function fenceApis (kubernetes: Kubernetes, holder: Holder): Kubernetes {
   return fenced
 }
 
+/** How it is re-sealed is the plugin's own code, and ends with it. */
+function fenceKeeping (encryption: Encryption, holder: Holder): Encryption {
+  const { fence, owner } = holder
+  const fenced = fenceHandle(encryption, holder, { dead: refuse })
+  fenced.keeps = (name, { pending, rewrap }) => {
+    fence.check()
+    const forget = encryption.keeps(name, { pending: bindTo(owner, pending), rewrap: bindTo(owner, rewrap) })
+    const forgetEnd = fence.onEnd(forget)
+    return () => {
+      forgetEnd()
+      forget()
+    }
+  }
+  return fenced
+}
+
 export function createHandle<Name extends keyof Resources> (name: Name, handle: Resources[Name], holder: Holder): Resources[Name] {
   if (name === 'postgres') return fenceTransactions(handle as Postgres, holder) as Resources[Name]
   if (name === 'valkey') return fenceSubscriptions(handle as Valkey, holder, 'subscribe', String) as Resources[Name]
   if (name === 'kubernetes') return fenceApis(handle as Kubernetes, holder) as Resources[Name]
+  if (name === 'encryption') return fenceKeeping(handle as Encryption, holder) as Resources[Name]
   return fenceHandle(handle, holder, name === 'host' ? { dead: refuse } : {})
 }

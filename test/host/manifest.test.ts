@@ -54,7 +54,7 @@ test('every key is checked, and everything that is wrong is said at once', () =>
     'In "mounts[0]": The mount "healthz" is reserved for the host. Choose another.',
     `In "mounts[1]": The mount "a/b" is not ${rule}. Write for example "a-b".`,
     'In "resources[0]": "postgre" is not a resource. Write "postgres".',
-    'In "resources[1]": "fax" is not a resource. The resources are "postgres", "valkey", "storage", "kubernetes", "access", "host".',
+    'In "resources[1]": "fax" is not a resource. The resources are "postgres", "valkey", "storage", "kubernetes", "access", "host", "encryption".',
     '"readiness" has another value than "required", "degraded". Write one of them.',
     '"example" is not a boolean. Write one.'
   ])

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { z, type Access, type QueueRun } from '../../core/contract/index.ts'
-import { createContainer, type Owner } from '../../core/host/index.ts'
+import { createEncryption } from '../../core/access/index.ts'
+import { createContainer, currentOwner, type Owner } from '../../core/host/index.ts'
 import { createScope, type OwnedScope } from '../../core/host/scope.ts'
 import type { Offer } from '../../core/host/service.ts'
 import { clock } from './folder.ts'
@@ -132,6 +133,29 @@ test('methods under a name of their own are behind the fence, too', async () => 
   await end(new Error('it stopped'))
   await assert.rejects(find('b'), ended)
   assert.deepEqual(asked, [['a', 1]])
+})
+
+test('what a plugin keeps sealed is asked for as its own code, and no more once it has ended', async () => {
+  const room = createEncryption({ key: Buffer.alloc(32, 7), previous: undefined })
+  const owner = createOwner('invoices')
+  const { scope: { encryption }, end } = createScope({
+    container: createContainer({ encryption: id => room.scoped(id) }),
+    candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['encryption'] }).candidate, config: {}, log: silent, clock, owner, signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
+  })
+  const owners: unknown[] = []
+  const sealed = { pending: async () => { owners.push(currentOwner()); return 3 }, rewrap: async () => 0 }
+  const forget = encryption.keeps('cards', sealed)
+  encryption.keeps('names', sealed)
+  assert.equal(await room.kept()[0]?.sealed.pending(room.keyId), 3)
+  assert.deepEqual([owners, currentOwner()], [[owner], undefined])
+  forget()
+  assert.deepEqual(room.kept().map(({ name }) => name), ['names'])
+  const envelope = encryption.seal('1234', ['card', '1'])
+  assert.deepEqual([encryption.keyId, encryption.open(envelope, ['card', '1']).toString()], [room.keyId, '1234'])
+
+  await end(new Error('it stopped'))
+  assert.deepEqual(room.kept(), [])
+  for (const late of [() => encryption.seal('x', ['y']), () => encryption.open(envelope, ['card', '1']), () => encryption.keeps('late', sealed)]) assert.throws(late, ended)
 })
 
 test('a transaction that is open when its plugin ends takes no further statement and is rolled back', async () => {

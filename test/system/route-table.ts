@@ -15,6 +15,8 @@ export interface RouteTable {
   readonly permissions: ReadonlyMap<string, PermissionDeclaration['roles'] & object>
 }
 
+const keepsNothing = { keeps: () => () => undefined }
+
 export async function readRouteTable (folders: readonly string[]): Promise<RouteTable> {
   registerBulkhead()
   const { candidates, problems: unfound } = await discoverPlugins({
@@ -23,7 +25,7 @@ export async function readRouteTable (folders: readonly string[]): Promise<Route
   const { plugins, problems } = await loadDefinitions(candidates, { clock, budgetMs: 10_000, corePermissions: [] })
   assert.deepEqual([...unfound, ...problems], [])
   // They register and are not asked for anything: the handlers run in the host that is tested, not here.
-  const container = createContainer(Object.fromEntries(resourceNames.map(name => [name, () => ({}) as Resources[typeof name]])))
+  const container = createContainer(Object.fromEntries(resourceNames.map(name => [name, () => (name === 'encryption' ? keepsNothing : {}) as Resources[typeof name]])))
   const routes: RouteRecord[] = []
   for (const { candidate, definition, owner } of plugins) {
     const fields = Object.entries(definition.config ?? {}).map(([name, field]) => [name, field.default] as const)

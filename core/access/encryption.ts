@@ -1,0 +1,62 @@
+// The resource `encryption`: each plugin's envelopes, and what all of them say they keep sealed.
+
+import type { Encryption, Sealed } from '../contract/index.ts'
+import { createEnvelopes, keyIdOf } from './envelope.ts'
+import type { MasterKeys } from './master-key.ts'
+
+/** What a plugin that runs here has declared. */
+export interface Kept {
+  readonly plugin: string
+  readonly name: string
+  readonly sealed: Sealed
+}
+
+export interface EncryptionRoom {
+  /** Of the key that seals. */
+  readonly keyId: string
+  /** Of the key that opens, too, while a rotation is under way. */
+  readonly previousKeyId: string | undefined
+  /** For one generation of a plugin. */
+  scoped (plugin: string): Encryption
+  /** One for each name; of two generations the one that came last. By plugin and name. */
+  kept (): readonly Kept[]
+  /** Is told of every declaration, until the result is called. */
+  onKept (listener: () => void): () => void
+}
+
+const nameForm = /^[a-z0-9][a-z0-9-]{0,62}$/
+
+export function createEncryption ({ key, previous }: MasterKeys): EncryptionRoom {
+  const declarations = new Set<Kept>()
+  const listeners = new Set<() => void>()
+
+  return {
+    keyId: keyIdOf(key),
+    previousKeyId: previous && keyIdOf(previous),
+    scoped: plugin => {
+      const names = new Set<string>()
+      return {
+        ...createEnvelopes(plugin, previous === undefined ? [key] : [key, previous]),
+        keeps (name, { pending, rewrap }) {
+          if (!nameForm.test(name)) throw new TypeError(`encryption.keeps(${JSON.stringify(name)}): the name must be lower-case letters, digits and dashes, at most 63`)
+          if (names.has(name)) throw new TypeError(`encryption.keeps("${name}") was called twice; a name belongs to one kind of thing`)
+          if (typeof pending !== 'function' || typeof rewrap !== 'function') throw new TypeError(`encryption.keeps("${name}") needs the functions "pending" and "rewrap"`)
+          const declaration = { plugin, name, sealed: { pending, rewrap } }
+          names.add(name)
+          declarations.add(declaration)
+          for (const listener of listeners) listener()
+          return () => {
+            names.delete(name)
+            declarations.delete(declaration)
+          }
+        }
+      }
+    },
+    kept: () => [...new Map([...declarations].map(kept => [`${kept.plugin} ${kept.name}`, kept])).values()]
+      .sort((a, b) => a.plugin.localeCompare(b.plugin) || a.name.localeCompare(b.name)),
+    onKept: listener => {
+      listeners.add(listener)
+      return () => { listeners.delete(listener) }
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// Envelopes: AES-256-GCM under keys that are made from master keys, each for one plugin.
+
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
+import { SealBroken } from '../contract/index.ts'
+
+const version = 1
+const keyIdBytes = 8
+const nonceBytes = 12
+const tagBytes = 16
+const headBytes = 1 + keyIdBytes + nonceBytes
+const options = { authTagLength: tagBytes } as const
+const algorithm = 'aes-256-gcm'
+
+/**
+ * From the master key and a purpose, by HKDF-SHA-256. The master key itself encrypts nothing: one key serves one algorithm; what is random by
+ * nonces of 12 bytes is good for 2³² envelopes a key, which plugins then do not share; and no plugin's envelope opens under another's key.
+ */
+const derive = (masterKey: Buffer, purpose: string, bytes: number): Buffer =>
+  Buffer.from(hkdfSync('sha256', masterKey, '', `bulkhead ${purpose}`, bytes))
+
+/** 16 hexadecimal digits. Names the key and tells nothing of it. */
+export const keyIdOf = (masterKey: Buffer): string => derive(masterKey, 'key id', keyIdBytes).toString('hex')
+
+export interface Envelopes {
+  /** Of the key that seals. */
+  readonly keyId: string
+  seal (plain: Uint8Array | string, context: readonly string[]): Buffer
+  /** Throws `SealBroken`. */
+  open (envelope: Uint8Array, context: readonly string[]): Buffer
+}
+
+/** Of one plugin. The first key seals; all of them open. */
+export function createEnvelopes (plugin: string, [current, ...others]: readonly [Buffer, ...Buffer[]]): Envelopes {
+  const keyId = keyIdOf(current)
+  const keys = new Map([current, ...others].map(key => [keyIdOf(key), createSecretKey(derive(key, `envelopes of ${plugin}`, 32))]))
+  const sealing = keys.get(keyId) as KeyObject
+
+  return {
+    keyId,
+    seal (plain, context) {
+      const nonce = randomBytes(nonceBytes)
+      const cipher = createCipheriv(algorithm, sealing, nonce, options).setAAD(associate(plugin, keyId, context))
+      const content = cipher.update(typeof plain === 'string' ? Buffer.from(plain) : plain)
+      return Buffer.concat([Buffer.of(version), Buffer.from(keyId, 'hex'), nonce, content, cipher.final(), cipher.getAuthTag()])
+    },
+    open (envelope, context) {
+      const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.byteLength)
+      if (bytes.length < headBytes + tagBytes) throw new SealBroken(`An envelope has at least ${headBytes + tagBytes} bytes, this has ${bytes.length}.`)
+      if (bytes[0] !== version) throw new SealBroken(`This is no envelope, or one of version ${bytes[0] ?? 0}, which this host does not know.`)
+      const id = bytes.toString('hex', 1, 1 + keyIdBytes)
+      const key = keys.get(id)
+      if (key === undefined) {
+        throw new SealBroken(`The envelope is under the master key ${id}, and this host has ${[...keys.keys()].join(' and ')}. ` +
+          'If that was a key of this platform, set PLATFORM_MASTER_KEY_PREVIOUS to it.')
+      }
+      const decipher = createDecipheriv(algorithm, key, bytes.subarray(1 + keyIdBytes, headBytes), options)
+        .setAAD(associate(plugin, id, context)).setAuthTag(bytes.subarray(-tagBytes))
+      // Not to be used before the tag has been checked.
+      const content = decipher.update(bytes.subarray(headBytes, -tagBytes))
+      try {
+        return Buffer.concat([content, decipher.final()])
+      } catch (cause) {
+        content.fill(0)
+        throw new SealBroken('The envelope was changed, or it belongs to something else.', { cause })
+      }
+    }
+  }
+}
+
+/** Each part with its length before it: no two lists give the same bytes. */
+function associate (plugin: string, keyId: string, context: readonly string[]): Buffer {
+  if (context.length === 0) throw new TypeError('The context is empty: name what the envelope belongs to, so that it cannot be exchanged with another')
+  return Buffer.concat(['bulkhead envelope', String(version), keyId, plugin, ...context].flatMap(part => {
+    // All of these would be written as the same bytes.
+    if (typeof part !== 'string' || !part.isWellFormed()) throw new TypeError('The context must be strings of well-formed Unicode')
+    const bytes = Buffer.from(part)
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(bytes.length)
+    return [length, bytes]
+  }))
+}
