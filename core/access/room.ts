@@ -8,9 +8,11 @@ import { createAudit } from './audit-query.ts'
 import { createAuthentication } from './authentication.ts'
 import { Background } from './background.ts'
 import { createChangeAccess } from './change.ts'
+import { createContact } from './contact.ts'
 import { createDecisions } from './decision.ts'
 import { createDelegations } from './delegation.ts'
 import { createEffectivePermissionFinder } from './effective-permission.ts'
+import { createIsSignedIn } from './is-signed-in.ts'
 import { createOwnSessions } from './own-session.ts'
 import { corePermissions, type DeclaredPermission } from './permission.ts'
 import { createPeople } from './people.ts'
@@ -94,6 +96,8 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
       users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),
       roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
       delegations: createDelegations({ postgres, clock, decisions, changeAccess }),
+      isSignedIn: createIsSignedIn({ postgres, clock }),
+      contact: createContact(postgres),
       ...createSessions({ postgres, clock, limits, sessionIdleMs, forget }),
       ...createApiTokens({ postgres, clock, limits, inProjects, forget })
     },

@@ -92,6 +92,13 @@ export interface Sessions {
   endAll (user: User, origin: Origin): Promise<void>
 }
 
+export interface Contact {
+  readonly id: string
+  readonly name: string
+  readonly displayName: string | null
+  readonly email: string
+}
+
 /**
  * The named resource `access`: what someone may do, the audit log, signing in and out, API tokens, administration. The plugin `identity` is
  * its API; any plugin may declare it, and none asks the tables of users, roles or tokens itself.
@@ -118,6 +125,10 @@ export interface Access {
   readonly users: Users
   readonly roles: Roles
   readonly delegations: Delegations
+  /** Whether the caller of a request that goes on and on is still signed in as then. Asking is no use of the session. */
+  isSignedIn (user: User): Promise<boolean>
+  /** How to reach a user; undefined for one who is not active, and for nobody. Not for other users' eyes. */
+  contact (userId: string): Promise<Contact | undefined>
   /**
    * `Unauthorized` for an unknown name, a wrong password and an inactive user alike, in the same time; `TooManyRequests` past 10 failures in
    * five minutes, counted by name and by address, and apart for an address the user has signed in from before.

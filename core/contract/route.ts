@@ -61,6 +61,11 @@ export interface RequestFacts<O extends RouteOptions = RouteOptions> {
   readonly log: Log
   /** Aborts when the client has gone or the request's time is up. */
   readonly signal: AbortSignal
+  /**
+   * Aborts when the host is about to stop, or another generation has taken the plugin's place: an answer that goes on and on, such as a stream of
+   * events, ends then. What is not over within the drain is cut off.
+   */
+  readonly ending: AbortSignal
 }
 
 /** Koa's context with the checked input and the caller. */
