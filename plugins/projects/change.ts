@@ -2,36 +2,49 @@
 
 import type { Access, AuditEntry, Clock, Events, RequestContext, Transaction } from 'bulkhead'
 import type { Project } from './project.ts'
+import type { HookEvent } from './webhook.ts'
 
-/** What is done, as the audit log has it, and the event that tells of it. */
-const eventOf = {
-  'project.create': 'project.created',
-  'project.change': 'project.changed',
-  'project.delete': 'project.deleted',
-  'project.restore': 'project.restored',
-  'issue.open': 'issue.opened',
-  'issue.change': 'issue.changed',
-  'issue.close': 'issue.closed',
-  'issue.reopen': 'issue.reopened',
-  'comment.create': 'comment.created',
-  'comment.change': 'comment.changed',
-  'comment.delete': 'comment.deleted',
-  'merge-request.open': 'merge-request.opened',
-  'merge-request.change': 'merge-request.changed',
-  'merge-request.close': 'merge-request.closed',
-  'merge-request.reopen': 'merge-request.reopened',
-  'merge-request.merge': 'merge-request.merged',
-  'merge-request.review': 'merge-request.reviewed',
+interface Telling {
+  /** For other plugins. */
+  readonly event: string
+  /** For webhooks. */
+  readonly hook?: HookEvent
+}
+
+/** What is done, as the audit log has it, and what tells of it. */
+const tellings = {
+  'project.create': { event: 'project.created' },
+  'project.change': { event: 'project.changed' },
+  'project.delete': { event: 'project.deleted' },
+  'project.restore': { event: 'project.restored' },
+  'issue.open': { event: 'issue.opened', hook: 'issue' },
+  'issue.change': { event: 'issue.changed', hook: 'issue' },
+  'issue.close': { event: 'issue.closed', hook: 'issue' },
+  'issue.reopen': { event: 'issue.reopened', hook: 'issue' },
+  'comment.create': { event: 'comment.created', hook: 'comment' },
+  'comment.change': { event: 'comment.changed', hook: 'comment' },
+  'comment.delete': { event: 'comment.deleted', hook: 'comment' },
+  'merge-request.open': { event: 'merge-request.opened', hook: 'mr' },
+  'merge-request.change': { event: 'merge-request.changed', hook: 'mr' },
+  'merge-request.close': { event: 'merge-request.closed', hook: 'mr' },
+  'merge-request.reopen': { event: 'merge-request.reopened', hook: 'mr' },
+  'merge-request.merge': { event: 'merge-request.merged', hook: 'mr' },
+  'merge-request.review': { event: 'merge-request.reviewed', hook: 'mr' },
   // Other plugins need not know it from any other change.
-  'merge-request.withdraw-review': 'merge-request.changed'
-} as const
-export type Action = keyof typeof eventOf
+  'merge-request.withdraw-review': { event: 'merge-request.changed', hook: 'mr' },
+  'webhook.create': { event: 'webhook.created' },
+  'webhook.change': { event: 'webhook.changed' },
+  'webhook.delete': { event: 'webhook.deleted' },
+  'webhook.disable': { event: 'webhook.disabled' }
+} as const satisfies Record<string, Telling>
+export type Action = keyof typeof tellings
 
 /** Who asks, and from where. */
 export type Asker = Pick<RequestContext<{ signedIn: string }>, 'user' | 'ip'>
 
 export interface Change {
-  readonly by: Asker
+  /** Undefined for what the host does by itself. */
+  readonly by: Asker | undefined
   readonly action: Action
   readonly project: Pick<Project, 'id' | 'name' | 'ownerId'>
   /** By its id: the issue, the comment. */
@@ -44,17 +57,27 @@ export interface Change {
 
 export type RecordChange = (tx: Transaction, change: Change) => Promise<void>
 
-export function createRecorder ({ access, events, clock }: { access: Access, events: Events, clock: Clock }): RecordChange {
-  return async (tx, { by: { user, ip }, action, project, id, payload, detail }) => {
-    const { id: projectId, name, ownerId } = project
+/** Tells the webhooks of a project, in the transaction. */
+export type Announce = (tx: Transaction, projectId: string, event: HookEvent, payload: Readonly<Record<string, unknown>>) => Promise<void>
+
+interface Parts { access: Access, events: Events, clock: Clock, announce: Announce }
+
+export function createRecorder ({ access, events, clock, announce }: Parts): RecordChange {
+  return async (tx, { by, action, project: { id: projectId, name, ownerId }, id, payload: thing, detail }) => {
+    const { event, hook }: Telling = tellings[action]
     await access.audit.record(tx, {
-      actor: user, action, resource: action.slice(0, action.indexOf('.')), resourceId: id, projectId, ...detail !== undefined && { detail }, origin: { address: ip }
+      actor: by?.user, action, resource: action.slice(0, action.indexOf('.')), resourceId: id, projectId,
+      ...detail !== undefined && { detail }, ...by !== undefined && { origin: { address: by.ip } }
     })
-    await events.publish(eventOf[action], {
-      actor: { id: user.id, name: user.name }, project: { id: projectId, name, ownerId }, at: new Date(clock.now()).toISOString(), ...payload
-    }, { in: tx, key: projectId })
+    const actor = by === undefined ? host : { id: by.user.id, name: by.user.name }
+    const payload = { actor, project: { id: projectId, name, ownerId }, at: new Date(clock.now()).toISOString(), ...thing }
+    await events.publish(event, payload, { in: tx, key: projectId })
+    if (hook !== undefined) await announce(tx, projectId, hook, { action: event, ...payload })
   }
 }
+
+/** As the audit log calls whoever is no user. */
+const host = { id: '00000000-0000-0000-0000-000000000000', name: 'host' }
 
 /** The names of the fields that are to be other than they are. */
 export const changedFields = <Thing extends object>(before: Thing, after: Partial<Thing>): (keyof Thing & string)[] =>

@@ -17,6 +17,16 @@ export const issueMoves = {
 export const mergeRequestStates = ['open', 'merged', 'closed'] as const
 export type MergeRequestState = (typeof mergeRequestStates)[number]
 
+export const deliveryStates = ['pending', 'delivered', 'failed', 'cancelled'] as const
+export type DeliveryState = (typeof deliveryStates)[number]
+
+/** To send one again is another delivery. */
+export const deliveryMoves = {
+  deliver: { from: ['pending'], to: 'delivered' },
+  giveUp: { from: ['pending'], to: 'failed' },
+  cancel: { from: ['pending'], to: 'cancelled' }
+} as const satisfies Record<string, Move<DeliveryState>>
+
 /** Nothing leads out of `merged`. */
 export const mergeRequestMoves = {
   close: { from: ['open'], to: 'closed' },

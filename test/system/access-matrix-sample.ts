@@ -26,12 +26,13 @@ export interface Things {
   readonly project: string
   /** In the project, as are issue 1 and merge request 1; all by the first admin, who owns it. */
   readonly comment: string
+  readonly webhook: string
   readonly password: string
   readonly nobody: string
 }
 
 export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
-  const { victim, spare, role, spareRole, delegation, project, comment, password, nobody } = things
+  const { victim, spare, role, spareRole, delegation, project, comment, webhook, password, nobody } = things
   const notTheirs = { developer: 403, ops: 403, agent: 403, viewer: 403, 'narrower token': 403 }
   const hidden = { developer: 404, ops: 404, agent: 404, viewer: 404, 'narrower token': 404 }
   const unseen = { ops: 404, agent: 404, 'narrower token': 404 }
@@ -39,6 +40,8 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
   const onlyAdmin = { ...notWriting, developer: 403 }
   const inProject = { projectId: project }
   const first = { projectId: project, number: '1' }
+  const hook = { projectId: project, id: webhook }
+  const noHook = { projectId: project, id: nobody }
   const none = { projectId: project, number: '999999' }
   return {
     'POST /api/auth/login': { body: { name: 'victim', password } },
@@ -102,6 +105,15 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
     'POST /api/projects/:projectId/merge-requests/:number/comments': { params: first, body: { body: 'Aye' }, by: unseen },
     'PATCH /api/projects/:projectId/comments/:id': { params: { ...inProject, id: comment }, body: { body: 'Changed' }, by: onlyAdmin },
     'DELETE /api/projects/:projectId/comments/:id': { params: { ...inProject, id: comment }, by: onlyAdmin, admittedParams: { ...inProject, id: nobody }, admitted: 404 },
+    'POST /api/projects/:projectId/webhooks': { params: inProject, body: { url: 'https://hooks.example.org/', events: ['push'] }, by: notWriting },
+    'GET /api/projects/:projectId/webhooks': { params: inProject, by: notWriting },
+    'GET /api/projects/:projectId/webhooks/:id': { params: hook, by: notWriting },
+    'PATCH /api/projects/:projectId/webhooks/:id': { params: hook, body: { events: ['build'] }, by: notWriting },
+    'POST /api/projects/:projectId/webhooks/:id/ping': { params: hook, by: notWriting, admittedParams: noHook, admitted: 404 },
+    'GET /api/projects/:projectId/webhooks/:id/deliveries': { params: hook, by: notWriting },
+    'GET /api/projects/:projectId/webhooks/:id/deliveries/:deliveryId': { params: { ...hook, deliveryId: nobody }, by: notWriting, admitted: 404 },
+    'POST /api/projects/:projectId/webhooks/:id/deliveries/:deliveryId/redeliver': { params: { ...hook, deliveryId: nobody }, by: notWriting, admitted: 404 },
+    'DELETE /api/projects/:projectId/webhooks/:id': { params: hook, by: notWriting, admittedParams: noHook, admitted: 404 },
 
     'GET /api/plugins/:id': { params: { id: 'notes' } },
     'POST /api/plugins/:id/reload': { params: { id: 'notes' }, admittedParams: { id: 'nothing' }, admitted: 404 },

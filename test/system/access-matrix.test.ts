@@ -97,10 +97,11 @@ async function populate (url: string, operator: Operator, { permissions }: Route
   await made(admin.post(`${at}/issues`, { title: 'Leaks' }))
   await made(admin.post(`${at}/merge-requests`, { title: 'Caulk', sourceBranch: 'caulk' }))
   const comment = (await made(admin.post(`${at}/issues/1/comments`, { body: 'Below the waterline' }))).id
+  const webhook = (await made(admin.post(`${at}/webhooks`, { url: 'https://hooks.example.org/', events: ['push'] }))).id
 
   // What was changed behind the host's back is seen after this.
   await sleep(1_100)
-  return { things: { victim, spare, role, spareRole, delegation, project, comment, password, nobody }, callers }
+  return { things: { victim, spare, role, spareRole, delegation, project, comment, webhook, password, nobody }, callers }
 }
 
 const labelOf = ({ method, mount, path }: RouteRecord): string => `${method.toUpperCase()} /api/${mount}${path === '/' ? '' : path}`

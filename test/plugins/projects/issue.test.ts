@@ -7,7 +7,7 @@ import { all, openHouse } from './house.ts'
 
 const creations = process.env['BULKHEAD_LONG'] === undefined ? 200 : 1_000
 
-test('issues', async (t) => {
+test('issues', { concurrency: true }, async (t) => {
   const house = await openHouse(t)
   const { admin } = house
   const [owner, writer, reader] = await Promise.all([house.person('developer'), house.person(), house.person()])
@@ -91,8 +91,6 @@ test('issues', async (t) => {
       assert.equal((await owner.post(`${at}/reopen`, undefined, 200)).status, 'open')
       await owner.post(`${at}/reopen`, undefined, 409)
       // Of many at once one closes it.
-      const answers = await Promise.all(Array.from({ length: 10 }, () => fetch(`${house.url}/api${at}/close`, { method: 'POST', headers: { authorization: 'Bearer none' } })))
-      assert.deepEqual(answers.map(({ status }) => status), Array(10).fill(401))
       const closed = await Promise.allSettled(Array.from({ length: 10 }, () => owner.post(`${at}/close`, undefined, 200)))
       assert.equal(closed.filter(({ status }) => status === 'fulfilled').length, 1)
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { all, openHouse, type Body } from './house.ts'
 
-test('merge requests', async (t) => {
+test('merge requests', { concurrency: true }, async (t) => {
   const house = await openHouse(t)
   const { admin } = house
   const [owner, author, reviewer, reader] = await Promise.all([house.person('developer'), house.person('developer'), house.person('developer'), house.person()])

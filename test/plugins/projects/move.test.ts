@@ -12,7 +12,7 @@ const things = {
   'merge-requests': { moves: mergeRequestMoves, states: mergeRequestStates, make: { title: 'x', sourceBranch: 'a' } }
 } as const
 
-test('a sequence of moves ends where the table leads', async (t) => {
+test('a sequence of moves ends where the table leads', { concurrency: true }, async (t) => {
   const { admin } = await openHouse(t)
   const { id } = await admin.post('/projects', { name: 'moves' })
   await Promise.all(Object.entries(things).map(([name, { moves, make }]) => t.test(name, async () => {
