@@ -85,11 +85,12 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
           'x-platform-delivery': deliveryId,
           ...key !== undefined && { 'x-platform-signature': `sha256=${createHmac('sha256', key).update(payload).digest('hex')}` }
         },
-        body: payload, connectTimeout: '5s', timeout: '10s', redirect: 'manual', signal
+        // What has been asked when the host is to end is waited for, as the drain lets it: another replica would ask it again.
+        body: payload, connectTimeout: '5s', timeout: '10s', redirect: 'manual'
       })
       return outcome(status, status >= 200 && status < 300 ? null : `The receiver answered ${status}.`)
     } catch (error) {
-      // The host ends, or somebody else has the job: nothing is known of the receiver.
+      // The plugin has ended, or somebody else has the job: nothing is known of the receiver.
       signal.throwIfAborted()
       return outcome(null, explain(error))
     }

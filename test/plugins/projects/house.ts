@@ -1,10 +1,11 @@
-// A real host with the plugin projects, for the tests of this folder: people, tokens, and an ear that keeps every event.
+// A real host with the plugin projects, for the tests of this folder: people, tokens, and a plugin that keeps every event and asks what others may.
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { adminPassword, cheapHash } from '../../access/house.ts'
 import { signIn } from '../../support/client.ts'
 import { createDatabase } from '../../support/database.ts'
 import { startHost, temporaryFolder, type HostProcess } from '../../support/host.ts'
@@ -12,7 +13,6 @@ import { writePlugin } from '../../support/plugin.ts'
 import { until } from '../../support/until.ts'
 import { openOperator, type Operator } from '../../system/harbour.ts'
 
-const password = 'a long password'
 const plugins = join(import.meta.dirname, '../../../plugins')
 
 export interface Body extends Record<string, unknown> {
@@ -57,9 +57,19 @@ const told = [
 ]
 
 async function writeEar (folder: string): Promise<void> {
-  await writePlugin(folder, 'ear', { resources: ['postgres'] }, `
+  await writePlugin(folder, 'ear', { resources: ['postgres'], requires: { projects: '^1.0.0' } }, `
     import { definePlugin, sql, z } from 'bulkhead'
-    export default definePlugin({ start ({ events }) {
+    const params = z.object({ projectId: z.uuid(), userId: z.uuid() })
+    export default definePlugin({ start ({ events, routes, postgres, plugins: { projects } }) {
+      routes.get('/find/:projectId/:userId', { public: 'a test', params, returns: z.object({ name: z.string().nullable() }) },
+        async ({ input: { params } }) => ({ name: (await projects.find(params.userId, params.projectId))?.name ?? null }))
+      routes.get('/require/:projectId/:right', { signedIn: 'a test', project: 'params.projectId', params: z.object({ projectId: z.uuid(), right: z.string() }), returns: z.object({ name: z.string() }) },
+        ({ user, input: { params } }) => projects.require(user, params.projectId, params.right))
+      routes.post('/announce', { public: 'a test', body: z.object({ projectId: z.uuid(), event: z.string(), fails: z.boolean() }) }, ({ input: { body } }) =>
+        postgres.transaction(async tx => {
+          await projects.announce(body.projectId, body.event, { ref: 'refs/heads/main' }, { in: tx })
+          if (body.fails) throw new Error('it fails')
+        }))
       for (const name of ${JSON.stringify(told)}) {
         events.on(name, z.looseObject({}), ({ payload, tx }) => tx.query(sql.unsafe\`insert into ear.heard (name, payload) values (\${name}, \${JSON.stringify(payload)}::jsonb)\`))
       }
@@ -74,7 +84,7 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
   const folder = await temporaryFolder(t)
   await writeEar(folder)
   const host = startHost(t, {
-    DATABASE_URL: database, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password, PLATFORM_PLUGINS_PATH: `${plugins}:${folder}`, ...env
+    DATABASE_URL: database, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: adminPassword, PLATFORM_PLUGINS_PATH: `${plugins}:${folder}`, ...env
   })
   const { url } = await host.ready()
   const operator = await openOperator(t, database)
@@ -99,7 +109,7 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
     }
   }
   const signedIn = async (name: string, id: string): Promise<Person> =>
-    personWith(id, { cookie: (await signIn(url, name, password)).cookie, origin: url })
+    personWith(id, { cookie: (await signIn(url, name, adminPassword)).cookie, origin: url })
 
   const [row] = await operator.rows('select id from users where name = \'admin\'')
   const admin = await signedIn('admin', String(row?.id))
@@ -115,8 +125,9 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
     give,
     person: async role => {
       const name = `p-${randomUUID()}`
-      const { id } = await admin.post('/users', { name, email: `${name}@example.org`, password })
-      const person = await signedIn(name, id)
+      // Beside the API, because a password's real cost is not what is tested here.
+      const [row] = await operator.rows('insert into users (name, email, password_hash) values ($1, $2, $3) returning id', [name, `${name}@example.org`, cheapHash])
+      const person = await signedIn(name, String(row?.id))
       if (role !== undefined) await give(person, role)
       return person
     },

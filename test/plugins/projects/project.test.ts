@@ -94,9 +94,27 @@ test('projects', { concurrency: true }, async (t) => {
       await bound.post('/projects', { name: 'beyond' }, 404)
     }),
 
+    t.test('other plugins ask the same, of callers and of users by id', async () => {
+      const [owner, guest] = await Promise.all([house.person('developer'), house.person()])
+      const [id, open] = [await make(owner, 'asked'), await make(owner, 'asked-open', { visibility: 'internal' })]
+      const find = async (person: Person, project: string): Promise<unknown> => (await nobody.get(`/ear/find/${project}/${person.id}`)).name
+      assert.deepEqual([await find(owner, id), await find(admin, id), await find(guest, id)], ['asked', 'asked', null])
+      assert.deepEqual([await find(guest, open), await find(guest, randomUUID())], ['asked-open', null])
+      await owner.get(`/ear/require/${id}/write`)
+      await guest.get(`/ear/require/${open}/read`)
+      await guest.get(`/ear/require/${open}/write`, 403)
+      await guest.get(`/ear/require/${id}/read`, 404)
+      const reading = await house.through(owner, { scopes: ['project:read'] })
+      await reading.get(`/ear/require/${id}/write`, 403)
+      await admin.delete(`/users/${guest.id}`)
+      assert.equal(await find(guest, open), null)
+    }),
+
     t.test('lists are filtered, searched and paged, and stay in place while others are made', async () => {
       const owner = await house.person('developer')
-      for (const name of ['one', 'two', 'three', 'four', 'five']) await make(owner, `list-${name}`, { description: name === 'two' ? '100% of_it' : null, visibility: name === 'one' ? 'internal' : 'private' })
+      for (const name of ['one', 'two', 'three', 'four', 'five']) {
+        await make(owner, `list-${name}`, { description: name === 'two' ? '100% of_it' : null, visibility: name === 'one' ? 'internal' : 'private' })
+      }
       const of = `/projects?ownerId=${owner.id}`
       assert.deepEqual((await all(owner, of, 2)).map(({ name }) => name), ['list-five', 'list-four', 'list-three', 'list-two', 'list-one'])
       const first = await owner.get(`${of}&limit=2`)

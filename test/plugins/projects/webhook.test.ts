@@ -92,6 +92,18 @@ test('webhooks', { concurrency: true }, async (t) => {
       await owner.get(`${plain}/deliveries/${made.id}`, 404)
     }),
 
+    t.test('other plugins tell of pushes, builds and deployments, if their transaction commits', async () => {
+      const project = await make('pushed')
+      await hook(project, '/pushed', { events: ['push', 'deploy'] })
+      const announce = (event: string, fails: boolean, status: number): Promise<Body> =>
+        owner.post('/ear/announce', { projectId: project.slice('/projects/'.length), event, fails }, status)
+      await announce('push', true, 500)
+      for (const event of ['push', 'build', 'deploy']) await announce(event, false, 204)
+      await until(() => receiver.at('/pushed').length === 2, 20_000)
+      assert.deepEqual(receiver.at('/pushed').map(({ headers, body }) => [headers['x-platform-event'], body]),
+        ['push', 'deploy'].map(event => [event, `{"event":"${event}","ref":"refs/heads/main"}`]))
+    }),
+
     t.test('neither a redirect nor an address inside is followed, and both are failures', async () => {
       const project = await make('led-astray')
       receiver.answer('/astray', response => { response.writeHead(302, { location: `${receiver.url}/trap` }).end() })
