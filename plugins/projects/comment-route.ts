@@ -28,7 +28,7 @@ export function registerComments ({ routes, access, comments, standings, findIss
     }, async ({ user, input }) => {
       const { project } = await standings.require(user, input.params.projectId, 'project:read')
       const { items, ...rest } = await comments.list(await find(project.id, input.params.number), input.query)
-      const nameOf = await findNames(access, items.map(({ authorId }) => authorId))
+      const nameOf = await findNames(access, user, items.map(({ authorId }) => authorId))
       return { items: items.map(comment => ({ ...comment, authorName: nameOf(comment.authorId) })), ...rest }
     })
 
@@ -51,7 +51,7 @@ export function registerComments ({ routes, access, comments, standings, findIss
     const { input: { params, body }, user } = ctx
     const standing = await standings.require(user, params.projectId, 'project:read')
     const comment = await comments.change(ctx, standing, params.id, body.body)
-    return { ...comment, authorName: (await findNames(access, [comment.authorId]))(comment.authorId) }
+    return { ...comment, authorName: (await findNames(access, user, [comment.authorId]))(comment.authorId) }
   })
 
   routes.delete('/:projectId/comments/:id', {

@@ -54,18 +54,20 @@ export default definePlugin({
     const deliveries = createDeliveries({ postgres, access, tasks, clock })
     const record = createRecorder({ access, events, clock, announce: deliveries.announce })
     const standings = createStandings({ postgres, access })
-    const takeTurn = createTurns(clock)
+    // A row's lock is waited for by one at a time, and whoever asks for very much at once leaves the database to others, too.
+    const takeTurn = createTurns(clock, 1)
+    const takeOwnTurn = createTurns(clock, 4)
 
     const projects = createProjects({ postgres, access, record })
     registerProjects({ routes, access, projects, standings })
 
     const issues = createIssues({ postgres, standings, record, takeTurn })
-    registerIssues({ routes, access, issues, standings })
+    registerIssues({ routes, access, issues, standings, takeOwnTurn })
 
     const mergeRequests = createMergeRequests({ postgres, record, takeTurn })
     const reviews = createReviews({ postgres, record })
-    registerMergeRequests({ routes, access, mergeRequests, reviews, standings })
-    registerReviews({ routes, access, mergeRequests, reviews, standings })
+    registerMergeRequests({ routes, access, mergeRequests, reviews, standings, takeOwnTurn })
+    registerReviews({ routes, access, mergeRequests, reviews, standings, takeOwnTurn })
 
     const findIssue = async (projectId: string, number: number) => ({ issue: await issues.find(projectId, number) })
     const findMergeRequest = async (projectId: string, number: number) => ({ mergeRequest: await mergeRequests.find(projectId, number) })

@@ -1,32 +1,40 @@
 // /api/projects/:projectId/merge-requests, and their reviews.
 
 import { z } from 'bulkhead'
-import type { Access, Routes } from 'bulkhead'
+import type { Access, Routes, User } from 'bulkhead'
 import { AtNumber, InProject, listOf } from './form.ts'
 import { MergeRequest, MergeRequestChange, MergeRequestFilter, NewMergeRequest, type MergeRequests } from './merge-request.ts'
 import { findNames } from './name.ts'
 import { NewReview, Review, type Reviews } from './review.ts'
 import type { Standings } from './standing.ts'
 import { needScope } from './token.ts'
+import type { TakeTurn } from './turn.ts'
 
 const Shown = MergeRequest.extend({ authorName: z.string().nullable() })
 const ShownReview = Review.extend({ reviewerName: z.string().nullable() })
 const Reviewer = AtNumber.extend({ reviewerId: z.uuid() })
 const path = '/:projectId/merge-requests'
 
-interface Parts { routes: Routes, access: Access, mergeRequests: MergeRequests, reviews: Reviews, standings: Standings }
+interface Parts {
+  routes: Routes
+  access: Access
+  mergeRequests: MergeRequests
+  reviews: Reviews
+  standings: Standings
+  takeOwnTurn: TakeTurn
+}
 
-export function registerMergeRequests ({ routes, access, mergeRequests, standings }: Parts): void {
-  const show = async (found: MergeRequest): Promise<z.input<typeof Shown>> =>
-    ({ ...found, authorName: (await findNames(access, [found.authorId]))(found.authorId) })
+export function registerMergeRequests ({ routes, access, mergeRequests, standings, takeOwnTurn }: Parts): void {
+  const show = async (found: MergeRequest, caller: User): Promise<z.input<typeof Shown>> =>
+    ({ ...found, authorName: (await findNames(access, caller, [found.authorId]))(found.authorId) })
 
   routes.post(path, {
     signedIn: 'the project\'s owner may, and whoever may write there', project: 'params.projectId',
     summary: 'Open a merge request', params: InProject, body: NewMergeRequest, returns: Shown, status: 201
-  }, async (ctx) => {
+  }, (ctx) => takeOwnTurn(ctx.user.id, async () => {
     const standing = await standings.require(ctx.user, ctx.input.params.projectId, 'project:write')
-    return show(await mergeRequests.open(ctx, standing, ctx.input.body))
-  })
+    return show(await mergeRequests.open(ctx, standing, ctx.input.body), ctx.user)
+  }))
 
   routes.get(path, {
     signedIn: 'whoever may see the project', project: 'params.projectId',
@@ -34,7 +42,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
   }, async ({ user, input }) => {
     const { project } = await standings.require(user, input.params.projectId, 'project:read')
     const { items, ...rest } = await mergeRequests.list(project.id, input.query)
-    const nameOf = await findNames(access, items.map(({ authorId }) => authorId))
+    const nameOf = await findNames(access, user, items.map(({ authorId }) => authorId))
     return { items: items.map(found => ({ ...found, authorName: nameOf(found.authorId) })), ...rest }
   })
 
@@ -42,7 +50,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
     signedIn: 'whoever may see the project', project: 'params.projectId', summary: 'One merge request', params: AtNumber, returns: Shown
   }, async ({ user, input }) => {
     const { project } = await standings.require(user, input.params.projectId, 'project:read')
-    return show(await mergeRequests.find(project.id, input.params.number))
+    return show(await mergeRequests.find(project.id, input.params.number), user)
   })
 
   routes.patch(`${path}/:number`, {
@@ -50,7 +58,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
     summary: 'Change a merge request; its target only while it is open', params: AtNumber, body: MergeRequestChange, returns: Shown
   }, async (ctx) => {
     const standing = await standings.know(ctx.user, ctx.input.params.projectId)
-    return show(await mergeRequests.change(ctx, standing, ctx.input.params.number, ctx.input.body))
+    return show(await mergeRequests.change(ctx, standing, ctx.input.params.number, ctx.input.body), ctx.user)
   })
 
   for (const [move, summary] of [
@@ -63,7 +71,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
       project: 'params.projectId', summary, params: AtNumber, returns: Shown
     }, async (ctx) => {
       const standing = await standings.know(ctx.user, ctx.input.params.projectId)
-      return show(await mergeRequests.move(ctx, standing, ctx.input.params.number, move))
+      return show(await mergeRequests.move(ctx, standing, ctx.input.params.number, move), ctx.user)
     })
   }
 }
@@ -76,7 +84,7 @@ export function registerReviews ({ routes, access, mergeRequests, reviews, stand
     const { project } = await standings.require(user, input.params.projectId, 'project:read')
     const { id } = await mergeRequests.find(project.id, input.params.number)
     const { items, total } = await reviews.list(id)
-    const nameOf = await findNames(access, items.map(({ reviewerId }) => reviewerId))
+    const nameOf = await findNames(access, user, items.map(({ reviewerId }) => reviewerId))
     return { items: items.map(review => ({ ...review, reviewerName: nameOf(review.reviewerId) })), total }
   })
 

@@ -1,7 +1,7 @@
 // /api/projects: the projects themselves.
 
 import { z } from 'bulkhead'
-import type { Access, Routes } from 'bulkhead'
+import type { Access, Routes, User } from 'bulkhead'
 import { InProject, listOf, Name, Page } from './form.ts'
 import { findNames } from './name.ts'
 import { Deleted, NewProject, Project, ProjectChange, ProjectFilter, type Projects } from './project.ts'
@@ -12,19 +12,19 @@ const Shown = Project.extend({ ownerName: z.string().nullable() })
 interface Parts { routes: Routes, access: Access, projects: Projects, standings: Standings }
 
 export function registerProjects ({ routes, access, projects, standings }: Parts): void {
-  const show = async (project: Project): Promise<z.input<typeof Shown>> =>
-    ({ ...project, ownerName: (await findNames(access, [project.ownerId]))(project.ownerId) })
+  const show = async (project: Project, caller: User): Promise<z.input<typeof Shown>> =>
+    ({ ...project, ownerName: (await findNames(access, caller, [project.ownerId]))(project.ownerId) })
 
   routes.post('/', {
     permission: 'project:write', summary: 'Make a project of one\'s own', body: NewProject, returns: Shown, status: 201
-  }, async (ctx) => show(await projects.create(ctx, ctx.input.body)))
+  }, async (ctx) => show(await projects.create(ctx, ctx.input.body), ctx.user))
 
   routes.get('/', {
     signedIn: 'lists what the caller may see', project: 'narrowed',
     summary: 'List projects, newest first: one\'s own, those where one may read, internal and public ones', query: ProjectFilter, returns: listOf(Shown)
   }, async ({ user, input }) => {
     const { items, ...rest } = await projects.list(user, input.query)
-    const nameOf = await findNames(access, items.map(({ ownerId }) => ownerId))
+    const nameOf = await findNames(access, user, items.map(({ ownerId }) => ownerId))
     return { items: items.map(project => ({ ...project, ownerName: nameOf(project.ownerId) })), ...rest }
   })
 
@@ -35,7 +35,7 @@ export function registerProjects ({ routes, access, projects, standings }: Parts
   routes.get('/:projectId', {
     signedIn: 'its owner may, whoever may read there, and anyone if it is not private', project: 'params.projectId',
     summary: 'One project', params: InProject, returns: Shown
-  }, async ({ user, input }) => show((await standings.require(user, input.params.projectId, 'project:read')).project))
+  }, async ({ user, input }) => show((await standings.require(user, input.params.projectId, 'project:read')).project, user))
 
   routes.get('/:projectId/permissions', {
     signedIn: 'tells callers about themselves', project: 'params.projectId',
@@ -50,7 +50,7 @@ export function registerProjects ({ routes, access, projects, standings }: Parts
     summary: 'Change a project', params: InProject, body: ProjectChange, returns: Shown
   }, async (ctx) => {
     const { project } = await standings.require(ctx.user, ctx.input.params.projectId, 'project:write')
-    return show(await projects.change(ctx, project.id, ctx.input.body))
+    return show(await projects.change(ctx, project.id, ctx.input.body), ctx.user)
   })
 
   routes.delete('/:projectId', {
@@ -64,5 +64,5 @@ export function registerProjects ({ routes, access, projects, standings }: Parts
   routes.post('/:projectId/restore', {
     permission: 'project:restore', summary: 'Restore a deleted project, under another name where its own is taken',
     params: InProject, body: z.object({ name: Name.optional() }), returns: Shown
-  }, async (ctx) => show(await projects.restore(ctx, ctx.input.params.projectId, ctx.input.body.name)))
+  }, async (ctx) => show(await projects.restore(ctx, ctx.input.params.projectId, ctx.input.body.name), ctx.user))
 }

@@ -44,8 +44,10 @@ export interface House extends Operator {
   person (role?: string): Promise<Person>
   /** Gives a role, everywhere unless a project is named. */
   give (person: Person, role: string, projectId?: string): Promise<unknown>
-  /** The same person through an API token. */
-  through (person: Person, token: { scopes?: string[], projectId?: string }): Promise<Person>
+  /** The same person through an API token, at another replica where one is named. */
+  through (person: Person, token: { scopes?: string[], projectId?: string }, at?: string): Promise<Person>
+  /** Starts another host on the same database; resolves with its URL. */
+  startReplica (): Promise<string>
   /** The payloads of an event so far about a project, in order. */
   heard (event: string, projectId: string): Promise<Record<string, unknown>[]>
 }
@@ -83,15 +85,17 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
   const database = await createDatabase(t, { migrated: true })
   const folder = await temporaryFolder(t)
   await writeEar(folder)
-  const host = startHost(t, {
-    DATABASE_URL: database, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: adminPassword, PLATFORM_PLUGINS_PATH: `${plugins}:${folder}`, ...env
+  const start = async (): Promise<HostProcess> => startHost(t, {
+    DATABASE_URL: database, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: adminPassword, PLATFORM_MASTER_KEY: 'ab'.repeat(32),
+    PLATFORM_PLUGINS_PATH: `${plugins}:${folder}`, ...env
   })
+  const host = await start()
   const { url } = await host.ready()
   const operator = await openOperator(t, database)
 
-  const personWith = (id: string, headers: Record<string, string>): Person => {
+  const personWith = (id: string, headers: Record<string, string>, at = url): Person => {
     const ask = async (method: string, path: string, body: object | undefined, status: number): Promise<Body> => {
-      const answer = await fetch(`${url}/api${path}`, {
+      const answer = await fetch(`${at}/api${path}`, {
         method,
         headers: { ...headers, ...body === undefined ? {} : { 'content-type': 'application/json' } },
         ...body === undefined ? {} : { body: JSON.stringify(body) }
@@ -131,9 +135,10 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
       if (role !== undefined) await give(person, role)
       return person
     },
-    through: async (person, token) => personWith(person.id, {
+    through: async (person, token, at) => personWith(person.id, {
       authorization: `Bearer ${(await person.post('/tokens', { name: 'a token', ...token })).token}`
-    }),
+    }, at),
+    startReplica: async () => (await (await start()).ready()).url,
     heard: async (event, projectId) => {
       await until(async () => (await operator.rows('select from pgboss.job where state < \'completed\' and name like \'ear/%\'')).length === 0, 20_000)
       const rows = await operator.rows('select payload from ear.heard where name = $1 and payload #>> \'{project,id}\' = $2 order by id', [event, projectId])

@@ -17,12 +17,14 @@ test('issues', { concurrency: true }, async (t) => {
   const issues = `/projects/${shared}/issues`
 
   await Promise.all([
-    t.test(`${creations} at once get the numbers 1 to ${creations}, and what fails among them leaves no gap`, async () => {
+    t.test(`${creations} at once, at two hosts, get the numbers 1 to ${creations}, and what fails among them leaves no gap`, async () => {
       const id = await make('busy')
+      const hosts = [owner, await house.through(owner, {}, await house.startReplica())]
       const fail = { title: 'for nobody', assigneeId: randomUUID() }
       const opened = await Promise.all(Array.from({ length: creations }, async (_, index) => {
-        if (index % 10 === 0) await owner.post(`/projects/${id}/issues`, fail, 422)
-        return (await owner.post(`/projects/${id}/issues`, { title: `issue ${index}` })).number
+        const there = hosts[index % 2] ?? owner
+        if (index % 10 === 0) await there.post(`/projects/${id}/issues`, fail, 422)
+        return (await there.post(`/projects/${id}/issues`, { title: `issue ${index}` })).number
       }))
       assert.deepEqual(opened.sort((a, b) => a - b), Array.from({ length: creations }, (_, index) => index + 1))
       // Merge requests count for themselves.
