@@ -1,5 +1,6 @@
 // The strict formats of settings: which text or value fits, what it stands for, and the words that say what is wanted.
 
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 
 interface Format<Kept, Read = Kept> {
@@ -44,6 +45,25 @@ function readAddress (value: string): { host: string, port: number } | undefined
   return host === undefined || Number(port) > 65_535 ? undefined : { host, port: Number(port) }
 }
 
+interface EgressException { host: string, prefix?: number, port?: number }
+
+/** A host, an address or a range, and perhaps a port; an IPv6 one with a port is in brackets. */
+function readException (item: string): EgressException | undefined {
+  const { range, bare = range, tail } = /^\[(?<range>[^[\]]*)\](?::(?<tail>.*))?$/.exec(item)?.groups ??
+    (item.split(':').length > 2 ? { bare: item } : /^(?<bare>[^:]*)(?::(?<tail>.*))?$/.exec(item)?.groups) ?? {}
+  const [host = '', bits, ...more] = bare?.split('/') ?? []
+  const longest = { 0: 0, 4: 32, 6: 128 }[isIP(host)] ?? 0
+  const isHost = longest > 0 ? host === host.toLowerCase() && !host.includes('%') : range === undefined && isHostName(host)
+  if (!isHost || more.length > 0 || (longest === 0 && bits !== undefined)) return undefined
+  if (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= longest)) return undefined
+  if (tail !== undefined && !(/^[1-9]\d{0,4}$/.test(tail) && Number(tail) <= 65_535)) return undefined
+  return { host, ...bits !== undefined && { prefix: Number(bits) }, ...tail !== undefined && { port: Number(tail) } }
+}
+
+/** As a URL would have it: in small letters, international names as `xn--`, and no number that is an address to some. */
+const isHostName = (host: string): boolean =>
+  /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/.test(host) && URL.canParse(`http://${host}`) && new URL(`http://${host}`).hostname === host
+
 const isPath = (value: string): boolean => value !== '' && !value.includes('\0')
 
 /** A timer of Node fires at once when it is given more. */
@@ -78,6 +98,11 @@ export const formats = {
   bucket: text('3 to 63 lower-case letters, digits, dots and dashes', value => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value)),
   list: list('a list with commas between', ',', item => item !== ''),
   origins: list('a list of origins with commas between, each such as https://example.org', ',', isOrigin),
+  'egress exceptions': {
+    ...list('a list with commas between of what plugins may reach beside the public internet: a host, an address or a range, each with a port or without, ' +
+      'such as mirror.internal, 10.1.2.3:8080, 10.0.0.0/8 or [fd00::/8]:443', ',', item => readException(item) !== undefined),
+    read: value => value.map(item => readException(item) ?? { host: '' })
+  } as Format<string[], EgressException[]>,
   path: { ...text('a path', isPath), read: (value, root) => resolve(root, value) } as Format<string>,
   paths: {
     ...list('a list of folders with colons between', ':', isPath),

@@ -130,7 +130,9 @@ function readAs (setting: Setting, value: unknown, root: string): unknown {
   return read === undefined ? value : read(value, root)
 }
 
-const show = (read: unknown, value: unknown): string => Array.isArray(read) ? read.join(', ') : isContent(read) ? String(value) : String(read)
+/** What is read into parts is shown as it was written. */
+const show = (read: unknown, value: unknown): string =>
+  [isContent(read) || (Array.isArray(read) && read.some(isContent)) ? value : read].flat().join(', ')
 
 function find (content: Content, name: string): unknown {
   return name.split('.').reduce<unknown>((part, key) => isContent(part) ? part[key] : undefined, content)

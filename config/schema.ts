@@ -74,6 +74,9 @@ export const schema = {
     bodyLimitBytes: { doc: 'Of a request', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
     requestTimeoutMs: { doc: 'For one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
   },
+  egress: {
+    allow: { doc: 'What plugins may fetch from beside the public internet', format: 'egress exceptions', default: [], env: 'PLATFORM_EGRESS_ALLOW' }
+  },
   access: {
     sessionIdleMs: { doc: 'Unused for so long, a session is over', format: 'milliseconds', default: 8 * 3_600_000, env: 'PLATFORM_SESSION_IDLE_MS' }
   },

@@ -8,6 +8,8 @@ import type { ProjectPermissions } from './project-permission.ts'
 export type Decisions = Pick<Access, 'can' | 'require'> & {
   /** Always as the database has it now; in no project when `projectId` is null. */
   permissionsOf (userId: string, projectId: string | null): Promise<ReadonlySet<string>>
+  /** For the caller of a request a second old at most, and narrowed to what their token may. */
+  heldBy (user: User | string, projectId: string | undefined): Promise<ReadonlySet<string>>
 }
 
 interface Parts {
@@ -22,11 +24,12 @@ export function createDecisions ({ postgres, permissions, inProjects }: Parts): 
     return (await permissions.find(userId, projectId, epoch)).names
   }
 
-  const heldBy = async (user: User | string, projectId: string | undefined): Promise<ReadonlySet<string>> =>
+  const heldBy: Decisions['heldBy'] = async (user, projectId) =>
     typeof user === 'string' ? permissionsOf(user, projectId ?? null) : inProjects.find(user, projectId ?? null)
 
   return {
     permissionsOf,
+    heldBy,
     can: async (user, permission, projectId) => (await heldBy(user, projectId)).has(permission),
     async require (user, permission, projectId) {
       const held = await heldBy(user, projectId)

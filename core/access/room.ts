@@ -8,13 +8,17 @@ import { createAudit } from './audit-query.ts'
 import { createAuthentication } from './authentication.ts'
 import { Background } from './background.ts'
 import { createChangeAccess } from './change.ts'
+import { createContact } from './contact.ts'
 import { createDecisions } from './decision.ts'
 import { createDelegations } from './delegation.ts'
 import { createEffectivePermissionFinder } from './effective-permission.ts'
+import { createIsSignedIn } from './is-signed-in.ts'
 import { createOwnSessions } from './own-session.ts'
 import { corePermissions, type DeclaredPermission } from './permission.ts'
+import { createPeople } from './people.ts'
 import { createProjectPermissions } from './project-permission.ts'
 import { createRateLimits } from './rate-limit.ts'
+import { createReach } from './reach.ts'
 import { createRefusalLog, type RefusalFacts } from './refusal-log.ts'
 import { createRoles } from './role.ts'
 import { defaultSessionIdleMs } from './session-life.ts'
@@ -84,11 +88,16 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
     access: {
       can: decisions.can,
       require: decisions.require,
+      permissionsOf: (user, projectId) => decisions.heldBy(user, projectId),
+      projectsWith: createReach({ postgres, clock }),
+      people: createPeople(postgres),
       audit: createAudit({ postgres, decisions }),
       sessions: createOwnSessions({ postgres, clock, forget }),
       users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),
       roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
       delegations: createDelegations({ postgres, clock, decisions, changeAccess }),
+      isSignedIn: createIsSignedIn({ postgres, clock }),
+      contact: createContact(postgres),
       ...createSessions({ postgres, clock, limits, sessionIdleMs, forget }),
       ...createApiTokens({ postgres, clock, limits, inProjects, forget })
     },

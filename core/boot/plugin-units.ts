@@ -4,13 +4,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidSettings } from '../../config/schema.ts'
 import { corePermissions, syncPermissions } from '../access/index.ts'
-import type { Log } from '../contract/index.ts'
+import type { GuardedFetch, Log } from '../contract/index.ts'
 import {
   createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
   type Discovery, type LoadedPlugin, type Roster
 } from '../host/index.ts'
 import { findRouteProblems } from '../http/index.ts'
 import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
+import type { EgressSettings } from '../resources/egress.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { whyDisabled } from './operation.ts'
 import { migrationsOf } from './plugin-migrations.ts'
@@ -54,7 +55,8 @@ const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition 
 
 export function createPluginRoster (parts: UnitParts): Roster {
   const { loaded, opened, kernel, log, clock } = parts
-  const { budgets, plugins: { errorsMax, errorWindowMs } } = loaded.settings
+  const { budgets, egress, plugins: { errorsMax, errorWindowMs } } = loaded.settings
+  const fetch = createFetch(egress)
   return createRoster({
     kernel, clock, log,
     corePermissions: coreNames,
@@ -86,12 +88,22 @@ export function createPluginRoster (parts: UnitParts): Roster {
         broadcast: (event, payload) => opened.valkey.host.publish(`events:${event}`, payload),
         hear: (event, schema, handler) => opened.valkey.host.subscribe(`events:${event}`, schema, handler)
       },
+      fetch,
       watch: (id, ask) => {
         opened.checks.set(id, { ask, kind: 'plugin', isRequired: false })
         return () => { if (opened.checks.get(id)?.ask === ask) opened.checks.delete(id) }
       }
     })
   })
+}
+
+/** Imported for the first plugin that asks for something: most ask for nothing. */
+function createFetch (settings: EgressSettings): GuardedFetch {
+  let opening: Promise<GuardedFetch> | undefined
+  return async (...args) => {
+    opening ??= import('../resources/egress.ts').then(({ createEgress }) => createEgress(settings))
+    return (await opening)(...args)
+  }
 }
 
 /** Of everything that was found; what an operator has switched off is added like that. */

@@ -67,6 +67,20 @@ export interface SessionRecord {
   readonly isCurrent: boolean
 }
 
+export interface Reach {
+  /** In every project there is and will be; `projectIds` is empty then. */
+  readonly isEverywhere: boolean
+  readonly projectIds: readonly string[]
+}
+
+/** What anyone who is signed in may know of a user. */
+export interface Person {
+  readonly id: string
+  readonly name: string
+  readonly displayName: string | null
+  readonly isActive: boolean
+}
+
 /** A user's own sessions. A token with scopes sees them and ends none. */
 export interface Sessions {
   /** Newest first. */
@@ -76,6 +90,13 @@ export interface Sessions {
   end (user: User, id: string, origin: Origin): Promise<void>
   /** The one that asks, too. */
   endAll (user: User, origin: Origin): Promise<void>
+}
+
+export interface Contact {
+  readonly id: string
+  readonly name: string
+  readonly displayName: string | null
+  readonly email: string
 }
 
 /**
@@ -90,11 +111,24 @@ export interface Access {
   can (user: User | string, permission: string, projectId?: string): Promise<boolean>
   /** `Forbidden` without the permission; `NotFound` for whoever holds nothing in the project. */
   require (user: User | string, permission: string, projectId?: string): Promise<void>
+  /** All that `can` answers yes to. */
+  permissionsOf (user: User | string, projectId?: string): Promise<ReadonlySet<string>>
+  /**
+   * Where the user holds the permission, for lists: everywhere, or in these projects. Narrowed for the caller of a request as in `can`. Always as
+   * the database has it now, in one query.
+   */
+  projectsWith (user: User | string, permission: string): Promise<Reach>
+  /** Who is behind these ids, by id, to name them: no id of nobody is among them. One query. */
+  people (ids: Iterable<string>): Promise<ReadonlyMap<string, Person>>
   readonly audit: Audit
   readonly sessions: Sessions
   readonly users: Users
   readonly roles: Roles
   readonly delegations: Delegations
+  /** Whether the caller of a request that goes on and on is still signed in as then. Asking is no use of the session. */
+  isSignedIn (user: User): Promise<boolean>
+  /** How to reach a user; undefined for one who is not active, and for nobody. Not for other users' eyes. */
+  contact (userId: string): Promise<Contact | undefined>
   /**
    * `Unauthorized` for an unknown name, a wrong password and an inactive user alike, in the same time; `TooManyRequests` past 10 failures in
    * five minutes, counted by name and by address, and apart for an address the user has signed in from before.

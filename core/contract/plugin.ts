@@ -4,6 +4,7 @@ import type { Access } from './access.ts'
 import type { Clock } from './clock.ts'
 import type { Encryption } from './encryption.ts'
 import type { Events } from './event.ts'
+import type { GuardedFetch } from './fetch.ts'
 import type { Host } from './host.ts'
 import type { Kubernetes } from './kubernetes.ts'
 import type { Log } from './log.ts'
@@ -88,6 +89,8 @@ export interface Scope<Config = Record<string, unknown>> extends Resources {
   readonly routes: Routes
   readonly tasks: Tasks
   readonly events: Events
+  /** What is under way is aborted when the plugin has ended. */
+  readonly fetch: GuardedFetch
   /**
    * What `requires` and `optional` plugins returned from `start`; an optional one that is not there is undefined. Objects and functions may be
    * kept: they lead to the generation that serves when they are used, and throw `ServiceUnavailable` while none does.

@@ -21,7 +21,17 @@ export type Guard =
     signedIn?: never
   }
   | { /** Why anyone may call it. */ public: string, permission?: never, signedIn?: never, project?: never }
-  | { /** Why being signed in is enough. */ signedIn: string, permission?: never, public?: never, project?: never }
+  | {
+    /** Why being signed in is enough: what else a caller needs the handler finds out. */
+    signedIn: string
+    /**
+     * What a token bound to a project reaches here: this project only; or, with `narrowed`, whatever the handler leaves of the answer for
+     * `user.signedInBy.projectId`. Unless said, nothing: 404.
+     */
+    project?: ProjectSource | 'narrowed'
+    permission?: never
+    public?: never
+  }
 
 export interface Shape {
   params?: z.ZodType
@@ -51,6 +61,11 @@ export interface RequestFacts<O extends RouteOptions = RouteOptions> {
   readonly log: Log
   /** Aborts when the client has gone or the request's time is up. */
   readonly signal: AbortSignal
+  /**
+   * Aborts when the host is about to stop, or another generation has taken the plugin's place: an answer that goes on and on, such as a stream of
+   * events, ends then. What is not over within the drain is cut off.
+   */
+  readonly ending: AbortSignal
 }
 
 /** Koa's context with the checked input and the caller. */

@@ -1,6 +1,7 @@
 // How a plugin declares work that runs without a request, and hands work over to it.
 
 import type { z } from 'zod'
+import type { Duration } from './duration.ts'
 import type { Log } from './log.ts'
 import type { Transaction } from './postgres.ts'
 
@@ -38,9 +39,6 @@ export interface CronOptions extends TaskOptions {
   /** An IANA zone; UTC unless said. */
   timezone?: string
 }
-
-/** Milliseconds, or a whole number with a unit: `'250ms'`, `'10s'`, `'5m'`, `'2h'`, `'1d'`. */
-export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 export interface QueueOptions<Input extends z.ZodType = z.ZodType> {
   /** What is sent is checked against it as JSON, at the send and again before the handler, which gets what it makes of that. */

@@ -1,10 +1,11 @@
 // What a plugin's `start` receives: everything its manifest names and nothing else, owned by this one start of it.
 
 import { asFunction, asValue, createContainer as createAwilix, type AwilixContainer } from 'awilix'
-import type { Clock, Log, ResourceName, Resources, Scope } from '../contract/index.ts'
+import type { Clock, GuardedFetch, Log, ResourceName, Resources, Scope } from '../contract/index.ts'
 import { resourceNames } from '../contract/plugin.ts'
 import type { Candidate } from './discover.ts'
 import { Fence } from './fence.ts'
+import { createFetch } from './fetch.ts'
 import { createHandle, type Holder } from './handle.ts'
 import { findNearest, quoteList } from './nearest.ts'
 import { bindSignal, bindTo, type Owner } from './owner.ts'
@@ -57,6 +58,7 @@ export interface ScopeParts {
   /** What other plugins offer. */
   readonly services: ReadonlyMap<string, Offer>
   readonly work: Work
+  readonly fetch: GuardedFetch
   readonly undo: (name: string, step: () => void | Promise<void>) => void
   /** What the plugin's code threw where nobody waits for it. */
   readonly onFault: (thrown: unknown) => void
@@ -70,7 +72,9 @@ export interface OwnedScope {
   readonly end: (reason: unknown) => Promise<void>
 }
 
-export function createScope ({ container, candidate, owner, config, log, clock, signal, services, work, undo, onFault }: ScopeParts): OwnedScope {
+export function createScope (
+  { container, candidate, owner, config, log, clock, signal, services, work, fetch, undo, onFault }: ScopeParts
+): OwnedScope {
   const { id, version, manifest, file } = candidate
   const fence = new Fence(id)
   const registration = new Registration(candidate, fence, owner)
@@ -84,6 +88,7 @@ export function createScope ({ container, candidate, owner, config, log, clock, 
     routes: registration.createRoutes(),
     tasks: createTasks({ id, registration, fence, owner, work }),
     events: createEvents({ id, registration, fence, owner, work }),
+    fetch: createFetch(fetch, { fence, owner }),
     plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {
       // What was opened too late is closed at once, and its owner told.

@@ -2,7 +2,7 @@
 
 import { sep } from 'node:path'
 import { inspect } from 'node:util'
-import type { Clock, Log, Postgres, RouteRecord, TaskRecord } from '../contract/index.ts'
+import type { Clock, GuardedFetch, Log, Postgres, RouteRecord, TaskRecord } from '../contract/index.ts'
 import { StartStopped, type Serve, type StartContext } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
@@ -65,6 +65,7 @@ export interface PluginParts {
    */
   registerTasks (plugin: PluginTasks): Promise<EndTasks>
   readonly work: Work
+  readonly fetch: GuardedFetch
   /** Asks now and then whether the plugin is well. */
   watch (id: string, check: Check): () => void
   /** What code of the plugin threw where nobody waits for it. */

@@ -49,6 +49,7 @@ export function createApplication ({ log, trustProxyHops, secureCookies, setOwnH
     requestId: { get () { return this.exchange.requestId } },
     log: { get () { return this.exchange.logOf(log) } },
     signal: { get () { return this.exchange.signal } },
+    ending: { get () { return this.exchange.ending } },
     // A handler that answers by itself does so with the headers that every answer has.
     respond: {
       get () { return !this.exchange.isTakenOver },

@@ -1,9 +1,9 @@
 // One request from its arrival to the end of its answer, and the register of those under way.
 
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock, Log, User } from '../contract/index.ts'
+import { LateSignal } from './late-signal.ts'
 import type { Plugin } from './mount-table.ts'
 import type { Route } from './route.ts'
 
@@ -26,10 +26,8 @@ export class Exchange {
   body: Promise<unknown> | undefined
   /** The handler said `ctx.respond = false`: it answers by itself. */
   isTakenOver = false
-  #controller: AbortController | undefined
-  /** Of whoever asked for the signal: its listeners are that code's, whoever aborts. */
-  #inContext: ((work: () => void) => void) | undefined
-  #abortedFor: Error | undefined
+  readonly #abandoned = new LateSignal()
+  readonly #ending = new LateSignal()
   #log: Log | undefined
 
   constructor (req: IncomingMessage, res: ServerResponse, requestId: string, startedAtMs: number) {
@@ -40,20 +38,16 @@ export class Exchange {
   }
 
   /** No handler is waited for any more: the request has failed, the client has gone or the time was up. */
-  get isAbandoned (): boolean { return this.#abortedFor !== undefined }
+  get isAbandoned (): boolean { return this.#abandoned.reason !== undefined }
 
-  /** Made when first read: most handlers never ask. */
-  get signal (): AbortSignal {
-    this.#inContext ??= AsyncLocalStorage.snapshot()
-    this.#controller ??= new AbortController()
-    if (this.#abortedFor !== undefined) this.#controller.abort(this.#abortedFor)
-    return this.#controller.signal
-  }
+  get signal (): AbortSignal { return this.#abandoned.signal }
 
-  abandon (reason: Error): void {
-    this.#abortedFor ??= reason
-    this.#inContext?.(() => this.#controller?.abort(reason))
-  }
+  abandon (reason: Error): void { this.#abandoned.abort(reason) }
+
+  get ending (): AbortSignal { return this.#ending.signal }
+
+  /** Asks an answer that goes on and on to come to its end. */
+  end (reason: Error): void { this.#ending.abort(reason) }
 
   logOf (base: Log): Log {
     return this.#log ??= (this.plugin?.log ?? base).child({ requestId: this.requestId, route: this.route?.label })
@@ -65,9 +59,12 @@ export interface Traffic {
   /** How many have ended so far. */
   readonly ended: number
   open (req: IncomingMessage, res: ServerResponse): Exchange
-  /** From now on every answer, those under way included, asks its client to leave the connection. */
+  /** From now on every answer, those under way included, asks its client to leave the connection, and comes to an end. */
   closeConnections (): void
-  /** Resolves when no request that was given to the plugin is under way, or when the signal aborts; with those that still are. */
+  /**
+   * Asks the answers of requests that were given to the plugin to come to their end. Resolves when none is under way, or when the signal aborts;
+   * with those that still are.
+   */
   untilAnswered (plugin: Plugin, signal: AbortSignal): Promise<readonly Exchange[]>
   /** Resolves when nothing is under way, or when the signal aborts. */
   untilQuiet (signal: AbortSignal): Promise<void>
@@ -97,6 +94,11 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
     if (underWay.size === 0) onQuiet?.()
   }
 
+  const close = (exchange: Exchange): void => {
+    exchange.res.shouldKeepAlive = false
+    exchange.end(new Error('the host is stopping'))
+  }
+
   return {
     underWay,
     get ended () { return ended },
@@ -106,15 +108,16 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
       const exchange = new Exchange(req, res, requestId, clock.now())
       underWay.add(exchange)
       res.on('close', () => end(exchange))
-      if (closing) res.shouldKeepAlive = false
+      if (closing) close(exchange)
       return exchange
     },
     closeConnections () {
       closing = true
-      for (const { res } of underWay) res.shouldKeepAlive = false
+      for (const exchange of underWay) close(exchange)
     },
     untilAnswered (plugin, signal) {
       const left = new Set([...underWay].filter(exchange => exchange.plugin === plugin))
+      for (const exchange of left) exchange.end(new Error('the plugin is being replaced or is to end'))
       return new Promise(resolve => {
         const done = (): void => {
           endListeners.delete(listener)

@@ -42,6 +42,8 @@ export function createGuard ({ permissionsIn, origins, trustProxyHops }: GuardPa
   const admit = (exchange: Exchange, options: Guarded, caller: User, project: unknown): Admitted | Promise<Admitted> => {
     const projectId = projectIdOf(project)
     exchange.projectId = projectId
+    // The handler narrows what it gives to such a token.
+    if (options.project === 'narrowed') return caller
     const bound = boundProjectOf(caller)
     if (bound !== null && bound !== projectId) throw new NotFound('There is nothing here for a token that is bound to a project.')
     if (options.signedIn !== undefined) return caller

@@ -11,7 +11,7 @@ export type FindProject = (exchange: Exchange, params: Record<string, string>) =
 const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export function createProjectFinder ({ project }: RouteOptions, bodyLimitBytes: number): FindProject | undefined {
-  if (project === undefined) return undefined
+  if (project === undefined || project === 'narrowed') return undefined
   const { part, name } = partsOf(project)
   if (part === 'params') return (_, params) => params[name]
   if (part === 'query') return exchange => fieldOf(queryOf(exchange), name)

@@ -2,7 +2,7 @@
 
 import { z } from '../contract/index.ts'
 import { methods } from '../contract/route.ts'
-import type { RouteRecord } from '../contract/index.ts'
+import type { ProjectSource, RouteRecord } from '../contract/index.ts'
 import { readPath } from './matcher.ts'
 import type { PathFacts } from './matcher.ts'
 import { partsOf } from './project.ts'
@@ -62,13 +62,15 @@ function findDeclarationProblems ({ method, options, handler }: RouteRecord): st
 }
 
 function findProjectProblems (options: RouteRecord['options']): string[] {
-  const { project, permission } = options
-  if (project === undefined) return []
-  if (!/^(?:params|query|body)\.[^.]+$/.test(project)) {
+  // From plain JavaScript any of them may be missing, whatever the others are.
+  const { project, permission, signedIn } = options as { project?: ProjectSource | 'narrowed', permission?: string, signedIn?: string }
+  if (project === undefined || (project === 'narrowed' && signedIn !== undefined)) return []
+  if (project === 'narrowed' || !/^(?:params|query|body)\.[^.]+$/.test(project)) {
     return ['has a "project" that is no part of a request; name where the id is: "params.projectId", "query.…" or "body.…".']
   }
   const { part, name } = partsOf(project)
-  const problems = (permission as unknown) === undefined ? ['names a "project" and no permission to be held in it; add "permission", or drop "project".'] : []
+  const problems = permission === undefined && signedIn === undefined
+    ? ['names a "project" and no permission to be held in it; add "permission" or "signedIn", or drop "project".'] : []
   const schema = options[part]
   const names = schema instanceof z.ZodObject ? Object.keys(schema.shape) : undefined
   if (schema === undefined || names?.includes(name) === false) {

@@ -1,6 +1,7 @@
 // Reads a declared task into what the runner needs, and says everything that is wrong with it.
 
-import type { Duration, QueueHandler, QueueOptions, TaskHandler, TaskRecord } from '../contract/index.ts'
+import { readDuration } from '../contract/duration.ts'
+import type { QueueHandler, QueueOptions, TaskHandler, TaskRecord } from '../contract/index.ts'
 
 interface Runnable {
   /** `<plugin>/<task>`, of an event `<plugin>/on/<event>`: the name in log lines and of the queue. */
@@ -41,7 +42,6 @@ export class InvalidTasks extends Error {
   }
 }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const dayMs = 86_400_000
 const longestDelayMs = 3_600_000
 const durationRule = 'must be milliseconds or such as "30s" or "5m", at most a day'
@@ -71,13 +71,6 @@ export const keyedQueue = (name: string): string => `${name}/keyed`
 export function retryDelay ({ delayMs, isExponential }: Retry, attempts: number, random = Math.random()): number {
   const fullMs = isExponential ? delayMs * 2 ** Math.min(attempts - 1, 30) : delayMs
   return Math.min(fullMs, Math.max(longestDelayMs, delayMs)) * (0.75 + 0.25 * random)
-}
-
-/** Milliseconds, or undefined for what is no duration. */
-export function readDuration (duration: Duration): number | undefined {
-  if (typeof duration === 'number') return Number.isSafeInteger(duration) && duration > 0 ? duration : undefined
-  const [, count, unit = ''] = /^([1-9]\d{0,8})(ms|s|m|h|d)$/.exec(duration) ?? []
-  return count === undefined ? undefined : Number(count) * (units[unit] ?? NaN)
 }
 
 export function readTasks (plugin: string, tasks: readonly TaskRecord[]): Plan[] {

@@ -1,7 +1,8 @@
 // Hands jobs to queues, and events to the queues of those who subscribe, in the caller's transaction where there is one.
 
+import { readDuration } from '../contract/duration.ts'
 import { PayloadTooLarge, ValidationFailed, type SendOptions, type TaskRecord } from '../contract/index.ts'
-import { eventNameRule, eventTerms, isEventName, isTicked, keyedQueue, readDuration, readTasks, termsOf, type QueuePlan } from './plan.ts'
+import { eventNameRule, eventTerms, isEventName, isTicked, keyedQueue, readTasks, termsOf, type QueuePlan } from './plan.ts'
 import { refuseAway, type NewJob, type Queues } from './queue.ts'
 
 type QueueRecord = TaskRecord & { readonly kind: 'queue' }

@@ -62,6 +62,7 @@ test('without any environment the settings are those of development', () => {
     admin: { name: 'admin', email: '', password: '' },
     plugins: { paths: [join(root, 'plugins')], packages: [], disabled: [], enabled: [], errorsMax: 10, errorWindowMs: 60_000 },
     http: { secureCookies: false, trustProxyHops: 0, corsOrigins: [], bodyLimitBytes: 10_485_760, requestTimeoutMs: 30_000 },
+    egress: { allow: [] },
     access: { sessionIdleMs: 28_800_000 },
     tasks: { maxConnections: 4, historyHours: 72 },
     budgets: { resourceStartMs: 30_000, migrationMs: 600_000, pluginStartMs: 10_000,
@@ -106,6 +107,9 @@ test('each variable sets its setting, over the file', async (t) => {
     PLATFORM_PLUGINS_PATH: ['plugins:/opt/plugins', [join(root, 'plugins'), '/opt/plugins']],
     PLATFORM_PLUGINS_DISABLED: ['notes, console', ['notes', 'console']],
     PLATFORM_CORS_ORIGINS: ['https://a.example,http://localhost:3000', ['https://a.example', 'http://localhost:3000']],
+    PLATFORM_EGRESS_ALLOW: ['mirror.internal:8081, 10.0.0.0/8,127.0.0.1:80,[fd00::/8]:443,::1', [
+      { host: 'mirror.internal', port: 8081 }, { host: '10.0.0.0', prefix: 8 }, { host: '127.0.0.1', port: 80 }, { host: 'fd00::', prefix: 8, port: 443 }, { host: '::1' }
+    ]],
     PLATFORM_SECURE_COOKIES: ['1', true],
     PLATFORM_LOG_LEVEL: ['warn', 'warn'],
     PLATFORM_LOG_FORMAT: ['pretty', 'pretty'],
@@ -155,6 +159,10 @@ test('a text that only looks like a value is refused: nothing is coerced', () =>
     MINIO_BUCKET: ['UPPER', 'a', 'with space'],
     PLATFORM_MASTER_KEY: ['abc', 'g'.repeat(64), 'a'.repeat(63)],
     PLATFORM_CORS_ORIGINS: ['*', 'https://a.example/', 'a.example', 'https://a.example,nonsense'],
+    PLATFORM_EGRESS_ALLOW: [
+      'a b', '*.internal', 'Mirror.internal', 'mirror.internal.', 'http://mirror', 'mirror/path', 'mirror:0', 'mirror:65536', 'mirror:', 'mirror:http', '10.0.0.0/33',
+      '10.0.0.0/', '10.0.0.0/8/8', '10.0.0', '0x7f.1', '2130706433', '010.0.0.1', 'fd00::/129', '[fd00::/8', '[10.0.0.0/8]:80:80', '[mirror]:80', 'fe80::1%eth0', 'mirror/8', '10.0.0.0/8,nonsense!'
+    ],
     PLATFORM_ADMIN_EMAIL: ['a', 'a@', 'a b@c', `${'a'.repeat(254)}@b`],
     PLATFORM_ADMIN_NAME: ['.a', 'a.', 'a..b', 'a b', 'ä', 'a'.repeat(256)],
     PLATFORM_ADMIN_PASSWORD: ['short', 'a'.repeat(1025)],

@@ -108,6 +108,7 @@ export function createRun (
       },
       release: id => { calls.push(`release ${id}`) },
       work: noWork,
+      fetch: refuse,
       registerTasks: async ({ plugin, tasks: records }) => { tasks.set(plugin, records); return async () => { tasks.delete(plugin); calls.push(`end tasks of ${plugin}`) } },
       watch: (id, check) => { checks.set(id, check); return () => { checks.delete(id) } },
       ...rooms
@@ -121,7 +122,7 @@ export function createRun (
   return { kernel, roster, calls, mounted, tasks, checks, start }
 }
 
-const refuse = async (): Promise<never> => { throw new Error('no job is kept here') }
+export const refuse = async (): Promise<never> => { throw new Error('there is nothing outside') }
 /** For a plugin that sends nothing. */
 export const noWork: Work = { send: refuse, publish: refuse, broadcast: refuse, hear: refuse }
 

@@ -7,7 +7,7 @@ import { createContainer, currentOwner, type Owner } from '../../core/host/index
 import { createScope, type OwnedScope } from '../../core/host/scope.ts'
 import type { Offer } from '../../core/host/service.ts'
 import { clock } from './folder.ts'
-import { asAny, createFakes, createOwner, inMemory, noWork, silent } from './part.ts'
+import { asAny, createFakes, createOwner, inMemory, noWork, refuse, silent } from './part.ts'
 
 interface Made extends OwnedScope {
   calls: string[]
@@ -23,7 +23,7 @@ function make (manifest: Parameters<typeof inMemory>[2] = {}, services = new Map
   const faults: unknown[] = []
   const owner = createOwner('invoices')
   const owned = createScope({
-    container: createContainer(resources), candidate, owner, config: { days: 3 }, log: silent, clock, services, work: noWork,
+    container: createContainer(resources), candidate, owner, config: { days: 3 }, log: silent, clock, services, work: noWork, fetch: refuse,
     signal: new AbortController().signal,
     undo: (_, step) => { undone.push(step) },
     onFault: thrown => { faults.push(thrown) }
@@ -35,7 +35,7 @@ const ended = { code: 'BULKHEAD_SCOPE_ENDED', status: 503, message: 'Plugin "inv
 
 test('a scope has what every plugin gets and what the manifest names', async () => {
   const { scope } = make({ resources: ['postgres'] })
-  assert.deepEqual(Object.keys(scope), ['id', 'version', 'generation', 'config', 'log', 'signal', 'clock', 'timers', 'listen', 'routes', 'tasks', 'events', 'plugins', 'undo', 'postgres'])
+  assert.deepEqual(Object.keys(scope), ['id', 'version', 'generation', 'config', 'log', 'signal', 'clock', 'timers', 'listen', 'routes', 'tasks', 'events', 'fetch', 'plugins', 'undo', 'postgres'])
   const { id, version, config, postgres, ...rest } = scope
   assert.deepEqual([id, version, config, rest.log === silent], ['invoices', '1.0.0', { days: 3 }, true])
   assert.deepEqual(await asAny(postgres).any('SELECT 1'), ['SELECT 1'])
@@ -98,7 +98,8 @@ test('two plugins have handles of their own', () => {
   const container = createContainer(resources)
   const [one, two] = ['one', 'two'].map(id => createScope({
     container, candidate: inMemory(id, { start () { /* nothing */ } }, { resources: ['postgres'] }).candidate, config: {}, log: silent, clock,
-    owner: createOwner(id), signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
+    owner: createOwner(id), signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse,
+    undo: () => undefined, onFault: () => undefined
   }).scope)
   assert.notEqual(one?.postgres, two?.postgres)
   assert.deepEqual(calls, ['postgres for one', 'postgres for two'])
@@ -124,7 +125,7 @@ test('methods under a name of their own are behind the fence, too', async () => 
   const access = { can: async () => true, audit: { find: async (...args: unknown[]) => { asked.push(args); return [] } } } as unknown as Access
   const { scope, end } = createScope({
     container: createContainer({ access: () => access }), candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['access'] }).candidate,
-    config: {}, log: silent, clock, owner: createOwner('invoices'), signal: new AbortController().signal, services: new Map(), work: noWork,
+    config: {}, log: silent, clock, owner: createOwner('invoices'), signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse,
     undo: () => undefined, onFault: () => undefined
   })
   const { audit } = scope.access
@@ -140,7 +141,7 @@ test('what a plugin keeps sealed is asked for as its own code, and no more once 
   const owner = createOwner('invoices')
   const { scope: { encryption }, end } = createScope({
     container: createContainer({ encryption: id => room.scoped(id) }),
-    candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['encryption'] }).candidate, config: {}, log: silent, clock, owner, signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
+    candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['encryption'] }).candidate, config: {}, log: silent, clock, owner, signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
   })
   const owners: unknown[] = []
   const sealed = { pending: async () => { owners.push(currentOwner()); return 3 }, rewrap: async () => 0 }
@@ -225,4 +226,28 @@ test('tasks are kept as they were declared', () => {
   ])
   for (const { handler } of registration.tasks) void handler({ signal: new AbortController().signal } as QueueRun)
   assert.equal(runs, 3)
+})
+
+test('what a plugin fetches is counted while it is under way, and aborted when it has ended', async () => {
+  const asked: (AbortSignal | null | undefined)[] = []
+  const owner = createOwner('invoices')
+  const { scope, end } = createScope({
+    container: createContainer({}), candidate: inMemory('invoices', { start () { /* nothing */ } }).candidate, config: {}, log: silent, clock, owner,
+    signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined,
+    fetch: (_url, { signal } = {}) => new Promise((_resolve, reject) => {
+      asked.push(signal)
+      signal?.addEventListener('abort', () => reject(signal.reason as Error))
+    })
+  })
+  const stop = new AbortController()
+  const [first, second] = [scope.fetch('https://user.example/a?token=1', { signal: stop.signal }), scope.fetch('https://other.example/')]
+  assert.deepEqual(owner.account.names(), ['connection (fetch https://user.example)', 'connection (fetch https://other.example)'])
+  stop.abort(new Error('enough'))
+  await assert.rejects(first, { message: 'enough' })
+  assert.deepEqual(owner.account.names(), ['connection (fetch https://other.example)'])
+  const late = assert.rejects(second, ended)
+  await end(new Error('it stopped'))
+  await late
+  await assert.rejects(scope.fetch('https://other.example/'), ended)
+  assert.deepEqual([owner.account.names(), asked.length], [[], 2])
 })

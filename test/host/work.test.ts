@@ -7,12 +7,12 @@ import { createContainer } from '../../core/host/index.ts'
 import { createScope, type OwnedScope } from '../../core/host/scope.ts'
 import type { Work } from '../../core/host/work.ts'
 import { clock } from './folder.ts'
-import { createOwner, inMemory, noWork, silent } from './part.ts'
+import { createOwner, inMemory, noWork, refuse, silent } from './part.ts'
 
 function make (work: Partial<Work> = {}): OwnedScope {
   return createScope({
     container: createContainer({}), candidate: inMemory('invoices', { start () { /* nothing */ } }).candidate,
-    owner: createOwner('invoices'), config: {}, log: silent, clock, services: new Map(), signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined, work: { ...noWork, ...work }
+    owner: createOwner('invoices'), config: {}, log: silent, clock, services: new Map(), signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined, work: { ...noWork, ...work }, fetch: refuse
   })
 }
 const Delivery = z.object({ to: z.string(), at: z.coerce.date().optional() })

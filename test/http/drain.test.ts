@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { Agent, request } from 'node:http'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { anyone, route, sendRaw, startHttp } from './fixture.ts'
+import { anyone, plugin, route, sendRaw, startHttp } from './fixture.ts'
 
 const routes = [
   route('get', '/', anyone, () => ({ a: 1 })),
@@ -85,4 +86,32 @@ test('draining when the time is up already ends at once', async t => {
   const host = await startHttp(t, routes)
   const report = await host.listening.drain({ keepListeningMs: 60_000, signal: AbortSignal.abort() })
   assert.equal(report.cutOff, 0)
+})
+
+test('an answer that goes on and on comes to its end with the host, and with its plugin', async t => {
+  const stream = route('get', '/stream', anyone, ctx => {
+    const body = new Readable({ read () { /* pushed below */ } })
+    body.push('begun\n')
+    ctx.ending.addEventListener('abort', () => { body.push(`${(ctx.ending.reason as Error).message}\n`); body.push(null) })
+    if (ctx.ending.aborted) body.push(null)
+    return body
+  })
+  const host = await startHttp(t, [])
+  const unmount = host.http.mount(plugin('notes', [stream]))
+  const open = async (): Promise<Response> => {
+    const answer = await host.fetch('/api/notes/stream')
+    assert.equal(answer.status, 200)
+    return answer
+  }
+  const [first, second] = [await open(), await open()]
+  await unmount()
+  assert.deepEqual([await first.text(), await second.text()], Array(2).fill('begun\nthe plugin is being replaced or is to end\n'))
+
+  const other = await startHttp(t, [stream])
+  const answer = await other.fetch('/api/notes/stream')
+  const drained = other.listening.drain({ keepListeningMs: 200, signal: never })
+  assert.equal(await answer.text(), 'begun\nthe host is stopping\n')
+  // Whoever comes while the load balancer has not noticed is not kept.
+  assert.equal(await (await other.fetch('/api/notes/stream')).text(), 'begun\n')
+  assert.equal((await drained).cutOff, 0)
 })

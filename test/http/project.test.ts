@@ -15,6 +15,8 @@ const routes = [
   route('post', '/', { permission: 'note:read', project: 'body.projectId', body: z.object({ projectId: z.uuid(), title: z.string() }) }, ({ input }) => input.body),
   route('get', '/all', { permission: 'note:read' }, () => []),
   route('get', '/me', { signedIn: 'shows only the caller' }, () => []),
+  route('get', '/seen/:projectId', { signedIn: 'a test', project: 'params.projectId', params }, () => []),
+  route('get', '/mine', { signedIn: 'a test', project: 'narrowed' }, ({ user: { signedInBy } }) => signedInBy.kind === 'token' ? [signedInBy.projectId] : []),
   route('get', '/ping', anyone, ctx => ({ by: ctx.user?.name ?? null }))
 ]
 
@@ -95,6 +97,17 @@ test('a token bound to a project answers there, 404 anywhere else, and counts as
   assert.equal(await status('', { ...as('bound'), method: 'POST', body: '{}' }), 404)
   assert.equal(await status(`/${own}`, { ...as('bound'), method: 'DELETE' }), 403)
   assert.deepEqual(await (await host.fetch('/api/notes/ping', as('bound'))).json(), { by: null })
+})
+
+test('where being signed in is enough, a route lets a bound token in with its project, or narrows what it gives', async t => {
+  const host = await startHttp(t, routes, options)
+  const get = async (path: string, name: string): Promise<unknown> => {
+    const answer = await host.fetch(`/api/notes${path}`, as(name))
+    return answer.ok ? answer.json() : answer.status
+  }
+  assert.deepEqual([await get(`/seen/${own}`, 'bound'), await get(`/seen/${other}`, 'bound'), await get('/seen/none', 'bound')], [[], 404, 404])
+  assert.deepEqual([await get(`/seen/${own}`, 'stranger'), await get('/seen/none', 'stranger'), await get(`/seen/${own}`, 'nobody')], [[], 422, 401])
+  assert.deepEqual([await get('/mine', 'bound'), await get('/mine', 'stranger'), await get('/mine', 'nobody')], [[own], [null], 401])
 })
 
 test('a body that says the project is read once, after the caller is known, and checked like any other', async t => {

@@ -20,6 +20,8 @@ test('right routes have no problems', () => {
     route('delete', '/:id', { ...anyone, params: id, body: z.object({}) }, () => 1),
     route('get', '/files/*path', { ...anyone, params: z.object({ path: z.string() }) }, () => 1),
     route('get', '/in/:id', { permission: 'a:b', project: 'params.id', params: id }, () => 1),
+    route('get', '/seen/:id', { signedIn: 'a test', project: 'params.id', params: id }, () => 1),
+    route('get', '/all', { signedIn: 'a test', project: 'narrowed' }, () => 1),
     route('get', '/any/:a/:b', { ...anyone, params: z.record(z.string(), z.string()) }, () => 1)
   ]), [])
 })
@@ -53,6 +55,7 @@ const wrong: [string, RouteRecord[], RegExp][] = [
   ['a project that its part does not have', [raw('get', '/:id', { permission: 'a:b', project: 'params.projectId', params: id })], /which its "params" does not have; add projectId: z\.uuid\(\)/],
   ['a project from a part that is not there', [raw('post', '/', { permission: 'a:b', project: 'body.projectId' })], /from "body\.projectId", which its "body" does not have/],
   ['a project without a permission', [raw('get', '/:id', { ...anyone, project: 'params.id', params: id })], /a "project" and no permission to be held in it/],
+  ['a permission, and a project that the handler narrows', [raw('get', '/', { permission: 'a:b', project: 'narrowed' })], /a "project" that is no part of a request/],
   ['the same twice', [raw('get', '/a', anyone), raw('get', '/a', anyone)], /^GET \/a answers the same requests as GET \/a; remove one/],
   ['the same under another name', [raw('get', '/:id', { ...anyone, params: id }), raw('get', '/:key', { ...anyone, params: z.object({ key: z.string() }) })], /^GET \/:key answers the same requests as GET \/:id/]
 ]

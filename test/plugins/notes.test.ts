@@ -6,7 +6,7 @@ import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } f
 import { createScope } from '../../core/host/scope.ts'
 import { findRouteProblems } from '../../core/http/index.ts'
 import { createMigrations } from '../../core/resources/migrations.ts'
-import { noWork } from '../host/part.ts'
+import { noWork, refuse } from '../host/part.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog } from '../support/part.ts'
 import { openTestPostgres } from '../support/postgres.ts'
@@ -39,7 +39,7 @@ async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<
 
   const { scope, registration } = createScope({
     container: createContainer({ postgres: () => postgres }), candidate, config: { retentionDays }, log: createLog(), clock, owner: plugin.owner,
-    signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
+    signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
   })
   const service = await definition.start(scope) as Scope['plugins']['notes']
   const { routes, tasks } = registration

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
 import { createScope } from '../../core/host/scope.ts'
 import { createHttp, findRouteProblems } from '../../core/http/index.ts'
-import { noWork } from '../host/part.ts'
+import { noWork, refuse } from '../host/part.ts'
 import { openHouse } from '../access/house.ts'
 import type { House } from '../access/house.ts'
 import { clock, createLog } from '../support/part.ts'
@@ -31,7 +31,7 @@ export async function serve (t: TestContext, { secureCookies = false, trustProxy
   const { candidate, definition } = plugin
   const { scope, registration: { routes, middleware } } = createScope({
     container: createContainer({ access: () => room.access }), candidate, config: {}, log: createLog(), clock, owner: plugin.owner,
-    signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
+    signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
   })
   await definition.start(scope)
   assert.deepEqual(findRouteProblems(routes), [])

@@ -7,8 +7,9 @@ export interface Sample {
   readonly params?: Readonly<Record<string, string>>
   readonly query?: string
   readonly body?: object
-  /** Of a caller who is admitted; the route's own success unless said. Those not named here get `admitted`. */
+  /** Of a caller who is admitted; the route's own success unless said. Those not named in `by` get it. */
   readonly admitted?: number
+  /** Whoever is named with 403 or 404 here is refused by the route's own rules, and changes nothing. */
   readonly by?: By
   /** Instead of `params`, where being let through would take away what other routes need. */
   readonly admittedParams?: Readonly<Record<string, string>>
@@ -23,13 +24,25 @@ export interface Things {
   readonly spareRole: string
   readonly delegation: string
   readonly project: string
+  /** In the project, as are issue 1 and merge request 1; all by the first admin, who owns it. */
+  readonly comment: string
+  readonly webhook: string
   readonly password: string
   readonly nobody: string
 }
 
-export function samplesFor ({ victim, spare, role, spareRole, delegation, project, password, nobody }: Things): Readonly<Record<string, Sample>> {
+export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
+  const { victim, spare, role, spareRole, delegation, project, comment, webhook, password, nobody } = things
   const notTheirs = { developer: 403, ops: 403, agent: 403, viewer: 403, 'narrower token': 403 }
   const hidden = { developer: 404, ops: 404, agent: 404, viewer: 404, 'narrower token': 404 }
+  const unseen = { ops: 404, agent: 404, 'narrower token': 404 }
+  const notWriting = { ...unseen, viewer: 403 }
+  const onlyAdmin = { ...notWriting, developer: 403 }
+  const inProject = { projectId: project }
+  const first = { projectId: project, number: '1' }
+  const hook = { projectId: project, id: webhook }
+  const noHook = { projectId: project, id: nobody }
+  const none = { projectId: project, number: '999999' }
   return {
     'POST /api/auth/login': { body: { name: 'victim', password } },
     'POST /api/auth/logout': { by: { 'narrower token': 400 }, endsSessions: true },
@@ -76,6 +89,44 @@ export function samplesFor ({ victim, spare, role, spareRole, delegation, projec
         [`POST /api/secrets/${at}/:name/reveal`]: named
       }
     })) as Record<string, Sample>,
+    'POST /api/projects': { body: { name: 'made-here' } },
+    'GET /api/projects': { by: { 'narrower token': 403 } },
+    'GET /api/projects/:projectId': { params: inProject, by: unseen },
+    'GET /api/projects/:projectId/permissions': { params: inProject, by: unseen },
+    'PATCH /api/projects/:projectId': { params: inProject, body: { description: 'Changed' }, by: notWriting },
+    'DELETE /api/projects/:projectId': { params: inProject, by: onlyAdmin, admittedParams: { projectId: nobody }, admitted: 404 },
+    'POST /api/projects/:projectId/restore': { params: inProject, body: {}, admitted: 404 },
+    'POST /api/projects/:projectId/issues': { params: inProject, body: { title: 'Another' }, by: notWriting },
+    'GET /api/projects/:projectId/issues': { params: inProject, by: unseen },
+    'GET /api/projects/:projectId/issues/:number': { params: first, by: unseen },
+    'PATCH /api/projects/:projectId/issues/:number': { params: first, body: { title: 'Changed' }, by: notWriting },
+    'POST /api/projects/:projectId/issues/:number/close': { params: first, by: { ...notWriting, developer: 409 } },
+    'POST /api/projects/:projectId/issues/:number/reopen': { params: first, by: { ...notWriting, developer: 409 } },
+    'GET /api/projects/:projectId/issues/:number/comments': { params: first, by: unseen },
+    'POST /api/projects/:projectId/issues/:number/comments': { params: first, body: { body: 'Aye' }, by: unseen },
+    'POST /api/projects/:projectId/merge-requests': { params: inProject, body: { title: 'Another', sourceBranch: 'a' }, by: notWriting },
+    'GET /api/projects/:projectId/merge-requests': { params: inProject, by: unseen },
+    'GET /api/projects/:projectId/merge-requests/:number': { params: first, by: unseen },
+    'PATCH /api/projects/:projectId/merge-requests/:number': { params: first, body: { title: 'Changed' }, by: notWriting },
+    'POST /api/projects/:projectId/merge-requests/:number/close': { params: first, by: { ...notWriting, developer: 409 } },
+    'POST /api/projects/:projectId/merge-requests/:number/reopen': { params: first, by: { ...notWriting, developer: 409 } },
+    'POST /api/projects/:projectId/merge-requests/:number/merge': { params: first, by: notWriting, admittedParams: none, admitted: 404 },
+    'GET /api/projects/:projectId/merge-requests/:number/reviews': { params: first, by: unseen },
+    'POST /api/projects/:projectId/merge-requests/:number/reviews': { params: first, body: { verdict: 'comment' }, by: unseen },
+    'DELETE /api/projects/:projectId/merge-requests/:number/reviews/:reviewerId': { params: { ...first, reviewerId: nobody }, by: onlyAdmin, admitted: 404 },
+    'GET /api/projects/:projectId/merge-requests/:number/comments': { params: first, by: unseen },
+    'POST /api/projects/:projectId/merge-requests/:number/comments': { params: first, body: { body: 'Aye' }, by: unseen },
+    'PATCH /api/projects/:projectId/comments/:id': { params: { ...inProject, id: comment }, body: { body: 'Changed' }, by: onlyAdmin },
+    'DELETE /api/projects/:projectId/comments/:id': { params: { ...inProject, id: comment }, by: onlyAdmin, admittedParams: { ...inProject, id: nobody }, admitted: 404 },
+    'POST /api/projects/:projectId/webhooks': { params: inProject, body: { url: 'https://hooks.example.org/', events: ['push'] }, by: notWriting },
+    'GET /api/projects/:projectId/webhooks': { params: inProject, by: notWriting },
+    'GET /api/projects/:projectId/webhooks/:id': { params: hook, by: notWriting },
+    'PATCH /api/projects/:projectId/webhooks/:id': { params: hook, body: { events: ['build'] }, by: notWriting },
+    'POST /api/projects/:projectId/webhooks/:id/ping': { params: hook, by: notWriting, admittedParams: noHook, admitted: 404 },
+    'GET /api/projects/:projectId/webhooks/:id/deliveries': { params: hook, by: notWriting },
+    'GET /api/projects/:projectId/webhooks/:id/deliveries/:deliveryId': { params: { ...hook, deliveryId: nobody }, by: notWriting, admitted: 404 },
+    'POST /api/projects/:projectId/webhooks/:id/deliveries/:deliveryId/redeliver': { params: { ...hook, deliveryId: nobody }, by: notWriting, admitted: 404 },
+    'DELETE /api/projects/:projectId/webhooks/:id': { params: hook, by: notWriting, admittedParams: noHook, admitted: 404 },
 
     'GET /api/plugins/:id': { params: { id: 'notes' } },
     'POST /api/plugins/:id/reload': { params: { id: 'notes' }, admittedParams: { id: 'nothing' }, admitted: 404 },

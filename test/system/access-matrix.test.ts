@@ -93,9 +93,15 @@ async function populate (url: string, operator: Operator, { permissions }: Route
     { name: 'narrower token', bearer: (await token({ name: 'narrow', scopes: ['alert:manage'] })).token, holds: permission => permission === 'alert:manage' },
     { name: 'token of another project', bearer: (await token({ name: 'bound', projectId: elsewhere })).token, isBoundElsewhere: true, holds: () => false }
   )
+  const at = `/api/projects/${project}`
+  await made(admin.post(`${at}/issues`, { title: 'Leaks' }))
+  await made(admin.post(`${at}/merge-requests`, { title: 'Caulk', sourceBranch: 'caulk' }))
+  const comment = (await made(admin.post(`${at}/issues/1/comments`, { body: 'Below the waterline' }))).id
+  const webhook = (await made(admin.post(`${at}/webhooks`, { url: 'https://hooks.example.org/', events: ['push'] }))).id
+
   // What was changed behind the host's back is seen after this.
   await sleep(1_100)
-  return { things: { victim, spare, role, spareRole, delegation, project, password, nobody }, callers }
+  return { things: { victim, spare, role, spareRole, delegation, project, comment, webhook, password, nobody }, callers }
 }
 
 const labelOf = ({ method, mount, path }: RouteRecord): string => `${method.toUpperCase()} /api/${mount}${path === '/' ? '' : path}`
@@ -104,10 +110,16 @@ const labelOf = ({ method, mount, path }: RouteRecord): string => `${method.toUp
 function refusalOf ({ options }: RouteRecord, caller: Caller): number | undefined {
   if (options.public !== undefined) return undefined
   if (caller.isNobody === true) return 401
-  if (caller.isBoundElsewhere === true) return 404
+  if (caller.isBoundElsewhere === true) return options.project === 'narrowed' ? undefined : 404
   if (options.signedIn !== undefined || caller.holds(options.permission)) return undefined
   // An agent holds nothing at all, so not even that the project is there is for it to know.
   return options.project !== undefined && caller.name === 'agent' ? 404 : 403
+}
+
+/** Where the route's own rules decide, as of who owns a project, the sample says whom they refuse; undefined for the others. */
+function ownRefusalOf ({ by }: Sample, caller: Caller): number | undefined {
+  const status = by?.[caller.name]
+  return status === 403 || status === 404 ? status : undefined
 }
 
 const admittedStatus = ({ options }: RouteRecord, { admitted, by }: Sample, caller: Caller): number =>
@@ -207,8 +219,9 @@ test('each route lets through whom it should, in one spelling only, and nothing 
       ({ what, method: as, path, caller, expected, body: sample.body })
     const hasGet = labels.includes(`GET ${pattern}`)
 
+    const refusalFor = (caller: Caller): number | undefined => refusalOf(route, caller) ?? ownRefusalOf(sample, caller)
     const refused = callers.flatMap(caller => {
-      const refusal = refusalOf(route, caller)
+      const refusal = refusalFor(caller)
       const heads = method === 'GET' ? [refusal] : hasGet ? [] : [405]
       return [
         ...refusal === undefined ? [] : [
@@ -224,7 +237,7 @@ test('each route lets through whom it should, in one spelling only, and nothing 
     assert.deepEqual(await fingerprint(operator), before, `${label} changed something for a caller it refused`)
 
     const admitted: Cell[] = []
-    for (const caller of callers.filter(caller => refusalOf(route, caller) === undefined)) {
+    for (const caller of callers.filter(caller => refusalFor(caller) === undefined)) {
       const expected = admittedStatus(route, sample, caller)
       const isFresh = sample.endsSessions === true && caller.user !== undefined
       const as = isFresh ? { ...caller, bearer: (await signIn(url, caller.user, password)).cookie.replace('session=', '') } : caller

@@ -68,7 +68,7 @@ export async function writeHarbour (folder: string): Promise<void> {
 
 export interface Operator {
   rows (query: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>
-  /** There is no API for projects yet. */
+  /** One of the first admin's. */
   addProject (name: string): Promise<string>
 }
 

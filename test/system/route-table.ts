@@ -6,7 +6,7 @@ import { resourceNames } from '../../core/contract/plugin.ts'
 import { corePermissions } from '../../core/access/index.ts'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
 import { createScope } from '../../core/host/scope.ts'
-import { noWork } from '../host/part.ts'
+import { noWork, refuse } from '../host/part.ts'
 import { clock, createLog } from '../support/part.ts'
 
 export interface RouteTable {
@@ -31,7 +31,7 @@ export async function readRouteTable (folders: readonly string[]): Promise<Route
     const fields = Object.entries(definition.config ?? {}).map(([name, field]) => [name, field.default] as const)
     const { scope, registration } = createScope({
       container, candidate, config: Object.fromEntries(fields), log: createLog(), clock, owner,
-      signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined
+      signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
     })
     await definition.start(scope)
     routes.push(...registration.routes)

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z, type Duration, type TaskRecord } from '../../core/contract/index.ts'
-import { InvalidTasks, isTicked, readDuration, readTasks, retryDelay } from '../../core/tasks/plan.ts'
+import { readDuration } from '../../core/contract/duration.ts'
+import { InvalidTasks, isTicked, readTasks, retryDelay } from '../../core/tasks/plan.ts'
 
 const handler = (): void => undefined
 const every = (name: string, interval: unknown, options: object = {}): TaskRecord =>

@@ -1,0 +1,43 @@
+// In which projects someone holds a permission, said for all of them at once: what a list of projects is narrowed by.
+
+import { sql, z } from '../contract/index.ts'
+import type { Access, Clock, Postgres, Reach, User } from '../contract/index.ts'
+import { counts } from './held.ts'
+
+const Row = z.object({ isEverywhere: z.boolean(), projectIds: z.array(z.uuid()) }) satisfies z.ZodType<Reach>
+const nowhere: Reach = { isEverywhere: false, projectIds: [] }
+
+export function createReach ({ postgres, clock }: { postgres: Postgres, clock: Clock }): Access['projectsWith'] {
+  return async (user, permission) => {
+    if (typeof user === 'string') return find(user, permission)
+    const { signedInBy } = user
+    if (signedInBy.kind === 'session') return find(user.id, permission)
+    if (signedInBy.scopes.length > 0 && !signedInBy.scopes.includes(permission)) return nowhere
+    return within(await find(user.id, permission), signedInBy)
+  }
+
+  function find (userId: string, permission: string): Promise<Reach> {
+    const now = new Date(clock.now()).toISOString()
+    return postgres.one(sql.type(Row)`
+      with held as (
+        select ur.project_id
+        from user_roles ur join role_permissions rp on rp.role_id = ur.role_id join permissions p on p.id = rp.permission_id
+        where ur.user_id = ${userId} and p.name = ${permission}
+        union
+        select d.project_id
+        from delegations d join permissions p on p.id = d.permission_id
+        where d.delegate_id = ${userId} and p.name = ${permission} and ${counts(now)}
+      ), reach as (select coalesce(bool_or(project_id is null), false) as "isEverywhere" from held)
+      select "isEverywhere", array(select project_id from held where not "isEverywhere") as "projectIds" from reach
+      where exists (select from users where id = ${userId} and is_active)
+      union all
+      select false, '{}' where not exists (select from users where id = ${userId} and is_active)
+    `)
+  }
+}
+
+/** A token bound to a project reaches that one at most. */
+function within (reach: Reach, { projectId }: Extract<User['signedInBy'], { kind: 'token' }>): Reach {
+  if (projectId === null) return reach
+  return reach.isEverywhere || reach.projectIds.includes(projectId) ? { isEverywhere: false, projectIds: [projectId] } : nowhere
+}

@@ -1,0 +1,38 @@
+// What the routes here take and give, as far as several of them do.
+
+import { z } from 'bulkhead'
+
+/** A line of text. */
+export const line = (max: number): z.ZodString =>
+  z.string().min(1).max(max).regex(/^[^\p{Cc}\p{Cs}]*$/u, 'There must be no control characters in it.')
+
+/** Text of several lines. */
+export const text = (max: number): z.ZodString =>
+  z.string().max(max).regex(/^(?:[^\p{Cc}\p{Cs}]|[\t\n\r])*$/u, 'There must be no control characters in it but tabs and line breaks.')
+
+export const Title = line(500)
+export const Body = text(100_000)
+
+/** Of a project. */
+export const Name = z.string().regex(/^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]{1,255}(?<!\.)$/,
+  'It must be 1 to 255 letters, digits, "-", "_" or ".", without a dot at either end or two in a row.')
+
+/** What git takes as the name of a branch (git check-ref-format --branch). */
+export const Branch = z.string().max(255).regex(
+  /^(?!-|\/|@$|HEAD$)(?!.*(?:\.\.|\/\/|@\{|\/\.|\.lock(?:\/|$)))(?!\.)[^\x00-\x20\x7f~^:?*[\\\p{Cc}\p{Cs}]+(?<![/.])$/u,
+  'It must be the name of a branch as git takes it.'
+)
+
+export const InProject = z.object({ projectId: z.uuid() })
+/** Of an issue or a merge request, within its project. */
+export const AtNumber = InProject.extend({ number: z.coerce.number().int().min(1).max(2_147_483_647) })
+
+export const Page = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: z.string().min(1).max(500).optional()
+})
+export type Page = z.output<typeof Page>
+
+/** `total` counts the whole list, whatever page this is; `nextCursor` is null on the last one. */
+export const listOf = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item), total: z.int(), nextCursor: z.string().nullable() })
+export interface Listed<Item> { items: Item[], total: number, nextCursor: string | null }

@@ -1,0 +1,2 @@
+drop table projects.delivery;
+drop table projects.webhook_state;
