@@ -29,6 +29,7 @@ export interface Things {
 
 export function samplesFor ({ victim, spare, role, spareRole, delegation, project, password, nobody }: Things): Readonly<Record<string, Sample>> {
   const notTheirs = { developer: 403, ops: 403, agent: 403, viewer: 403, 'narrower token': 403 }
+  const narrowed = { 'narrower token': 403 }
   const hidden = { developer: 404, ops: 404, agent: 404, viewer: 404, 'narrower token': 404 }
   return {
     'POST /api/auth/login': { body: { name: 'victim', password } },
@@ -62,6 +63,17 @@ export function samplesFor ({ victim, spare, role, spareRole, delegation, projec
     'GET /api/notes/:id': { params: { id: nobody }, admitted: 404 },
     'PATCH /api/notes/:id': { params: { id: nobody }, body: { title: 'Changed' }, admitted: 404 },
     'DELETE /api/notes/:id': { params: { id: nobody }, admitted: 404 },
+
+    'GET /api/notifications': { by: narrowed },
+    'GET /api/notifications/unread': { by: narrowed },
+    'POST /api/notifications/read': { by: narrowed },
+    'POST /api/notifications/:id/read': { params: { id: nobody }, admitted: 404, by: narrowed },
+    'GET /api/notifications/stream': { admitted: 200, by: narrowed },
+    'GET /api/notifications/preferences': { by: narrowed },
+    'PUT /api/notifications/preferences': { body: { items: [] }, by: narrowed },
+    'GET /api/notifications/webhook': { admitted: 404, by: narrowed },
+    'PUT /api/notifications/webhook': { body: { url: 'https://example.org/hook' }, by: narrowed },
+    'DELETE /api/notifications/webhook': { by: narrowed },
 
     'GET /api/plugins/:id': { params: { id: 'notes' } },
     'POST /api/plugins/:id/reload': { params: { id: 'notes' }, admittedParams: { id: 'nothing' }, admitted: 404 },
