@@ -61,7 +61,7 @@ export function createMailer ({ host, port, from, username, password }: MailSett
         // Whatever becomes of the headers, it goes to this one.
         envelope: { from, to: [to.address] },
         messageId: `<${id}@${domain}>`,
-        date: createdAt,
+        date: new Date(createdAt),
         headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
         subject: line, text, html: html ?? toHtml(line, text)
       })

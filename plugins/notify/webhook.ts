@@ -4,7 +4,7 @@ import { AddressRefused, NotFound, sql, z, type GuardedFetch, type Postgres } fr
 import { Undeliverable } from './mail.ts'
 
 export const WebhookUrl = z.url({ protocol: /^https?$/ }).max(2_000)
-  .refine(text => { const { username, password } = new URL(text); return username === '' && password === '' }, 'It must hold no name and no password.')
+  .refine(text => { const url = URL.parse(text); return url === null || (url.username === '' && url.password === '') }, 'It must hold no name and no password.')
 export const Webhook = z.object({ url: z.string(), createdAt: z.iso.datetime() })
 export type Webhook = z.output<typeof Webhook>
 
