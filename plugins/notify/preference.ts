@@ -1,15 +1,15 @@
 // How each person wants to be told what.
 
 import { sql, z, type Postgres } from 'bulkhead'
-import { Kind, modes, type Channel, type Mode } from './form.ts'
+import { channels, Kind, modes, type Channel, type Mode } from './form.ts'
 
-export const Preference = z.union([
-  z.object({ kind: z.union([z.literal('*'), Kind]), channel: z.literal('email'), mode: z.enum(modes) }),
-  z.object({ kind: z.union([z.literal('*'), Kind]), channel: z.enum(['in_app', 'webhook']), mode: z.enum(['now', 'off']) })
-])
+const Row = z.object({ kind: z.string(), channel: z.enum(channels), mode: z.enum(modes) })
+
+/** `*` stands for every kind that is not named. */
+export const Preference = Row.extend({ kind: z.literal('*').or(Kind) }).refine(
+  ({ channel, mode }) => channel === 'email' || mode === 'now' || mode === 'off',
+  { path: ['mode'], error: 'It must be now or off; only e-mail comes hourly or daily.' })
 export type Preference = z.output<typeof Preference>
-
-const Row = z.object({ kind: z.string(), channel: z.enum(['in_app', 'email', 'webhook']), mode: z.enum(modes) })
 
 export interface Preferences {
   list (userId: string): Promise<Preference[]>
@@ -22,7 +22,7 @@ export interface Preferences {
 export function createPreferences (postgres: Postgres): Preferences {
   const list: Preferences['list'] = async userId => [...await postgres.any(sql.type(Row)`
     select kind, channel, mode from notify.preference where user_id = ${userId} order by kind, channel
-  `)] as Preference[]
+  `)]
 
   return {
     list,
