@@ -47,13 +47,6 @@ export const schema = {
   },
   dataPath: { doc: 'Where the host keeps files', format: 'path', default: '.data', env: 'PLATFORM_DATA_PATH' },
   gitReposPath: { doc: 'Bare repositories; empty: `repos` in the data folder', format: 'path', default: '', env: 'PLATFORM_GIT_REPOS_PATH' },
-  smtp: {
-    host: { doc: 'Sends mail; empty: no mail', format: 'string', default: '', env: 'PLATFORM_SMTP_HOST' },
-    port: { doc: 'Of the mail server', format: 'port', default: 587, env: 'PLATFORM_SMTP_PORT' },
-    from: { doc: 'Who mail comes from', format: 'email', default: 'platform@localhost', env: 'PLATFORM_SMTP_FROM' },
-    username: { doc: 'To sign in there; empty: without', format: 'string', default: '', env: 'PLATFORM_SMTP_USERNAME' },
-    password: { doc: 'To sign in there', format: 'string', default: '', env: 'PLATFORM_SMTP_PASSWORD', sensitive: true }
-  },
   admin: {
     name: { doc: 'The first admin', format: 'user name', default: 'admin', env: 'PLATFORM_ADMIN_NAME' },
     email: { doc: 'Of the first admin; empty: its name @localhost', format: 'email', default: '', env: 'PLATFORM_ADMIN_EMAIL' },

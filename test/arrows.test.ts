@@ -36,6 +36,7 @@ const imports: Import[] = files.flatMap(file =>
   })))
 
 const isOurs = (to: string): boolean => /^(core|config|plugins|test|migrations)\//.test(to)
+const packageOf = (to: string): string => to.split('/').slice(0, to.startsWith('@') ? 2 : 1).join('/')
 const roomOf = (path: string): string =>
   path.startsWith('plugins/') ? path.split('/').slice(0, 2).join('/')
     : path.startsWith('config/') ? 'config'
@@ -52,9 +53,20 @@ test('a room imports only what the house allows it', () => {
   assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
 })
 
-test('a plugin imports bulkhead, node and its own folder, nothing else', () => {
-  const broken = imports.filter(({ file, to }) => file.startsWith('plugins/') && !isOurs(to) && to !== 'bulkhead' && !to.startsWith('node:'))
+/** What the `package.json` of a folder names, by package. */
+const dependenciesOf = (folder: string): Readonly<Record<string, string>> =>
+  (JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as { dependencies?: Record<string, string> }).dependencies ?? {}
+
+test('a plugin imports bulkhead, node, its own folder and the packages its package.json names, nothing else', () => {
+  const broken = imports.filter(({ file, to }) => file.startsWith('plugins/') && !isOurs(to) && to !== 'bulkhead' && !to.startsWith('node:') &&
+    !Object.hasOwn(dependenciesOf(roomOf(file)), packageOf(to)))
   assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
+})
+
+test('a package of a plugin is there for it: the host\'s package.json has it, too, in the same version', () => {
+  const own = dependenciesOf('.')
+  const named = globSync('plugins/*/package.json', { cwd: root }).flatMap(file => Object.entries(dependenciesOf(dirname(file))))
+  assert.deepEqual(named.filter(([name, version]) => own[name] !== version), [])
 })
 
 test('the kernel imports no package and nothing of Node', () => {
@@ -66,7 +78,7 @@ test('each outside package is imported in one file', () => {
   const importers = new Map<string, Set<string>>()
   for (const { file, to } of imports) {
     if (isOurs(to) || to.startsWith('node:') || to === 'bulkhead' || !file.startsWith('core/')) continue
-    const name = to.split('/').slice(0, to.startsWith('@') ? 2 : 1).join('/')
+    const name = packageOf(to)
     if (file.startsWith('core/contract/') && contractMayImport.has(name)) continue
     importers.set(name, (importers.get(name) ?? new Set()).add(file))
   }

@@ -137,8 +137,8 @@ async function findAllowed (hostname: string, port: number, rules: AddressRules,
   const addresses = isIP(hostname) !== 0 ? [hostname] : /(?:^|\.)localhost$/.test(hostname) ? ['127.0.0.1', '::1'] : await lookup(hostname)
   const allowed = rules.isHostAllowed(hostname, port) ? addresses : addresses.filter(address => rules.isAllowed(address, port))
   if (allowed.length > 0) return allowed
-  const where = addresses.length === 0 ? 'has no address' : `is ${addresses.filter(address => address !== hostname).join(', ') || 'an address'}`
-  throw new AddressRefused(`${hostname}, port ${port}, ${where} that plugins may not reach; PLATFORM_EGRESS_ALLOW names exceptions.`)
+  const where = isIP(hostname) === 0 ? ` (${addresses.join(', ') || 'no address'})` : ''
+  throw new AddressRefused(`Plugins may not reach ${hostname}${where} on port ${port}; PLATFORM_EGRESS_ALLOW names exceptions.`)
 }
 
 const resolveBySystem = async (name: string): Promise<readonly string[]> => (await resolve(name, { all: true, order: 'verbatim' })).map(({ address }) => address)

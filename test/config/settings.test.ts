@@ -58,7 +58,6 @@ test('without any environment the settings are those of development', () => {
     masterKey: { current: '', previous: '' },
     dataPath: join(root, '.data'),
     gitReposPath: join(root, '.data/repos'),
-    smtp: { host: '', port: 587, from: 'platform@localhost', username: '', password: '' },
     admin: { name: 'admin', email: '', password: '' },
     plugins: { paths: [join(root, 'plugins')], packages: [], disabled: [], enabled: [], errorsMax: 10, errorWindowMs: 60_000 },
     http: { secureCookies: false, trustProxyHops: 0, corsOrigins: [], bodyLimitBytes: 10_485_760, requestTimeoutMs: 30_000 },
@@ -122,7 +121,6 @@ test('each variable sets its setting, over the file', async (t) => {
     PLATFORM_DATA_PATH: ['/var/lib/bulkhead', '/var/lib/bulkhead'],
     PLATFORM_GIT_REPOS_PATH: ['repos', join(root, 'repos')],
     PLATFORM_GRACE_MS: ['60001', 60_001],
-    PLATFORM_SMTP_FROM: ['host@example.org', 'host@example.org'],
     PLATFORM_ADMIN_NAME: ['ada.l', 'ada.l'],
     PLATFORM_ADMIN_EMAIL: ['ada@example.org', 'ada@example.org'],
     PLATFORM_ADMIN_PASSWORD: ['correct horse battery', 'correct horse battery']

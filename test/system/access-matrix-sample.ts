@@ -34,6 +34,7 @@ export interface Things {
 export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
   const { victim, spare, role, spareRole, delegation, project, comment, webhook, password, nobody } = things
   const notTheirs = { developer: 403, ops: 403, agent: 403, viewer: 403, 'narrower token': 403 }
+  const narrowed = { 'narrower token': 403 }
   const hidden = { developer: 404, ops: 404, agent: 404, viewer: 404, 'narrower token': 404 }
   const unseen = { ops: 404, agent: 404, 'narrower token': 404 }
   const notWriting = { ...unseen, viewer: 403 }
@@ -127,6 +128,16 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
     'GET /api/projects/:projectId/webhooks/:id/deliveries/:deliveryId': { params: { ...hook, deliveryId: nobody }, by: notWriting, admitted: 404 },
     'POST /api/projects/:projectId/webhooks/:id/deliveries/:deliveryId/redeliver': { params: { ...hook, deliveryId: nobody }, by: notWriting, admitted: 404 },
     'DELETE /api/projects/:projectId/webhooks/:id': { params: hook, by: notWriting, admittedParams: noHook, admitted: 404 },
+    'GET /api/notifications': { by: narrowed },
+    'GET /api/notifications/unread': { by: narrowed },
+    'POST /api/notifications/read': { by: narrowed },
+    'POST /api/notifications/:id/read': { params: { id: nobody }, admitted: 404, by: narrowed },
+    'GET /api/notifications/stream': { admitted: 200, by: narrowed },
+    'GET /api/notifications/preferences': { by: narrowed },
+    'PUT /api/notifications/preferences': { body: { items: [] }, by: narrowed },
+    'GET /api/notifications/webhook': { admitted: 404, by: narrowed },
+    'PUT /api/notifications/webhook': { body: { url: 'https://example.org/hook' }, by: narrowed },
+    'DELETE /api/notifications/webhook': { by: narrowed },
 
     'GET /api/plugins/:id': { params: { id: 'notes' } },
     'POST /api/plugins/:id/reload': { params: { id: 'notes' }, admittedParams: { id: 'nothing' }, admitted: 404 },

@@ -162,7 +162,9 @@ const ask = async (url: string, { method, path, caller, body }: Cell): Promise<n
     },
     ...body === undefined || method === 'HEAD' ? {} : { body: JSON.stringify(body) }
   })
-  await answer.arrayBuffer()
+  // A stream of events has no end to wait for.
+  if (answer.headers.get('content-type')?.startsWith('text/event-stream') === true) await answer.body?.cancel()
+  else await answer.arrayBuffer()
   return answer.status
 }
 

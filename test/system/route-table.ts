@@ -29,12 +29,14 @@ export async function readRouteTable (folders: readonly string[]): Promise<Route
   const routes: RouteRecord[] = []
   for (const { candidate, definition, owner } of plugins) {
     const fields = Object.entries(definition.config ?? {}).map(([name, field]) => [name, field.default] as const)
-    const { scope, registration } = createScope({
+    const { scope, registration, end } = createScope({
       container, candidate, config: Object.fromEntries(fields), log: createLog(), clock, owner,
       signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
     })
     await definition.start(scope)
     routes.push(...registration.routes)
+    // Timers that were begun go on otherwise, and the test with them.
+    await end(new Error('the table is read'))
   }
   const declared = plugins.flatMap(({ definition }) => Object.entries(definition.permissions ?? {}))
   const own = corePermissions.map(({ name, ...rest }) => [name, rest] as const)
