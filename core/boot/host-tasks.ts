@@ -1,13 +1,15 @@
 // What the host does in the background itself. The history of tasks is cleared by the queue.
 
+import type { Settings } from '../../config/schema.ts'
 import { sql, type TaskRecord } from '../contract/index.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
+import { archive, type ArchiveParts, type Source } from './archive.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
 /** No plugin can have this id. */
 const owner = 'host'
 
-export const hostTasks: readonly TaskRecord[] = [
+const expiries: readonly TaskRecord[] = [
   {
     kind: 'cron', name: 'expired-sessions', expression: '17 * * * *', options: {},
     handler: async ({ tx, log }) => {
@@ -25,10 +27,25 @@ export const hostTasks: readonly TaskRecord[] = [
   }
 ]
 
+/** What is not over by the end of the hour goes on from there in the next one. */
+const archiving = (name: string, expression: string, parts: ArchiveParts, source: Source, olderThanDays: number): TaskRecord[] =>
+  olderThanDays === 0 ? [] : [{
+    kind: 'cron', name, expression, options: { timeout: '50m' },
+    handler: async ({ signal, log }) => { await archive(parts, { source, olderThanDays, signal, log }) }
+  }]
+
+export const createHostTasks = (parts: ArchiveParts, { auditDays, logDays }: Settings['archive']): readonly TaskRecord[] => [
+  ...expiries,
+  ...archiving('archive-audit', '41 * * * *', parts, 'audit_log', auditDays),
+  ...archiving('archive-log', '51 * * * *', parts, 'log_entries', logDays)
+]
+
 export function createHostTasksUnit (parts: UnitParts): UnitDefinition {
-  const { opened, log } = parts
-  return hostUnit(parts)('host tasks', ['host', 'tasks'], async ({ undo }) => {
-    const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks: hostTasks, postgres: opened.postgres })
+  const { loaded: { settings }, opened, log } = parts
+  return hostUnit(parts)('host tasks', ['host', 'tasks', 'storage'], async ({ undo }) => {
+    const { postgres, storage, access: { access: { audit } } } = opened
+    const tasks = createHostTasks({ postgres, storage: storage.scoped(owner), audit }, settings.archive)
+    const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks, postgres })
     undo('end', () => end({ atOnce: true }))
   })
 }

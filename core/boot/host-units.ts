@@ -46,8 +46,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     access: unit('access', ['migrations', 'valkey'], async ({ undo }) => {
       const { postgres, valkey } = opened
-      const { admin, masterKey, dataPath, environment } = settings
-      await prepareAccess(postgres, environment === 'production' ? log : undefined)
+      const { admin, masterKey, dataPath, environment, archive } = settings
+      await prepareAccess(postgres, environment === 'production' ? log : undefined, { auditIsArchived: archive.auditDays > 0 })
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
       await verifyMasterKey(postgres, { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous })
       const first = await firstRun(postgres, {

@@ -64,6 +64,7 @@ test('without any environment the settings are those of development', () => {
     http: { secureCookies: false, trustProxyHops: 0, corsOrigins: [], bodyLimitBytes: 10_485_760, requestTimeoutMs: 30_000 },
     access: { sessionIdleMs: 28_800_000 },
     tasks: { maxConnections: 4, historyHours: 72 },
+    archive: { auditDays: 0, logDays: 30 },
     budgets: { resourceStartMs: 30_000, migrationMs: 600_000, pluginStartMs: 10_000,
       drainWaitMs: 0, drainMs: 10_000, stopMs: 10_000, graceMs: 30_000 },
     log: { level: 'info', format: 'pretty' }
