@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import type { Kubernetes } from '../contract/index.ts'
+import { isNewer } from '../host/index.ts'
 import { Held, type UnitDefinition } from '../kernel/index.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
@@ -49,7 +50,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'tasks',
       needs: ['postgres'],
-      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, mask: maskPasswords }, openParts),
+      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, isNewer, mask: maskPasswords }, openParts),
       keep: value => { opened.tasks = value }
     })
   ]

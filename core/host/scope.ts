@@ -82,8 +82,8 @@ export function createScope ({ container, candidate, owner, config, log, clock, 
     timers: createTimers({ clock, fence, owner, onFault }),
     listen: createListen({ fence, owner }),
     routes: registration.createRoutes(),
-    tasks: createTasks({ id, registration, fence, owner, work }),
-    events: createEvents({ id, registration, fence, owner, work }),
+    tasks: createTasks({ id, version, registration, fence, owner, work }),
+    events: createEvents({ registration, fence, owner, work }),
     plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {
       // What was opened too late is closed at once, and its owner told.

@@ -24,6 +24,8 @@ export interface TaskRunner extends Sender, TaskOperation {
 
 export interface TaskSettings extends QueueSettings {
   readonly drainMs: number
+  /** Of two versions of a plugin. */
+  readonly isNewer?: (version: string, than: string) => boolean
   /** What an error says, without secrets. */
   readonly mask?: (text: string) => string
 }
@@ -32,7 +34,7 @@ const errorCharactersMax = 2_000
 
 /** Opens nothing yet: the queue is imported and connected for the first task that is shared among replicas. */
 export async function openTasks (
-  { drainMs, mask = text => text, ...settings }: TaskSettings, { log, clock }: OpenParts
+  { drainMs, isNewer = () => false, mask = text => text, ...settings }: TaskSettings, { log, clock }: OpenParts
 ): Promise<Resource<TaskRunner>> {
   let opening: Promise<Shared> | undefined
   const open = async (): Promise<Shared> => {
@@ -69,7 +71,7 @@ export async function openTasks (
   }
   return {
     value: {
-      ...createRegister({ shared, clock, drainMs, describe, ticked }),
+      ...createRegister({ shared, clock, drainMs, isNewer, describe, ticked }),
       ...createSender(reach),
       ...createTaskOperation({ queues: reach, runNow })
     },
