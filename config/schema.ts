@@ -106,6 +106,8 @@ export interface Loaded {
   readonly settings: Settings
   /** Every setting of the host in the order of the schema, then those of the plugins asked for so far. */
   readonly describe: () => readonly Row[]
+  /** The values of what is sensitive, of the host and of the plugins asked for so far. */
+  readonly secrets: () => readonly string[]
   /** A plugin's own section: what its fields say, then `plugins.config.<id>` of the config file, then the environment variables they name. */
   readonly pluginSettings: (plugin: { id: string, fields: ConfigFields }) => Section
   /** The ids that the config file has a section for. */
@@ -155,6 +157,7 @@ export function loadSettings ({ env, folder, root }: Where): Loaded {
   return {
     settings,
     describe: () => [rows, ...[...plugins.values()].map(({ rows }) => rows)].flat(),
+    secrets: () => [section, ...plugins.values()].flatMap(({ secrets }) => secrets),
     pluginSettings: ({ id, fields }) => {
       const own = loadPluginSection({ id, fields, content: file.plugins[id] }, given, hostEnvs)
       plugins.set(id, own)

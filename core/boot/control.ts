@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { AnswerableError, z, type Host, type JobState, type Log, type Operator } from '../contract/index.ts'
 
 export const verbs = ['list', 'reload', 'enable', 'disable'] as const
-export const taskVerbs = ['list', 'retry', 'cancel', 'run'] as const
+export const taskVerbs = ['list', 'retry', 'cancel', 'run', 'forget'] as const
 export const jobStates = ['waiting', 'retrying', 'running', 'done', 'dead', 'failed', 'cancelled'] as const satisfies readonly JobState[]
 
 const PluginQuestion = z.strictObject({ about: z.literal('plugins'), verb: z.enum(verbs), id: z.string().optional(), reason: z.string().optional() })
@@ -78,6 +78,7 @@ async function answer (req: IncomingMessage, host: Host): Promise<unknown> {
   if (question.about === 'tasks') {
     const { verb, state } = question
     if (verb === 'list') return host.jobs({ state })
+    if (verb === 'forget') return host.forgetPlugin(id)
     return [await (verb === 'retry' ? host.retryJob(id) : verb === 'cancel' ? host.cancelJob(id) : host.runTask(id))]
   }
   const { verb, reason } = question

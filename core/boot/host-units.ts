@@ -73,8 +73,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       opened.operation = createOperation({
         kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle
       })
-      const { jobs, retryJob, cancelJob, runTask } = opened.tasks
-      opened.host = { ...opened.operation.host, jobs, retryJob, cancelJob, runTask }
+      const { jobs, retryJob, cancelJob, runTask, forgetPlugin } = opened.tasks
+      opened.host = { ...opened.operation.host, jobs, retryJob, cancelJob, runTask, forgetPlugin }
       undo('follow the other replicas', await opened.operation.follow())
       opened.probes.remark(() => [...opened.operation.behind].map(([id, { why }]) => `${id} is not as was asked of all replicas: ${why}`))
     }),

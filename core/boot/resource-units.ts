@@ -8,12 +8,13 @@ import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { openPostgres } from '../resources/postgres.ts'
 import { openTasks } from '../tasks/index.ts'
-import { maskPasswords } from '../telemetry/mask.ts'
+import { maskPasswords, maskValues } from '../telemetry/mask.ts'
 import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
 
 export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
   const { loaded: { settings }, opened, log, clock, root } = parts
   const { postgres, valkey, storage, dataPath, tasks, budgets } = settings
+  const mask = (text: string): string => maskValues(maskPasswords(text), parts.loaded.secrets())
   const isEmbedded = postgres.url === ''
   opened.databaseUrl = postgres.url
 
@@ -50,7 +51,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'tasks',
       needs: ['postgres'],
-      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, isNewer, mask: maskPasswords }, openParts),
+      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, isNewer, mask }, openParts),
       keep: value => { opened.tasks = value }
     })
   ]

@@ -144,6 +144,8 @@ export interface Job {
   readonly durationMs: number | null
   /** Of the last attempt that failed; at most 2,000 characters. */
   readonly error: string | null
+  /** How many jobs of its key wait for it to be retried or discarded; 0 unless it is dead. */
+  readonly holdsBack: number
 }
 
 export interface JobFilter {
@@ -152,7 +154,7 @@ export interface JobFilter {
   /** As in `Job.task`. */
   task?: string | undefined
   state?: JobState | undefined
-  /** At most, the newest first; 100 unless said, at most 1,000. */
+  /** At most, those sent last first; 100 unless said, at most 1,000. */
   limit?: number | undefined
 }
 
@@ -168,4 +170,9 @@ export interface TaskOperation {
   cancelJob (id: string): Promise<Job>
   /** Runs a tick of a task (`<plugin>/<task>`) now. `NotFound` when this replica has no such task; `Conflict` while a run of it waits or goes on. */
   runTask (task: string): Promise<Job>
+  /**
+   * For a plugin that is removed for good: it is told of no more events, and what waits in its queues is cancelled. Resolves with what was
+   * cancelled, the first 1,000 of it. `Conflict` while this replica has the plugin; if another has it, it hears of events again from its next start.
+   */
+  forgetPlugin (plugin: string): Promise<readonly Job[]>
 }

@@ -69,11 +69,13 @@ export async function openTasks (
     found.worker.wake()
     return id
   }
+  const { register, drain, has } = createRegister({ shared, clock, drainMs, isNewer, describe, ticked })
   return {
     value: {
-      ...createRegister({ shared, clock, drainMs, isNewer, describe, ticked }),
+      register,
+      drain,
       ...createSender(reach),
-      ...createTaskOperation({ queues: reach, runNow })
+      ...createTaskOperation({ queues: reach, runNow, hasPlugin: has })
     },
     check: async signal => { await (await opening)?.queues.check(signal) },
     close: async () => {

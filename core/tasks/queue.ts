@@ -74,7 +74,7 @@ export interface Queues {
   query (text: string, values: readonly unknown[]): Promise<readonly Record<string, unknown>[]>
   retry (name: string, id: string): Promise<void>
   resume (name: string, id: string): Promise<void>
-  cancel (name: string, id: string): Promise<void>
+  cancel (name: string, id: string | string[]): Promise<void>
   discard (name: string, id: string): Promise<void>
   check (signal: AbortSignal): Promise<void>
   close (): Promise<void>

@@ -48,12 +48,14 @@ export type End = (how?: { readonly atOnce: boolean }) => Promise<void>
 
 export interface Register {
   register (registration: Registration): Promise<End>
+  has (plugin: string): boolean
   /** Ends all that are registered; whoever ends one of them later joins. Never rejects. */
   drain (): Promise<void>
 }
 
 export function createRegister ({ shared, clock, drainMs, isNewer, describe, ticked }: Parts): Register {
-  const ends = new Set<End>()
+  /** By plugin. */
+  const ends = new Map<End, string>()
   /** Aborts when the drain is over after `stop`. */
   const overdue = (stop: AbortSignal): { signal: AbortSignal, forget: () => void } => {
     const abandon = new AbortController()
@@ -160,14 +162,15 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
       // Replicas agree on the instants of ticks by the database's time.
       loops.push(tick({ clock: { now: offset.now, sleep: clock.sleep.bind(clock) }, next, due, stop: stop.signal }))
     }
-    ends.add(end)
+    ends.set(end, plugin)
     return end
   }
 
   return {
     register,
+    has: plugin => [...ends.values()].includes(plugin),
     // Whoever ends it is told what failed.
-    drain: async () => { await Promise.allSettled([...ends].map(end => end())) }
+    drain: async () => { await Promise.allSettled([...ends.keys()].map(end => end())) }
   }
 }
 

@@ -71,6 +71,7 @@ export function samplesFor ({ victim, spare, role, spareRole, delegation, projec
     'POST /api/tasks/:id/retry': { params: { id: nobody }, admitted: 404 },
     'POST /api/tasks/:id/cancel': { params: { id: nobody }, admitted: 404 },
     'POST /api/tasks/run': { body: { task: 'nobody/nothing' }, admitted: 404 },
+    'POST /api/tasks/forget': { body: { plugin: 'nobody' }, admitted: 200 },
 
     'GET /api/harbour/in/:projectId': { params: { projectId: project } },
     'POST /api/harbour/in/:projectId': { params: { projectId: project }, body: { name: 'Argo' } },
