@@ -47,6 +47,8 @@ export interface Section {
   readonly values: object
   readonly rows: readonly Row[]
   readonly problems: readonly string[]
+  /** The values of what is sensitive and set; of a URL its password, too. */
+  readonly secrets: readonly string[]
 }
 
 export type Content = Readonly<Record<string, unknown>>
@@ -71,6 +73,7 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
 
   const values: Record<string, unknown> = {}
   const rows: Row[] = []
+  const secrets: string[] = []
   for (const [name, setting] of leaves) {
     const text = setting.env === undefined ? undefined : set[setting.env]
     const source = text !== undefined ? `environment ${setting.env ?? ''}` : find(known, name) !== undefined ? file.path : 'default'
@@ -86,9 +89,16 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
     }
     const read = readAs(setting, passes ? value : setting.default, root)
     put(values, name, read)
+    if (setting.sensitive === true && typeof read === 'string' && read !== '') secrets.push(read, ...passwordOf(read))
     rows.push({ name: prefix + name, env: setting.env, source, value: setting.sensitive === true && value !== '' ? '[secret]' : show(read, value) })
   }
-  return { values, rows, problems }
+  return { values, rows, problems, secrets }
+}
+
+/** As it is written there, and as it is said. */
+function passwordOf (text: string): string[] {
+  const { password = '' } = URL.canParse(text) ? new URL(text) : {}
+  return password === '' ? [] : [password, decodeURIComponent(password)]
 }
 
 export function leavesOf (tree: Tree, prefix = ''): [name: string, setting: Setting][] {

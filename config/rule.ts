@@ -15,6 +15,13 @@ export function checkBudgets ({ drainWaitMs, drainMs, stopMs, graceMs }: Setting
   ]
 }
 
+/** What is looked up often stays where it can be looked up; the database lets nothing younger go either. */
+const auditDaysMin = 30
+
+export const checkArchive = ({ auditDays }: Settings['archive']): string[] => auditDays === 0 || auditDays >= auditDaysMin ? [] : [
+  `archive.auditDays: PLATFORM_ARCHIVE_AUDIT_DAYS ${auditDays} is too few; write ${auditDaysMin} or more, or 0 to keep the audit log in the database`
+]
+
 /** Half a storage would quietly be a folder, or fail at the first object. */
 export function checkStorage ({ endpoint, accessKey, secretKey }: Settings['storage']): string[] {
   const parts = Object.entries({ MINIO_ENDPOINT: endpoint, MINIO_ACCESS_KEY: accessKey, MINIO_SECRET_KEY: secretKey })

@@ -7,7 +7,7 @@ import type { ConfigFields } from '../core/contract/index.ts'
 import { readContent } from './file.ts'
 import { leavesOf, loadSection, type Row, type Section, type Tree, type Values } from './load.ts'
 import { loadPluginSection } from './plugin.ts'
-import { checkBudgets, checkProduction, checkStorage } from './rule.ts'
+import { checkArchive, checkBudgets, checkProduction, checkStorage } from './rule.ts'
 
 const keyDoc = 'Encrypts what is secret in the database'
 
@@ -77,6 +77,10 @@ export const schema = {
     maxConnections: { doc: 'Connections to the database for tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' },
     historyHours: { doc: 'How long jobs that are over, dead letters too, are kept', format: 'positive', default: 72, env: 'PLATFORM_TASKS_HISTORY_HOURS' }
   },
+  archive: {
+    auditDays: { doc: 'Entries of the audit log older than so many days move into the storage; 0: none', format: 'nat', default: 0, env: 'PLATFORM_ARCHIVE_AUDIT_DAYS' },
+    logDays: { doc: 'Log lines in the database older than so many days move into the storage; 0: none', format: 'nat', default: 30, env: 'PLATFORM_ARCHIVE_LOG_DAYS' }
+  },
   budgets: {
     resourceStartMs: { doc: 'To open a resource', format: 'milliseconds', default: 30_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },
     migrationMs: { doc: 'To migrate the database, the wait for another host that does included', format: 'milliseconds', default: 600_000, env: 'PLATFORM_MIGRATION_BUDGET_MS' },
@@ -98,6 +102,8 @@ export interface Loaded {
   readonly settings: Settings
   /** Every setting of the host in the order of the schema, then those of the plugins asked for so far. */
   readonly describe: () => readonly Row[]
+  /** The values of what is sensitive, of the host and of the plugins asked for so far. */
+  readonly secrets: () => readonly string[]
   /** A plugin's own section: what its fields say, then `plugins.config.<id>` of the config file, then the environment variables they name. */
   readonly pluginSettings: (plugin: { id: string, fields: ConfigFields }) => Section
   /** The ids that the config file has a section for. */
@@ -136,7 +142,7 @@ export function loadSettings ({ env, folder, root }: Where): Loaded {
   const settings: Settings = { ...rest, gitReposPath: gitReposPath === '' ? join(rest.dataPath, 'repos') : gitReposPath }
 
   const problems = [
-    ...file.problems, ...section.problems, ...checkBudgets(settings.budgets),
+    ...file.problems, ...section.problems, ...checkBudgets(settings.budgets), ...checkArchive(settings.archive),
     ...environment === 'production' ? checkProduction(settings, schema, section.rows) : checkStorage(settings.storage)
   ]
   if (problems.length > 0) throw new InvalidSettings(problems)
@@ -147,6 +153,7 @@ export function loadSettings ({ env, folder, root }: Where): Loaded {
   return {
     settings,
     describe: () => [rows, ...[...plugins.values()].map(({ rows }) => rows)].flat(),
+    secrets: () => [section, ...plugins.values()].flatMap(({ secrets }) => secrets),
     pluginSettings: ({ id, fields }) => {
       const own = loadPluginSection({ id, fields, content: file.plugins[id] }, given, hostEnvs)
       plugins.set(id, own)

@@ -5,16 +5,17 @@ import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../contract/index.ts'
 
 /** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
-export async function prepareAccess (postgres: Postgres, log?: Log): Promise<void> {
+export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArchived = false } = {}): Promise<void> {
   const isPrepared = await postgres.oneFirst(sql.type(z.object({ isPrepared: z.boolean() }))`
-    select count(to_regclass(name)) = 7 as "isPrepared"
+    select count(to_regclass(name)) = 8 as "isPrepared"
     from unnest(array[
-      'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network',
+      'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.archive_row',
       'bulkhead.master_key_check', 'bulkhead.master_key', 'bulkhead.master_key_use', 'bulkhead.sealed'
     ]) as name
   `)
   if (!isPrepared) await postgres.transaction(createTables)
   await sealAuditLog(postgres, log)
+  await allowArchive(postgres, auditIsArchived)
 }
 
 async function createTables (tx: Transaction): Promise<void> {
@@ -75,6 +76,15 @@ async function createTables (tx: Transaction): Promise<void> {
       primary key (plugin, name)
     )
   `)
+  // Which rows are on their way into which object: noted before it is written, until they are gone from their table.
+  await tx.query(sql.type(z.object({}))`
+    create table if not exists bulkhead.archive_row (
+      source text not null,
+      row_id uuid not null,
+      object text not null,
+      primary key (source, row_id)
+    )
+  `)
 }
 
 const Seal = z.object({ isSealed: z.boolean(), isOwner: z.boolean(), isSuperuser: z.boolean(), role: z.string() })
@@ -90,7 +100,10 @@ async function sealAuditLog (postgres: Postgres, log: Log | undefined): Promise<
       not exists (
         select from aclexplode(coalesce(relacl, acldefault('r', relowner))) as granted
         where granted.grantee in (0, relowner) and granted.privilege_type in ('UPDATE', 'DELETE', 'TRUNCATE')
-      ) and (select count(*) = 2 from pg_rewrite where ev_class = pg_class.oid and rulename in ('audit_log_keep', 'audit_log_keep_rows')) as "isSealed",
+      ) and (
+        select array_agg(rulename::text order by rulename) = array['audit_log_keep', 'audit_log_keep_unarchived']
+        from pg_rewrite where ev_class = pg_class.oid
+      ) as "isSealed",
       relowner = pg_roles.oid as "isOwner", rolsuper as "isSuperuser", rolname::text as role
     from pg_class join pg_roles on rolname = current_user where pg_class.oid = 'public.audit_log'::regclass
   `)
@@ -106,13 +119,49 @@ async function seal (tx: Transaction): Promise<void> {
   await lockAccess(tx)
   await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on audit_log from current_user, public`)
   await tx.query(sql.type(z.object({}))`grant update (project_id) on audit_log to current_user`)
-  // With a condition, though it always holds, Postgres still asks for the right first: whoever lacks it is told so.
-  await tx.query(sql.type(z.object({}))`create or replace rule audit_log_keep_rows as on delete to audit_log where true do instead nothing`)
+  // With a condition Postgres still asks for the right first: whoever lacks it is told so.
+  await tx.query(sql.type(z.object({}))`drop rule if exists audit_log_keep_rows on audit_log`)
+  await tx.query(sql.type(z.object({}))`
+    create or replace rule audit_log_keep_unarchived as on delete to audit_log
+    where not exists (select from bulkhead.archive_row r where r.source = 'audit_log' and r.row_id = old.id) do instead nothing
+  `)
   await tx.query(sql.type(z.object({}))`
     create or replace rule audit_log_keep as on update to audit_log
     where new.project_id is not null or exists (select from projects p where p.id = old.project_id) do instead nothing
   `)
 }
+
+/**
+ * The only way an entry leaves the audit log: a function that deletes what is noted as archived and older than 30 days. It gives itself the right to
+ * and takes it away again, in one transaction. It is there only while the settings ask for it.
+ */
+async function allowArchive (postgres: Postgres, isAllowed: boolean): Promise<void> {
+  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
+    select to_regprocedure('bulkhead.delete_archived_audit(text)') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
+  `)
+  if (isThere === isAllowed) return
+  await postgres.transaction(async tx => {
+    await lockAccess(tx)
+    await tx.query(isAllowed ? deleteArchived : sql.type(z.object({}))`drop function if exists bulkhead.delete_archived_audit(text)`)
+    if (isAllowed) await tx.query(sql.type(z.object({}))`revoke all on function bulkhead.delete_archived_audit(text) from public -- unchecked: it was just made`)
+  })
+}
+
+const deleteArchived = sql.type(z.object({}))`
+  create or replace function bulkhead.delete_archived_audit (archive text) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+  declare
+    gone bigint;
+  begin
+    grant delete on public.audit_log to current_user;
+    delete from public.audit_log a using bulkhead.archive_row r
+    where r.source = 'audit_log' and r.object = archive and a.id = r.row_id and a.created_at < now() - interval '30 days';
+    get diagnostics gone = row_count;
+    revoke delete on public.audit_log from current_user;
+    return gone;
+  end
+  $$
+`
 
 /** Hosts that start at once set up access one after the other. Held until the transaction ends. */
 export async function lockAccess (tx: Transaction): Promise<void> {

@@ -99,7 +99,7 @@ export async function plugins ({ settings }: Loaded, [word = 'list', id, ...word
   }
 }
 
-const tasksUsage = `npm run tasks [-- list [${jobStates.join(' | ')}] | retry <job> | cancel <job> | run <plugin>/<task>]`
+const tasksUsage = `npm run tasks [-- list [${jobStates.join(' | ')}] | retry <job> | cancel <job> | run <plugin>/<task> | forget <plugin>]`
 
 /** Of all plugins and replicas, as the host that runs on the same data folder sees them. */
 export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more]: string[]): Promise<void> {

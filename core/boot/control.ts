@@ -9,7 +9,7 @@ import type { KeyRotation } from '../access/index.ts'
 import { AnswerableError, z, type Host, type JobState, type Log, type Operator } from '../contract/index.ts'
 
 export const verbs = ['list', 'reload', 'enable', 'disable'] as const
-export const taskVerbs = ['list', 'retry', 'cancel', 'run'] as const
+export const taskVerbs = ['list', 'retry', 'cancel', 'run', 'forget'] as const
 export const keyVerbs = ['status', 'rewrap', 'forget'] as const
 export const jobStates = ['waiting', 'retrying', 'running', 'done', 'dead', 'failed', 'cancelled'] as const satisfies readonly JobState[]
 
@@ -95,6 +95,7 @@ async function answer (req: IncomingMessage, { host, keys }: Asked): Promise<unk
   if (question.about === 'tasks') {
     const { verb, state } = question
     if (verb === 'list') return host.jobs({ state })
+    if (verb === 'forget') return host.forgetPlugin(id)
     return [await (verb === 'retry' ? host.retryJob(id) : verb === 'cancel' ? host.cancelJob(id) : host.runTask(id))]
   }
   const { verb, reason } = question

@@ -1,17 +1,18 @@
 // What the host does in the background itself. The history of tasks is cleared by the queue.
 
+import type { Settings } from '../../config/schema.ts'
 import { sql, type TaskRecord } from '../contract/index.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { hostUnit, type UnitParts } from './unit.ts'
+import { archive, type ArchiveParts, type Source } from './archive.ts'
+import { hostUnit, type Opened, type UnitParts } from './unit.ts'
 
 /** No plugin can have this id. */
 const owner = 'host'
 
-/** Once a day it counts what there is; a change of the master key has it run at once. */
 const rewrapName = 'rewrap-sealed'
 export const rewrapTask = `${owner}/${rewrapName}`
 
-export const createHostTasks = ({ opened }: Pick<UnitParts, 'opened'>): readonly TaskRecord[] => [
+const expiries: readonly TaskRecord[] = [
   {
     kind: 'cron', name: 'expired-sessions', expression: '17 * * * *', options: {},
     handler: async ({ tx, log }) => {
@@ -26,19 +27,38 @@ export const createHostTasks = ({ opened }: Pick<UnitParts, 'opened'>): readonly
       const { rowCount } = await tx.query(sql.unsafe`delete from api_tokens where expires_at < now() - interval '30 days'`)
       log.debug({ rowCount }, 'tokens that had expired a month ago are gone')
     }
-  },
-  {
-    kind: 'cron', name: rewrapName, expression: '41 4 * * *', options: { timeout: '1h' },
-    handler: ({ signal }) => opened.keys.rewrap(signal)
   }
 ]
 
+/** Once a day it counts what there is; a change of the master key has it run at once. */
+const rewrapping = (keys: Pick<Opened['keys'], 'rewrap'>): TaskRecord => ({
+  kind: 'cron', name: rewrapName, expression: '41 4 * * *', options: { timeout: '1h' },
+  handler: ({ signal }) => keys.rewrap(signal)
+})
+
+/** What is not over by the end of the hour goes on from there in the next one. */
+const archiving = (name: string, expression: string, parts: ArchiveParts, source: Source, olderThanDays: number): TaskRecord[] =>
+  olderThanDays === 0 ? [] : [{
+    kind: 'cron', name, expression, options: { timeout: '50m' },
+    handler: async ({ signal, log }) => { await archive(parts, { source, olderThanDays, signal, log }) }
+  }]
+
+interface HostTaskParts extends ArchiveParts { readonly keys: Pick<Opened['keys'], 'rewrap'> }
+
+export const createHostTasks = ({ keys, ...parts }: HostTaskParts, { auditDays, logDays }: Settings['archive']): readonly TaskRecord[] => [
+  ...expiries,
+  rewrapping(keys),
+  ...archiving('archive-audit', '41 * * * *', parts, 'audit_log', auditDays),
+  ...archiving('archive-log', '51 * * * *', parts, 'log_entries', logDays)
+]
+
 export function createHostTasksUnit (parts: UnitParts): UnitDefinition {
-  const { opened, log } = parts
-  return hostUnit(parts)('host tasks', ['host', 'tasks'], async ({ undo }) => {
-    const tasks = createHostTasks(parts)
-    const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks, postgres: opened.postgres })
-    opened.keys.wake()
+  const { loaded: { settings }, opened, log } = parts
+  return hostUnit(parts)('host tasks', ['host', 'tasks', 'storage'], async ({ undo }) => {
+    const { postgres, storage, keys, access: { access: { audit } } } = opened
+    const tasks = createHostTasks({ postgres, storage: storage.scoped(owner), audit, keys }, settings.archive)
+    const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks, postgres })
+    keys.wake()
     undo('end', () => end({ atOnce: true }))
   })
 }

@@ -46,8 +46,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     access: unit('access', ['migrations', 'valkey'], async ({ undo }) => {
       const { postgres, valkey } = opened
-      const { admin, masterKey, dataPath, environment } = settings
-      await prepareAccess(postgres, environment === 'production' ? log : undefined)
+      const { admin, masterKey, dataPath, environment, archive } = settings
+      await prepareAccess(postgres, environment === 'production' ? log : undefined, { auditIsArchived: archive.auditDays > 0 })
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
       const keys = { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous }
       await verifyMasterKey(postgres, keys)
@@ -84,8 +84,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       opened.operation = createOperation({
         kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle
       })
-      const { jobs, retryJob, cancelJob, runTask } = opened.tasks
-      opened.host = { ...opened.operation.host, jobs, retryJob, cancelJob, runTask }
+      const { jobs, retryJob, cancelJob, runTask, forgetPlugin } = opened.tasks
+      opened.host = { ...opened.operation.host, jobs, retryJob, cancelJob, runTask, forgetPlugin }
       undo('follow the other replicas', await opened.operation.follow())
       opened.probes.remark(() => [...opened.operation.behind].map(([id, { why }]) => `${id} is not as was asked of all replicas: ${why}`))
     }),

@@ -2,17 +2,19 @@
 
 import { join } from 'node:path'
 import type { Kubernetes } from '../contract/index.ts'
+import { isNewer } from '../host/index.ts'
 import { Held, type UnitDefinition } from '../kernel/index.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { openPostgres } from '../resources/postgres.ts'
 import { openTasks } from '../tasks/index.ts'
-import { maskPasswords } from '../telemetry/mask.ts'
+import { maskPasswords, maskValues } from '../telemetry/mask.ts'
 import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
 
 export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
   const { loaded: { settings }, opened, log, clock, root } = parts
   const { postgres, valkey, storage, dataPath, tasks, budgets } = settings
+  const mask = (text: string): string => maskValues(maskPasswords(text), parts.loaded.secrets())
   const isEmbedded = postgres.url === ''
   opened.databaseUrl = postgres.url
 
@@ -49,7 +51,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'tasks',
       needs: ['postgres'],
-      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, mask: maskPasswords }, openParts),
+      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, isNewer, mask }, openParts),
       keep: value => { opened.tasks = value }
     })
   ]

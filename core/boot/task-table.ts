@@ -7,8 +7,8 @@ const errorWidthMax = 80
 export function renderJobs (jobs: readonly Job[]): string {
   const cells = [
     ['JOB', 'TASK', 'STATE', 'ATTEMPT', 'SENT', 'TOOK', 'ERROR'],
-    ...jobs.map(({ id, task, state, attempt, attemptsMax, sentAt, durationMs, error }) => [
-      id, task, state, `${attempt} of ${attemptsMax}`, sentAt, durationMs === null ? '-' : `${durationMs} ms`,
+    ...jobs.map(({ id, task, state, attempt, attemptsMax, sentAt, durationMs, error, holdsBack }) => [
+      id, task, holdsBack === 0 ? state : `${state}, holds back ${holdsBack}`, `${attempt} of ${attemptsMax}`, sentAt, durationMs === null ? '-' : `${durationMs} ms`,
       (error ?? '-').replaceAll(/\s+/g, ' ').slice(0, errorWidthMax)
     ])
   ]

@@ -77,6 +77,11 @@ export interface SendOptions {
 /**
  * Task names are unique within a plugin: lower case, digits and dashes. At least once: a run whose replica died or froze is run again by another
  * within 20 s, and what the first one does through `tx` after that is refused. An effect elsewhere may happen twice.
+ *
+ * A replica works only what its own version of the plugin declares: one that has not the plugin, or not the task, claims nothing of it. While two
+ * versions are at work (a rolling update), a task of both is one task: each tick is one run, by either version. Where they differ in when it is due,
+ * the ticks of both count until the older one has gone. So the newer version must take what the older one sent; what the older one cannot take of
+ * the newer is told at `queue`.
  */
 export interface Tasks {
   every (name: string, interval: Duration, handler: TaskHandler): void
@@ -84,7 +89,10 @@ export interface Tasks {
   /** Five fields: minute, hour, day of month, month, day of week. */
   cron (name: string, expression: string, handler: TaskHandler): void
   cron (name: string, expression: string, options: CronOptions, handler: TaskHandler): void
-  /** Works what is sent under this name, in every replica that has the plugin. */
+  /**
+   * Works what is sent under this name, in every replica that has the plugin. An input that does not fit counts as a failed attempt; unless a newer
+   * version of the plugin sent it than the one that got it: then it goes back for a replica that has that, uncounted, for about an hour.
+   */
   queue<Input extends z.ZodType> (name: string, options: QueueOptions<Input>, handler: QueueHandler<z.output<Input>>): void
   /**
    * Hands a job to a queue of this plugin; resolves with the job's id. Of any size up to 1 MB as JSON: what is larger belongs into the storage.
@@ -101,7 +109,13 @@ interface DeclaredTask {
 export type TaskRecord =
   | DeclaredTask & { readonly kind: 'every', readonly interval: Duration, readonly options: TaskOptions, readonly handler: TaskHandler }
   | DeclaredTask & { readonly kind: 'cron', readonly expression: string, readonly options: CronOptions, readonly handler: TaskHandler }
-  | DeclaredTask & { readonly kind: 'queue', readonly options: QueueOptions, readonly handler: QueueHandler }
+  | DeclaredTask & {
+    readonly kind: 'queue'
+    readonly options: QueueOptions
+    readonly handler: QueueHandler
+    /** Of the plugin that declares it. */
+    readonly version?: string
+  }
   /** Of the event with this name. */
   | DeclaredTask & { readonly kind: 'event', readonly handler: QueueHandler }
 
@@ -128,6 +142,8 @@ export interface Job {
   readonly durationMs: number | null
   /** Of the last attempt that failed; at most 2,000 characters. */
   readonly error: string | null
+  /** How many jobs of its key wait for it to be retried or discarded; 0 unless it is dead. */
+  readonly holdsBack: number
 }
 
 export interface JobFilter {
@@ -136,7 +152,7 @@ export interface JobFilter {
   /** As in `Job.task`. */
   task?: string | undefined
   state?: JobState | undefined
-  /** At most, the newest first; 100 unless said, at most 1,000. */
+  /** At most, those sent last first; 100 unless said, at most 1,000. */
   limit?: number | undefined
 }
 
@@ -152,4 +168,9 @@ export interface TaskOperation {
   cancelJob (id: string): Promise<Job>
   /** Runs a tick of a task (`<plugin>/<task>`) now. `NotFound` when this replica has no such task; `Conflict` while a run of it waits or goes on. */
   runTask (task: string): Promise<Job>
+  /**
+   * For a plugin that is removed for good: it is told of no more events, and what waits in its queues is cancelled. Resolves with what was
+   * cancelled, the first 1,000 of it. `Conflict` while this replica has the plugin; if another has it, it hears of events again from its next start.
+   */
+  forgetPlugin (plugin: string): Promise<readonly Job[]>
 }

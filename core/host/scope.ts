@@ -86,8 +86,8 @@ export function createScope (
     timers: createTimers({ clock, fence, owner, onFault }),
     listen: createListen({ fence, owner }),
     routes: registration.createRoutes(),
-    tasks: createTasks({ id, registration, fence, owner, work }),
-    events: createEvents({ id, registration, fence, owner, work }),
+    tasks: createTasks({ id, version, registration, fence, owner, work }),
+    events: createEvents({ registration, fence, owner, work }),
     fetch: createFetch(fetch, { fence, owner }),
     plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {

@@ -3,7 +3,7 @@
 import {
   ValidationFailed,
   type CronOptions, type Duration, type Events, type QueueHandler, type QueueOptions, type SendOptions,
-  type TaskHandler, type TaskOptions, type TaskRecord, type TaskRun, type Tasks, type z
+  type QueueRun, type TaskHandler, type TaskOptions, type TaskRecord, type TaskRun, type Tasks, type z
 } from '../contract/index.ts'
 import type { Fence } from './fence.ts'
 import { findNearest, quoteList } from './nearest.ts'
@@ -33,17 +33,24 @@ export class UnknownQueue extends Error {
   }
 }
 
+/** What was sent is not what the handler takes. The room of tasks knows it by its code. */
+export class InputUnfit extends TypeError {
+  readonly code = 'BULKHEAD_INPUT_UNFIT'
+  override readonly name = 'InputUnfit'
+}
+
 interface WorkParts {
   readonly id: string
+  readonly version: string
   readonly registration: Registration
   readonly fence: Fence
   readonly owner: Owner
   readonly work: Work
 }
 
-export function createTasks ({ id, registration, fence, owner, work }: WorkParts): Tasks {
+export function createTasks ({ id, version, registration, fence, owner, work }: WorkParts): Tasks {
   const read = <O>(rest: readonly [TaskHandler] | readonly [O, TaskHandler]): { options: O | Record<never, never>, handler: TaskHandler } =>
-    rest.length === 1 ? { options: {}, handler: own(owner, rest[0]) } : { options: rest[0], handler: own(owner, rest[1]) }
+    rest.length === 1 ? { options: {}, handler: own(owner, rest[0], none) } : { options: rest[0], handler: own(owner, rest[1], none) }
   return {
     every: (name: string, interval: Duration, ...rest: [TaskHandler] | [TaskOptions, TaskHandler]) => {
       registration.check(`the task "${name}"`)
@@ -56,8 +63,8 @@ export function createTasks ({ id, registration, fence, owner, work }: WorkParts
     queue: <Input extends z.ZodType>(name: string, options: QueueOptions<Input>, handler: QueueHandler<z.output<Input>>) => {
       registration.check(`the queue "${name}"`)
       registration.tasks.push({
-        kind: 'queue', name, options,
-        handler: own(owner, run => handler({ ...run, input: parse(options.input, run.input, `a job of "${name}"`) }))
+        kind: 'queue', name, options, version,
+        handler: own(owner, handler, ({ input }: QueueRun) => ({ input: parse(options.input, input, `a job of "${name}"`) }))
       })
     },
     send: async (name, input, options) => {
@@ -71,7 +78,7 @@ export function createTasks ({ id, registration, fence, owner, work }: WorkParts
   }
 }
 
-export function createEvents ({ registration, fence, owner, work }: WorkParts): Events {
+export function createEvents ({ registration, fence, owner, work }: Omit<WorkParts, 'id' | 'version'>): Events {
   return {
     publish: async (name, payload, options) => {
       fence.check()
@@ -80,7 +87,7 @@ export function createEvents ({ registration, fence, owner, work }: WorkParts): 
     on: (name, schema, handler) => {
       registration.check(`the subscription to "${name}"`)
       registration.tasks.push({
-        kind: 'event', name, handler: own(owner, ({ input, ...run }) => handler({ ...run, payload: parse(schema, input, `the event "${name}"`) }))
+        kind: 'event', name, handler: own(owner, handler, ({ input }: QueueRun) => ({ payload: parse(schema, input, `the event "${name}"`) }))
       })
     },
     broadcast: async (name, payload) => {
@@ -94,16 +101,36 @@ export function createEvents ({ registration, fence, owner, work }: WorkParts): 
   }
 }
 
-/** Code of the owner, and so are the listeners of its signal. What is no function stays as it is: it is told later, of all tasks together. */
-function own<Run extends TaskRun> (owner: Owner, handler: (run: Run) => void | Promise<void>): (run: Run) => void | Promise<void> {
-  return typeof handler === 'function' ? run => runAs(owner, handler, { ...run, signal: bindSignal(owner, run.signal) }) : handler
+/**
+ * Code of the owner, and so are the listeners of its signal; `more` is what its run has beside what every run has. What is no function stays as it
+ * is: it is told later, of all tasks together.
+ */
+function own<Run extends TaskRun, More extends object> (
+  owner: Owner, handler: (run: TaskRun & More) => void | Promise<void>, more: (run: Run) => More
+): (run: Run) => void | Promise<void> {
+  if (typeof handler !== 'function') return handler
+  return run => runAs(owner, () => handler(Object.assign(narrow(owner, run), more(run))))
+}
+
+const none = (): object => ({})
+
+/** What every run has, made when it is asked for, as in the run itself. */
+function narrow (owner: Owner, run: TaskRun): TaskRun {
+  const { id, attemptId, attempt } = run
+  let signal: AbortSignal | undefined
+  return {
+    id, attemptId, attempt,
+    get signal () { return (signal ??= bindSignal(owner, run.signal)) },
+    get log () { return run.log },
+    get tx () { return run.tx }
+  }
 }
 
 /** What was sent by another version, or by another plugin, may not fit this one. */
 function parse<Schema extends z.ZodType> (schema: Schema, value: unknown, what: string): z.output<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  throw new TypeError(`${what} does not fit its schema: ${result.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ')}`)
+  throw new InputUnfit(`${what} does not fit its schema: ${result.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ')}`)
 }
 
 /** As JSON, which is how it is kept: what does not survive that is refused here, and not by the handler. */

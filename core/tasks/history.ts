@@ -2,12 +2,14 @@
 
 import { Conflict, NotFound, type Job, type JobFilter, type JobState, type TaskOperation } from '../contract/index.ts'
 import { refuseAway, type Queues } from './queue.ts'
-import { keyedQueue } from './plan.ts'
+import { eventQueue, keyedQueue } from './plan.ts'
 
 interface Parts {
   readonly queues: () => Promise<Queues>
   /** Puts a tick into the queue now; undefined when a run of it waits or goes on. `NotFound` for a task that this replica does not have. */
   readonly runNow: (task: string) => Promise<string | undefined>
+  /** Whether this replica works for it. */
+  readonly hasPlugin: (plugin: string) => boolean
 }
 
 const limitUnlessSaid = 100
@@ -24,13 +26,18 @@ const states: Record<JobState, string> = {
   cancelled: 'state = \'cancelled\''
 }
 const stateOf = `CASE ${Object.entries(states).map(([state, holds]) => `WHEN ${holds} THEN '${state}'`).join(' ')} END AS state`
+/** Of those that hold their key: a job without one has no index to count by, and holds back none. */
+const holdsBack = `CASE WHEN state = 'failed' AND policy = 'key_strict_fifo' THEN (
+    SELECT count(*) FROM pgboss.job w WHERE w.name = j.name AND w.singleton_key = j.singleton_key AND w.state < 'active'
+  ) ELSE 0 END AS holds_back`
 const columns = `id, name, singleton_key, ${stateOf}, retry_count, retry_limit, created_on, start_after, started_on, completed_on,
-  coalesce(output->>'message', output->'value'->>'message') AS error`
+  coalesce(output->>'message', output->'value'->>'message') AS error, ${holdsBack}`
 
-export function createTaskOperation ({ queues, runNow }: Parts): TaskOperation {
+export function createTaskOperation ({ queues, runNow, hasPlugin }: Parts): TaskOperation {
   const find = async (id: string): Promise<{ job: Job, queue: string }> => {
     if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) throw new NotFound('There is no such job.')
-    const [row] = await (await queues()).query(`SELECT ${columns} FROM pgboss.job WHERE id = $1::uuid`, [id]).catch(refuseAway)
+    const [row] = await (await queues()).query(
+      `SELECT j.* FROM pgboss.queue q CROSS JOIN LATERAL (SELECT ${columns} FROM pgboss.job j WHERE name = q.name AND id = $1::uuid) j`, [id]).catch(refuseAway)
     if (row === undefined) throw new NotFound('There is no such job.')
     return { job: readJob(row), queue: String(row.name) }
   }
@@ -42,9 +49,15 @@ export function createTaskOperation ({ queues, runNow }: Parts): TaskOperation {
       const add = (condition: (place: string) => string, value: unknown): void => { conditions.push(condition(`$${values.push(value)}`)) }
       if (plugin !== undefined) add(place => `starts_with(name, ${place})`, `${plugin}/`)
       if (task !== undefined) add(place => `name = any(${place}::text[])`, [task, keyedQueue(task)])
-      if (state !== undefined) conditions.push(states[state])
-      const rows = await (await queues()).query(
-        `SELECT ${columns} FROM pgboss.job WHERE ${conditions.join(' AND ')} ORDER BY coalesce(started_on, created_on) DESC, id LIMIT ${Math.min(Math.max(1, Math.trunc(limit)), limitMax)}`, values).catch(refuseAway)
+      const newest = `ORDER BY created_on DESC, id LIMIT ${Math.min(Math.max(1, Math.trunc(limit)), limitMax)}`
+      const where = conditions.join(' AND ')
+      // Most are done, so the newest of each queue are soon found in the order of its index. Of the other states there are few.
+      const isCommon = state === undefined || state === 'done'
+      const rows = await (await queues()).query(isCommon
+        ? `SELECT j.* FROM (SELECT name FROM pgboss.queue WHERE ${where}) q CROSS JOIN LATERAL (
+            SELECT ${columns} FROM pgboss.job j WHERE j.name = q.name AND ${state === undefined ? 'true' : states[state]} ${newest}
+          ) j ${newest}`
+        : `SELECT ${columns} FROM pgboss.job j WHERE ${states[state]} AND ${where} ${newest}`, values).catch(refuseAway)
       return rows.map(readJob)
     },
     async retryJob (id) {
@@ -68,6 +81,19 @@ export function createTaskOperation ({ queues, runNow }: Parts): TaskOperation {
       const id = await runNow(task)
       if (id === undefined) throw new Conflict(`A run of "${task}" waits or goes on already.`)
       return (await find(id)).job
+    },
+    async forgetPlugin (plugin) {
+      if (hasPlugin(plugin)) throw new Conflict(`The plugin "${plugin}" is at work here: disable or remove it first.`)
+      const open = await queues()
+      await open.setSubscriptions(eventQueue(plugin, ''), new Map()).catch(refuseAway)
+      const forgotten: Job[] = []
+      for (;;) {
+        const rows = await open.query(
+          `SELECT ${columns} FROM pgboss.job j WHERE starts_with(name, $1) AND state < 'active' LIMIT ${limitMax}`, [`${plugin}/`]).catch(refuseAway)
+        if (rows.length === 0) return forgotten
+        for (const [queue, ids] of Map.groupBy(rows, ({ name }) => String(name))) await open.cancel(queue, ids.map(({ id }) => String(id)))
+        forgotten.push(...rows.slice(0, limitMax - forgotten.length).map(row => ({ ...readJob(row), state: 'cancelled' as const })))
+      }
     }
   }
 }
@@ -89,6 +115,7 @@ function readJob (row: Readonly<Record<string, unknown>>): Job {
     startedAt,
     endedAt,
     durationMs: startedAt === null || endedAt === null ? null : Math.max(0, Date.parse(endedAt) - Date.parse(startedAt)),
-    error: typeof row.error === 'string' ? row.error : null
+    error: typeof row.error === 'string' ? row.error : null,
+    holdsBack: Number(row.holds_back)
   }
 }

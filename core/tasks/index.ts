@@ -25,6 +25,8 @@ export interface TaskRunner extends Sender, TaskOperation {
 
 export interface TaskSettings extends QueueSettings {
   readonly drainMs: number
+  /** Of two versions of a plugin. */
+  readonly isNewer?: (version: string, than: string) => boolean
   /** What an error says, without secrets. */
   readonly mask?: (text: string) => string
 }
@@ -33,7 +35,7 @@ const errorCharactersMax = 2_000
 
 /** Opens nothing yet: the queue is imported and connected for the first task that is shared among replicas. */
 export async function openTasks (
-  { drainMs, mask = text => text, ...settings }: TaskSettings, { log, clock }: OpenParts
+  { drainMs, isNewer = () => false, mask = text => text, ...settings }: TaskSettings, { log, clock }: OpenParts
 ): Promise<Resource<TaskRunner>> {
   let opening: Promise<Shared> | undefined
   const open = async (): Promise<Shared> => {
@@ -69,11 +71,13 @@ export async function openTasks (
     found.worker.wake()
     return id
   }
+  const { register, drain, has } = createRegister({ shared, clock, drainMs, isNewer, describe, ticked })
   return {
     value: {
-      ...createRegister({ shared, clock, drainMs, describe, ticked }),
+      register,
+      drain,
       ...createSender(reach),
-      ...createTaskOperation({ queues: reach, runNow })
+      ...createTaskOperation({ queues: reach, runNow, hasPlugin: has })
     },
     check: async signal => { await (await opening)?.queues.check(signal) },
     close: async () => {

@@ -19,6 +19,8 @@ export interface QueuePlan extends Runnable {
   readonly handler: QueueHandler
   readonly concurrency: number
   readonly retry: Retry
+  /** Of the plugin; undefined for events, which are another plugin's. */
+  readonly version?: string
 }
 
 export interface Retry {
@@ -93,7 +95,7 @@ export function readTasks (plugin: string, tasks: readonly TaskRecord[]): Plan[]
     const timeoutMs = readDuration(timeout) ?? NaN
     if (!(timeoutMs <= dayMs)) complain(`timeout ${JSON.stringify(timeout)} ${durationRule}`)
     const name = `${plugin}/${task.name}`
-    if (task.kind === 'queue') return { name, timeoutMs, handler: task.handler, ...readQueue(task.options, complain) }
+    if (task.kind === 'queue') return { name, timeoutMs, handler: task.handler, ...task.version !== undefined && { version: task.version }, ...readQueue(task.options, complain) }
     const { once = 'cluster' } = task.options
     const plan = { name, once, timeoutMs, handler: task.handler }
     if (task.kind === 'cron') {

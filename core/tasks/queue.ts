@@ -1,7 +1,7 @@
 // pg-boss: keeps the jobs, hands each to one replica, and to another when that one dies. The only file that knows it.
 
 import { createHash } from 'node:crypto'
-import type { JobWithMetadata, PgBoss, SendOptions } from 'pg-boss'
+import type { PgBoss, SendOptions } from 'pg-boss'
 import { ServiceUnavailable, sql, type Log, type Transaction } from '../contract/index.ts'
 
 export interface QueueSettings {
@@ -21,6 +21,10 @@ export interface Claim {
   readonly retryCount: number
   readonly retryLimit: number
   readonly input: unknown
+  /** The version of the plugin that sent it. */
+  readonly sentBy: string | undefined
+  /** How often it went back uncounted. */
+  readonly returns: number
   /** The attempt before this one ended with its replica. */
   readonly wasLost: boolean
 }
@@ -31,6 +35,7 @@ export type Policy = 'standard' | 'exclusive' | 'key_strict_fifo'
 export interface NewJob {
   readonly id?: string
   readonly input?: unknown
+  readonly version?: string | undefined
   readonly key?: string | undefined
   readonly afterMs?: number
   readonly priority?: number
@@ -54,6 +59,8 @@ export interface Queues {
   fail (claim: Claim, message: string, retryInMs: number): Promise<void>
   /** Lets others have them at once, with one attempt more. */
   giveBack (name: string, claims: readonly Claim[], message: string): Promise<void>
+  /** The same, but not before that time. */
+  defer (claim: Claim, message: string, afterMs: number): Promise<void>
   /** The same for what was lost and was not begun now: it stays lost, and comes back a little later, each after the one before. */
   putOff (name: string, claims: readonly Claim[]): Promise<void>
   /** Which of these queues have a job that is due. */
@@ -71,7 +78,7 @@ export interface Queues {
   query (text: string, values: readonly unknown[]): Promise<readonly Record<string, unknown>[]>
   retry (name: string, id: string): Promise<void>
   resume (name: string, id: string): Promise<void>
-  cancel (name: string, id: string): Promise<void>
+  cancel (name: string, id: string | string[]): Promise<void>
   discard (name: string, id: string): Promise<void>
   check (signal: AbortSignal): Promise<void>
   close (): Promise<void>
@@ -192,7 +199,7 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
       return making
     },
 
-    send: async (name, { id, input, key, afterMs, priority, retryLimit, expireMs }, tx) => {
+    send: async (name, { id, input, version, key, afterMs, priority, retryLimit, expireMs }, tx) => {
       const options: SendOptions = {
         retryLimit,
         retryDelay: 0,
@@ -206,10 +213,11 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
         ...afterMs !== undefined && { startAfter: afterMs / 1_000 },
         ...tx !== undefined && { db: asDatabase(tx) }
       }
-      if (key === undefined) return await boss.send(name, { input }, options) ?? undefined
+      const data: JobData = { input, retryLimit, ...version !== undefined && { version } }
+      if (key === undefined) return await boss.send(name, data, options) ?? undefined
       // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
       const sendAt = async (through: IDatabase): Promise<string | undefined> => {
-        const sent = await boss.send(name, { input }, { ...options, db: through }) ?? undefined
+        const sent = await boss.send(name, data, { ...options, db: through }) ?? undefined
         await through.executeSql(`UPDATE ${schema}.job SET created_on = clock_timestamp() WHERE name = $1 AND id = $2::uuid`, [name, sent])
         return sent
       }
@@ -220,9 +228,17 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
     },
 
     claim: async (name, count) => {
-      const jobs: JobWithMetadata<{ input?: unknown } | null>[] = await boss.fetch(name, { batchSize: count, includeMetadata: true })
-      return jobs.map(({ id, retryCount, retryLimit, data, output }) =>
-        ({ queue: name, id, retryCount, retryLimit, input: data?.input, wasLost: retryCount > 0 && isLoss(output) }))
+      // All that pg-boss knows of a job costs as much again as the job; of one that was not tried before it is not needed.
+      const jobs = await boss.fetch<JobData | null>(name, { batchSize: count })
+      const tried = jobs.filter(({ retryCount, data }) => retryCount > 0 || data?.retryLimit === undefined).map(({ id }) => id)
+      const known = tried.length === 0 ? [] : (await db.executeSql(
+        `SELECT id, retry_limit, output FROM ${schema}.job WHERE name = $1 AND id = ANY($2::uuid[])`, [name, tried])).rows as Tried[]
+      const triedOf = new Map(known.map(each => [each.id, each]))
+      return jobs.map(({ id, retryCount, data }) => {
+        const { retry_limit: retryLimit = data?.retryLimit ?? 0, output } = triedOf.get(id) ?? {}
+        const { input, version: sentBy, retryLimit: sentLimit = retryLimit } = data ?? {}
+        return { queue: name, id, retryCount, retryLimit, input, sentBy, returns: retryLimit - sentLimit, wasLost: retryCount > 0 && isLoss(output) }
+      })
     },
     complete: async (name, claims, output) => settled(claims, await boss.complete(name, claims.map(attemptOf), output ?? null)),
     touch: async (name, claims) => settled(claims, await boss.touch(name, claims.map(attemptOf))),
@@ -245,6 +261,12 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
       await inTransaction(async through => {
         await giveBack(name, claims, { message }, through)
         await through.executeSql('SELECT pg_notify($1, $2)', [channel, name])
+      })
+    },
+    defer: async (claim, message, afterMs) => {
+      await inTransaction(async through => {
+        const back = await giveBack(claim.queue, [claim], { message }, through)
+        if (back.has(claim)) await boss.update(claim.queue, undefined, { id: claim.id, startAfter: afterMs / 1_000, db: through })
       })
     },
     putOff: async (name, claims) => {
@@ -304,6 +326,10 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
     }
   }
 }
+
+/** As it is kept. The limit is repeated in it, which may be raised later, when the job has been tried. */
+interface JobData { readonly input?: unknown, readonly retryLimit?: number, readonly version?: string }
+interface Tried { readonly id: string, readonly retry_limit: number, readonly output: unknown }
 
 /** What pg-boss writes of a job whose replica was silent, or told no end of it in time. What a handler threw has another shape. */
 const lossOutput = { value: { message: 'job heartbeat timeout' } }

@@ -2,13 +2,14 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Clock, Log, Postgres, TaskRecord } from '../contract/index.ts'
+import { createDeadlines, type Deadlines } from './deadline.ts'
 import type { Lookout } from './lookout.ts'
 import type { Offset } from './offset.ts'
 import { eventQueue, InvalidTasks, isTicked, keyedQueue, readTasks, retryDelay, termsOf, type Plan, type TickPlan } from './plan.ts'
 import { readCron, type Claim, type Queues } from './queue.ts'
 import { run, type Attempt } from './run.ts'
 import { everyTick, tick, tickId } from './tick.ts'
-import { startWorker, type Worker } from './worker.ts'
+import { aheadReturnsMax, startWorker, type Worker } from './worker.ts'
 
 export interface Registration {
   readonly plugin: string
@@ -35,6 +36,7 @@ interface Parts {
   readonly shared: () => Promise<Shared>
   readonly clock: Clock
   readonly drainMs: number
+  readonly isNewer: (version: string, than: string) => boolean
   /** What an error says, as it is kept. */
   readonly describe: (error: unknown) => string
   /** What this replica ticks for all of them, by name. */
@@ -48,12 +50,14 @@ export type End = (how?: { readonly atOnce: boolean }) => Promise<void>
 
 export interface Register {
   register (registration: Registration): Promise<End>
+  has (plugin: string): boolean
   /** Ends all that are registered; whoever ends one of them later joins. Never rejects. */
   drain (): Promise<void>
 }
 
-export function createRegister ({ shared, clock, drainMs, describe, ticked }: Parts): Register {
-  const ends = new Set<End>()
+export function createRegister ({ shared, clock, drainMs, isNewer, describe, ticked }: Parts): Register {
+  /** By plugin. */
+  const ends = new Map<End, string>()
   /** Aborts when the drain is over after `stop`. */
   const overdue = (stop: AbortSignal): { signal: AbortSignal, forget: () => void } => {
     const abandon = new AbortController()
@@ -65,8 +69,17 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
     return { signal: abandon.signal, forget: () => { stop.removeEventListener('abort', begin); over.abort() } }
   }
 
-  interface Place { readonly queues: Queues, readonly log: Log, readonly postgres: Postgres | undefined, readonly stop: AbortSignal }
-  const work = async (plan: Plan, { queues, log, postgres, stop }: Place): Promise<Worker> => {
+  interface Place {
+    readonly queues: Queues
+    readonly log: Log
+    readonly postgres: Postgres | undefined
+    readonly deadlines: Deadlines
+    readonly stop: AbortSignal
+  }
+  const isAhead = (plan: Plan, { sentBy, returns }: Claim) => (thrown: unknown): boolean =>
+    (thrown as { code?: unknown } | null | undefined)?.code === 'BULKHEAD_INPUT_UNFIT' && !isTicked(plan) && plan.version !== undefined &&
+    sentBy !== undefined && returns < aheadReturnsMax && isNewer(sentBy, plan.version)
+  const work = async (plan: Plan, { queues, log, postgres, deadlines, stop }: Place): Promise<Worker> => {
     const isTick = isTicked(plan)
     const keyed = isTick ? undefined : keyedQueue(plan.name)
     await queues.ensure(plan.name, isTick ? 'exclusive' : 'standard')
@@ -76,7 +89,7 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
       name: plan.name,
       sources: keyed === undefined ? [plan.name] : [plan.name, keyed],
       concurrency: isTick ? 1 : plan.concurrency,
-      run: (claim, abandon) => run(plan, attemptOf(queues, claim), { log, clock, postgres, stop, abandon }),
+      run: (claim, abandon) => run(plan, attemptOf(queues, claim, isAhead(plan, claim)), { log, clock, deadlines, postgres, stop, abandon }),
       fail: async (claim, error) => {
         // A tick that failed is not tried again: the next one is. A run that was lost is.
         if (isTick) await queues.complete(claim.queue, [claim], { message: describe(error) })
@@ -90,6 +103,12 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
     const nexts = await readTicks(plugin, plans)
     const stop = new AbortController()
     const workers = new Map<Plan, Worker>()
+    const deadlines = new Set<Deadlines>()
+    const deadlinesOf = (plan: Plan): Deadlines => {
+      const own = createDeadlines(clock, plan.timeoutMs)
+      deadlines.add(own)
+      return own
+    }
     const loops: Promise<void>[] = []
     const undo: (() => void)[] = []
     let ending: Promise<void> | undefined
@@ -99,6 +118,7 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
       for (const step of undo) step()
       stop.abort(new Error(`Plugin "${plugin}" ends`))
       const results = await Promise.allSettled([...loops, ...[...workers.values()].map(worker => worker.leave(withinMs))])
+      for (const { close } of deadlines) close()
       const failures = results.flatMap(result => result.status === 'rejected' ? [result.reason as unknown] : [])
       if (failures.length > 0) throw new AggregateError(failures, `tasks of plugin "${plugin}" could not be ended in order`)
     }
@@ -106,7 +126,7 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
       for (const plan of plans) {
         if (isTicked(plan) && plan.once === 'replica') continue
         const { queues, lookout } = await shared()
-        const worker = await work(plan, { queues, log, postgres, stop: stop.signal })
+        const worker = await work(plan, { queues, log, postgres, deadlines: deadlinesOf(plan), stop: stop.signal })
         workers.set(plan, worker)
         undo.push(lookout.watch(worker))
       }
@@ -122,10 +142,11 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
     for (const [plan, next] of nexts) {
       const worker = workers.get(plan)
       if (worker === undefined) {
+        const own = deadlinesOf(plan)
         const due = async (): Promise<void> => {
           const id = randomUUID()
           const { signal: abandon, forget } = overdue(stop.signal)
-          await run(plan, { id, attemptId: id, attempt: 1 }, { log, clock, postgres, stop: stop.signal, abandon }).finally(forget)
+          await run(plan, { id, attemptId: id, attempt: 1 }, { log, clock, deadlines: own, postgres, stop: stop.signal, abandon }).finally(forget)
         }
         loops.push(tick({ clock, next, due, stop: stop.signal }))
         continue
@@ -144,22 +165,24 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
       // Replicas agree on the instants of ticks by the database's time.
       loops.push(tick({ clock: { now: offset.now, sleep: clock.sleep.bind(clock) }, next, due, stop: stop.signal }))
     }
-    ends.add(end)
+    ends.set(end, plugin)
     return end
   }
 
   return {
     register,
+    has: plugin => [...ends.values()].includes(plugin),
     // Whoever ends it is told what failed.
-    drain: async () => { await Promise.allSettled([...ends].map(end => end())) }
+    drain: async () => { await Promise.allSettled([...ends.keys()].map(end => end())) }
   }
 }
 
-const attemptOf = (queues: Queues, claim: Claim): Attempt => ({
+const attemptOf = (queues: Queues, claim: Claim, isAhead: (thrown: unknown) => boolean): Attempt => ({
   id: claim.id,
   attemptId: `${claim.id}.${claim.retryCount}`,
   attempt: claim.retryCount + 1,
   input: claim.input,
+  isAhead,
   completeIn: tx => queues.completeIn(tx, claim)
 })
 

@@ -31,7 +31,7 @@ export function createSender (reach: () => Promise<Queues>): Sender {
   return {
     send: async (plugin, record, input, options = {}) => {
       const plan = queuePlanOf(plugin, record)
-      const job = { ...readSend(input, options), ...termsOf(plan) }
+      const job = { ...readSend(input, options), ...termsOf(plan), version: plan.version }
       const id = await put(await reach(), plan.name, job, options)
       if (id === undefined) throw new Error(`the job for "${plan.name}" was not kept`)
       return id

@@ -34,6 +34,8 @@ export interface Worker {
 
 /** It is woken. */
 const idleMs = 3_600_000
+/** Of what has run, so much may wait to be completed, in terms of the concurrency: with a slow database no more is claimed. */
+const heldFactor = 4
 /** While there is what was put off for a moment. */
 const hurriedPollMs = 100
 const hurriedMs = 10_000
@@ -48,6 +50,13 @@ const pauseMs = 1_000
 const lossesMax = 2
 const isSuspect = ({ wasLost, retryCount, retryLimit }: Claim): boolean => wasLost && retryCount >= Math.min(lossesMax, retryLimit)
 
+/** For a newer version a job goes back about an hour long. */
+export const aheadReturnsMax = 75
+const aheadDelay = ({ returns }: Claim): number => Math.min(1_000 * 1.2 ** returns, 60_000)
+
+/** No error is made for what is no news. */
+const woken = 'there may be work'
+
 interface Held {
   readonly claim: Claim
   readonly abandon: AbortController
@@ -55,6 +64,7 @@ interface Held {
 }
 
 export function startWorker ({ queues, name, sources, keyed, concurrency, run, fail, clock, log }: WorkerParts): Worker {
+  const heldMax = concurrency * heldFactor
   /** Claimed, and not settled yet. */
   const held = new Map<Claim, Held>()
   /** Of these the handler has not come back. */
@@ -67,7 +77,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
   /** Where there may be something to claim. The one that had its turn goes to the end. */
   const due = new Set(sources)
   let waking = new AbortController()
-  const rouse = (): void => waking.abort()
+  const rouse = (): void => { if (!waking.signal.aborted) waking.abort(woken) }
   const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
     await clock.sleep(ms, signal).catch((reason: unknown) => { if (!signal.aborted) throw reason })
   }
@@ -79,6 +89,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     if (abandon.signal.aborted) return
     if (outcome.kind === 'done') await completion.add(claim)
     else if (outcome.kind === 'failed') await fail(claim, outcome.error)
+    else if (outcome.kind === 'ahead') await queues.defer(claim, 'waits for a newer version of its plugin', aheadDelay(claim))
     else if (outcome.kind === 'stopped') await queues.giveBack(claim.queue, [claim], 'stopped before its end')
   }
 
@@ -95,10 +106,8 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       log.error({ err, task: name, attempt: claim.retryCount + 1 }, `a run of task "${name}" is over, but that could not be told to the queue: it is run again`)
     } finally {
       held.delete(claim)
-      if (claim.queue === keyed) {
-        due.add(keyed)
-        rouse()
-      }
+      if (claim.queue === keyed) due.add(keyed)
+      rouse()
     }
   }
 
@@ -114,7 +123,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
 
   const claimFrom = async (source: string): Promise<void> => {
     due.delete(source)
-    const count = concurrency - running
+    const count = Math.min(concurrency - running, heldMax - held.size)
     let claims: readonly Claim[]
     try {
       claims = await queues.claim(source, count)
@@ -140,7 +149,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
   const claiming = async (): Promise<void> => {
     while (!isLeaving) {
       const [source] = due
-      if (source !== undefined && running < concurrency && !hasSuspect) {
+      if (source !== undefined && running < concurrency && held.size < heldMax && !hasSuspect) {
         await claimFrom(source)
         continue
       }

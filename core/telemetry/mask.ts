@@ -50,6 +50,14 @@ function errorFacts (thrown: unknown, depth = 0): unknown {
   }
 }
 
+/** Shorter ones are words that other things are called, too. */
+const secretLengthMin = 6
+
+/** Every one of these values, wherever it stands. */
+export const maskValues = (text: string, secrets: readonly string[]): string => secrets
+  .filter(({ length }) => length >= secretLengthMin).toSorted((a, b) => b.length - a.length)
+  .reduce((masked, secret) => masked.replaceAll(secret, '[secret]'), text)
+
 /** `postgres://user:password@host` and the like, wherever a driver or a person put one into a line. */
 export const maskPasswords = (line: string): string =>
   line.includes('://') ? line.replaceAll(/(\w:\/\/[^\s:/@"]*):[^\s/"]+@/g, '$1:[secret]@') : line

@@ -18,7 +18,8 @@ const Run = z.object({
   startedAt: time.nullable(),
   endedAt: time.nullable(),
   durationMs: z.number().nullable(),
-  error: z.string().nullable()
+  error: z.string().nullable(),
+  holdsBack: z.int()
 }) satisfies z.ZodType<Job>
 
 const query = z.object({
@@ -42,4 +43,8 @@ export function registerTasks (routes: Routes, host: Host): void {
 
   routes.post('/run', { permission: 'host:operate', body: z.object({ task: z.string().max(200) }), returns: Run, summary: 'Run a task that runs by the clock now' },
     ({ input }) => host.runTask(input.body.task))
+
+  const body = z.object({ plugin: z.string().min(1).max(48) })
+  routes.post('/forget', { permission: 'host:operate', body, returns: z.object({ items: z.array(Run) }), summary: 'End what waits for a plugin that is removed for good' },
+    async ({ input }) => ({ items: [...await host.forgetPlugin(input.body.plugin)] }))
 }

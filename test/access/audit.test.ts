@@ -135,6 +135,20 @@ test('what was given back, as by a restored dump, is taken away at the next star
   await assert.rejects(client.query('update audit_log set actor_name = \'eve\''), /permission denied/)
 })
 
+test('where the settings have old entries archived, those that are noted as such go through the one function there is for it, and no other way', async (t) => {
+  const { url, client } = await openOwnedDatabase(t)
+  const { postgres } = await openTestPostgres(t, { url })
+  await prepareAccess(postgres, undefined, { auditIsArchived: true })
+  await client.query(`insert into audit_log (actor_id, actor_name, action, resource, created_at)
+    select gen_random_uuid(), 'ada', 'a.b', 'x', now() - make_interval(days => days) from unnest(array[29, 31, 32]) as days`)
+  await client.query(`insert into bulkhead.archive_row (source, row_id, object)
+    select 'audit_log', id, 'o' from audit_log where created_at > now() - interval '31 days 12 hours'`)
+  const { rows } = await client.query<{ gone: string }>('select bulkhead.delete_archived_audit(\'o\') as gone')
+  assert.equal(rows[0]?.gone, '1', 'of two that are noted one is too young')
+  await assert.rejects(client.query('delete from audit_log'), /permission denied/)
+  assert.equal((await client.query('select from audit_log')).rowCount, 2)
+})
+
 test('a project is deleted, which clears its id in the log and nothing else; nobody else clears or sets it', async (t) => {
   const { url, client } = await openOwnedDatabase(t)
   const { postgres } = await openTestPostgres(t, { url })

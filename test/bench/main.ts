@@ -7,8 +7,11 @@ import { benchLogin } from './login.ts'
 import { benchReplace } from './replace.ts'
 import { benchRequests } from './requests.ts'
 import { benchStart } from './start.ts'
+import { benchTasks } from './tasks.ts'
 
-const benches = { start: benchStart, requests: benchRequests, drain: benchDrain, replace: benchReplace, access: benchAccess, login: benchLogin }
+const benches = {
+  start: benchStart, requests: benchRequests, drain: benchDrain, replace: benchReplace, access: benchAccess, login: benchLogin, tasks: benchTasks
+}
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter(name => !Object.hasOwn(benches, name))

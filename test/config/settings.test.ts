@@ -24,6 +24,20 @@ const production = {
   PLATFORM_MASTER_KEY: createHash('sha256').update('a test').digest('hex')
 }
 
+test('what is sensitive is known by its values, and a URL by its password, too', () => {
+  const loaded = load(production)
+  assert.deepEqual(loaded.secrets(), [
+    production.DATABASE_URL, 'hunter2', 'hunter2', production.VALKEY_URL, 'hunter2', 'hunter2', 'hunter2-id', 'hunter2-secret', production.PLATFORM_MASTER_KEY
+  ])
+  loaded.pluginSettings({ id: 'shop', fields: { key: { doc: 'A key', format: 'string', default: 'carrier-key', sensitive: true } } })
+  assert.equal(loaded.secrets().at(-1), 'carrier-key')
+})
+
+test('the audit log is archived after thirty days at the earliest', () => {
+  assert.equal(load({ PLATFORM_ARCHIVE_AUDIT_DAYS: '30' }).settings.archive.auditDays, 30)
+  assert.match(problemsOf(() => load({ PLATFORM_ARCHIVE_AUDIT_DAYS: '29' })).join('\n'), /PLATFORM_ARCHIVE_AUDIT_DAYS 29 is too few; write 30 or more, or 0/)
+})
+
 /** The problems that loading ends with. */
 function problemsOf (load: () => unknown): readonly string[] {
   try {
@@ -64,6 +78,7 @@ test('without any environment the settings are those of development', () => {
     egress: { allow: [] },
     access: { sessionIdleMs: 28_800_000 },
     tasks: { maxConnections: 4, historyHours: 72 },
+    archive: { auditDays: 0, logDays: 30 },
     budgets: { resourceStartMs: 30_000, migrationMs: 600_000, pluginStartMs: 10_000,
       drainWaitMs: 0, drainMs: 10_000, stopMs: 10_000, graceMs: 30_000 },
     log: { level: 'info', format: 'pretty' }

@@ -147,6 +147,7 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
     'POST /api/tasks/:id/retry': { params: { id: nobody }, admitted: 404 },
     'POST /api/tasks/:id/cancel': { params: { id: nobody }, admitted: 404 },
     'POST /api/tasks/run': { body: { task: 'nobody/nothing' }, admitted: 404 },
+    'POST /api/tasks/forget': { body: { plugin: 'nobody' }, admitted: 200 },
 
     'GET /api/harbour/in/:projectId': { params: { projectId: project } },
     'POST /api/harbour/in/:projectId': { params: { projectId: project }, body: { name: 'Argo' } },

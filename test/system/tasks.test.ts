@@ -21,9 +21,11 @@ const writeShop = async (folder: string): Promise<void> => {
     import { definePlugin, sql, z } from 'bulkhead'
     const Order = z.object({ item: z.string(), fails: z.boolean().default(false) })
     const heard = []
-    export default definePlugin({ start ({ routes, tasks, events, postgres }) {
+    export default definePlugin({
+      config: { carrierKey: { doc: 'Of the carrier', format: 'string', default: 'carrier-k3y', env: 'SHOP_CARRIER_KEY', sensitive: true } },
+      start ({ routes, tasks, events, postgres, config }) {
       tasks.queue('pack', { input: Order, retry: { limit: 0 } }, async ({ input, tx }) => {
-        if (input.fails) throw new Error('out of boxes, see postgres://shop:hunter2@db/shop')
+        if (input.fails) throw new Error('out of boxes, see postgres://shop:hunter2@db/shop, ' + config.carrierKey)
         await tx.query(sql.unsafe\`insert into public.packed (item) values (\${input.item})\`)
         await events.publish('order.packed', { item: input.item }, { in: tx })
       })
@@ -98,7 +100,7 @@ test('a job sent with a commit is done once, its event is heard, and an operator
   await until(async () => (await jobs('?state=dead')).length === 1)
   const [dead] = await jobs('?plugin=shop&state=dead')
   assert.ok(dead)
-  assert.equal(dead.error, 'Error: out of boxes, see postgres://shop:[secret]@db/shop')
+  assert.equal(dead.error, 'Error: out of boxes, see postgres://shop:[secret]@db/shop, [secret]')
   assert.equal((await admin.post(`/api/tasks/${dead.id}/retry`)).status, 200)
   await until(async () => (await jobs('?state=dead')).some(({ attempt }) => attempt === 2))
   const cli = async (...args: string[]): Promise<string> => {
@@ -111,6 +113,7 @@ test('a job sent with a commit is done once, its event is heard, and an operator
   assert.match(await cli('list', 'dead'), new RegExp(`${dead.id}\\s+shop/pack\\s+dead\\s+2 of 2 .*out of boxes`))
   assert.match(await cli('cancel', dead.id), /cancelled/)
   assert.match(await cli('cancel', dead.id), /no such job/)
+  assert.match(await cli('forget', 'shop'), /"shop" is at work here/)
   assert.match(await cli('tidy'), /"tidy" is not understood: npm run tasks/)
   assert.deepEqual(await jobs('?state=dead'), [])
 

@@ -1,11 +1,13 @@
-// Replicas as processes of their own, for proofs that kill and freeze them: `crew.ts <database URL> <kind>` works until it is ended.
+// Replicas as processes of their own, for proofs that kill and freeze them: `crew.ts <database URL> <kind> [interval]` works until it is ended.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql, z, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'
+import { sql, z, type Duration, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'
 import { openPostgres } from '../../core/resources/postgres.ts'
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
 import { postgresSettings } from '../support/postgres.ts'
+
+const [, , url = '', kind = '', interval = '5s'] = process.argv
 
 const effect = (id: string, attempt: number) => sql.unsafe`insert into public.effect (job, attempt) values (${id}, ${attempt})`
 
@@ -26,7 +28,7 @@ const kinds: Record<string, (postgres: Awaited<ReturnType<typeof openPostgres>>[
   }, {})],
 
   ticking: () => [{
-    kind: 'every', name: 'tick', interval: '5s', options: { once: 'cluster' },
+    kind: 'every', name: 'tick', interval: interval as Duration, options: { once: 'cluster' },
     handler: async ({ id, attempt, tx }) => {
       await sleep(100)
       await tx.query(effect(id, attempt))
@@ -46,7 +48,6 @@ function queue (name: string, handler: QueueHandler<never>, options: object): Ta
 }
 
 if (import.meta.main) {
-  const [, , url = '', kind = ''] = process.argv
   const log = createLog()
   const { value: postgres } = await openPostgres({ ...postgresSettings, url, poolMax: 5, acquireTimeoutMs: 10_000 }, openParts())
   const { value: tasks } = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 5_000 }, openParts())

@@ -11,7 +11,7 @@ import { clock, createLog, openParts } from '../support/part.ts'
 import { startProxy } from '../support/proxy.ts'
 import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
-import { openHouse, queue, send, type House } from './house.ts'
+import { event, openHouse, queue, send, type House } from './house.ts'
 
 const makeTable = (house: House): Promise<unknown> => house.postgres.query(sql.unsafe`create table effect (job text, attempt int, note text)`)
 const insert = (id: string, attempt: number) => sql.unsafe`insert into effect (job, attempt) values (${id}, ${attempt})`
@@ -106,6 +106,31 @@ void suite('queues', { concurrency: true }, () => {
     await until(() => seen.length === 7, 20_000)
     assert.deepEqual(seen.filter(input => input.startsWith('a')), ['a0', 'a1', 'a1', 'a2', 'a3', 'a4'])
     assert.ok(seen.indexOf('b0') < seen.lastIndexOf('a1'), 'another key does not wait')
+  })
+
+  test('a dead letter says how many of its key it holds back, and what waits for a plugin that is gone for good can be ended', async (t) => {
+    const house = await openHouse(t, await createDatabase(t))
+    const seen: string[] = []
+    const deliver = queue('deliver', ({ input }: { input: string }) => {
+      if (input === 'bad') throw new Error('never')
+      seen.push(input)
+    }, { retry: { limit: 0 } })
+    const end = await house.register('notes', deliver, event('note.gone', () => undefined))
+    for (const [key, inputs] of [['a', ['bad', 'a1', 'a2']], ['b', ['b0']]] as const) for (const input of inputs) await send(house, deliver, input, { key })
+    await until(async () => seen.includes('b0') && (await house.tasks.jobs({ state: 'dead' })).length === 1)
+    const [dead] = await house.tasks.jobs({ state: 'dead' })
+    assert.deepEqual([dead?.key, dead?.holdsBack], ['a', 2])
+    assert.deepEqual((await house.tasks.jobs()).filter(({ holdsBack }) => holdsBack > 0).length, 1)
+    await assert.rejects(house.tasks.forgetPlugin('notes'), { code: 'BULKHEAD_CONFLICT', message: /"notes" is at work here/ })
+
+    await end()
+    await house.tasks.publish('note.gone', 1)
+    const forgotten = await house.tasks.forgetPlugin('notes')
+    assert.deepEqual(forgotten.map(({ task, state }) => `${task} ${state}`).toSorted(), ['notes/deliver cancelled', 'notes/deliver cancelled', 'notes/on/note.gone cancelled'])
+    await house.tasks.publish('note.gone', 2)
+    assert.deepEqual(await house.tasks.jobs({ state: 'waiting' }), [])
+    assert.equal((await house.tasks.jobs({ state: 'cancelled' })).length, 3)
+    assert.deepEqual(await house.tasks.forgetPlugin('nobody'), [])
   })
 
   test('of two transactions that wait for one another, the events of one key are in the order of what they did', async (t) => {

@@ -4,16 +4,15 @@ import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { suite, test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql, z } from '../../core/contract/index.ts'
 import { createDatabase } from '../support/database.ts'
+import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
 import { openHouse, queue, type House } from './house.ts'
 
 const isLong = process.env.BULKHEAD_LONG === '1'
-/** Their short forms wait for takeovers, too: `BULKHEAD_LONG=short` runs them. */
-const skip = process.env.BULKHEAD_LONG === undefined && 'most of a minute each; BULKHEAD_LONG=1 runs it'
 const takeoverMs = 20_000
 
 async function prepare (t: TestContext): Promise<{ url: string, house: House }> {
@@ -30,12 +29,12 @@ interface Replica {
   readonly deaths: () => number
 }
 
-async function startReplica (t: TestContext, url: string, kind: string): Promise<Replica> {
+async function startReplica (t: TestContext, url: string, kind: string, interval?: string): Promise<Replica> {
   let deaths = 0
   let isOver = false
   let current: ChildProcess
   const start = async (): Promise<void> => {
-    current = spawn(process.execPath, [join(import.meta.dirname, 'crew.ts'), url, kind], { stdio: ['ignore', 'pipe', 'inherit'] })
+    current = spawn(process.execPath, [join(import.meta.dirname, 'crew.ts'), url, kind, ...interval === undefined ? [] : [interval]], { stdio: ['ignore', 'pipe', 'inherit'] })
     const child = current
     child.once('exit', () => {
       if (isOver) return
@@ -45,7 +44,7 @@ async function startReplica (t: TestContext, url: string, kind: string): Promise
     await Promise.race([once(child.stdout ?? child, 'data'), once(child, 'exit')])
   }
   await start()
-  t.after(() => { isOver = true; current.kill('SIGKILL') })
+  undo(t, () => { isOver = true; current.kill('SIGKILL') })
   return { child: () => current, deaths: () => deaths }
 }
 
@@ -53,120 +52,128 @@ const count = (house: House, table: string): Promise<number> =>
   house.postgres.oneFirst({ ...sql.type(z.object({ count: z.int() }))`select`, sql: `select count(*) from public.${table}` })
 const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)] as T
 
-test('effects in Postgres are exactly one a job, while replicas are killed, frozen and thawed in the middle of them', async (t) => {
-  const { url, house } = await prepare(t)
-  const rounds = isLong ? 200 : 6
-  const steady = queue('steady', () => undefined, { retry: { limit: 50 } })
-  const replicas = [await startReplica(t, url, 'steady'), await startReplica(t, url, 'steady')]
-  const sent: string[] = []
-  let [kills, freezes] = [0, 0]
-  const frozen = new Set<ChildProcess>()
-  for (let round = 0; round < rounds; round += 1) {
-    for (let at = 0; at < 8; at += 1) sent.push(await house.tasks.send('crew', steady, round))
-    await sleep(10 + Math.random() * 40)
-    const child = pick(replicas).child()
-    if (round % 2 === 0) {
-      child.kill('SIGKILL')
-      kills += 1
-    } else {
-      child.kill('SIGSTOP')
-      freezes += 1
-      frozen.add(child)
-      // Some thaw before they are taken over, some only after.
-      const forMs = round % 4 === 1 ? 200 : takeoverMs - 2_000
-      setTimeout(() => { child.kill('SIGCONT'); frozen.delete(child) }, forMs).unref()
-    }
-    await sleep(isLong ? 300 : 100)
-  }
-  await until(async () => (await house.tasks.jobs({ state: 'done', limit: 1_000 })).length >= Math.min(1_000, sent.length) && await count(house, 'effect') === sent.length, 180_000)
-  await until(() => frozen.size === 0, 30_000)
-  await sleep(1_000)
-  const rows = await house.postgres.any(sql.type(z.object({ job: z.string(), isWhole: z.boolean() }))`select job, is_whole as "isWhole" from public.effect`)
-  assert.equal(rows.length, sent.length)
-  assert.deepEqual(new Set(rows.map(({ job }) => job)), new Set(sent))
-  assert.ok(rows.every(({ isWhole }) => isWhole))
-  const outside = await count(house, 'outside')
-  t.diagnostic(`${rounds} rounds, ${kills} kills, ${freezes} freezes: ${sent.length} jobs, ${rows.length} effects through tx, ${outside} outside of it`)
-  assert.ok(outside >= sent.length)
-})
-
-test('no tick runs twice, and none is late by more than a takeover, while replicas are killed and frozen', { skip }, async (t) => {
-  const { url, house } = await prepare(t)
-  const [members, forMs] = isLong ? [10, 120_000] : [4, 20_000]
-  const replicas = await Promise.all(Array.from({ length: members }, () => startReplica(t, url, 'ticking')))
-  const begunAt = Date.now()
-  const frozen = new Set<ChildProcess>()
-  while (Date.now() < begunAt + forMs) {
-    await sleep(isLong ? 3_000 : 4_000)
-    const child = pick(replicas).child()
-    if (frozen.has(child) || Math.random() < 0.5) child.kill('SIGKILL')
-    else if (frozen.size < members / 2 - 1) {
-      child.kill('SIGSTOP')
-      frozen.add(child)
-      setTimeout(() => { child.kill('SIGCONT'); frozen.delete(child) }, pick([500, 8_000, takeoverMs])).unref()
-    }
-  }
-  await sleep(takeoverMs)
-  const runs = await house.postgres.any(sql.type(z.object({ job: z.string(), at: z.number() }))`
-    select job, extract(epoch from at)::float8 * 1000 as at from public.effect order by at`)
-  assert.equal(new Set(runs.map(({ job }) => job)).size, runs.length, 'no tick twice')
-  const gaps = runs.slice(1).map(({ at }, index) => at - (runs[index]?.at ?? NaN))
-  const longest = Math.max(...gaps)
-  t.diagnostic(`${members} replicas, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths: ${runs.length} runs, at most ${Math.round(longest)} ms apart`)
-  // One was lost in its middle, and the next tick after its takeover came.
-  assert.ok(longest < takeoverMs + 5_000, `${longest} ms between two runs`)
-})
-
-test('poison beside good jobs: what throws, hangs or kills its process is given up, and the good ones are done', { skip }, async (t) => {
-  const { url, house } = await prepare(t)
-  const good = isLong ? 100_000 : 2_000
-  const mixed = queue('mixed', () => undefined, { retry: { limit: 2 }, timeout: '1s' })
-  const ids = new Map<string, string>()
-  await assert.rejects(house.tasks.send('crew', mixed, 'x'.repeat(10_000_000)), { code: 'BULKHEAD_PAYLOAD_TOO_LARGE' })
-  for (const poison of ['throw', 'hang', 'kill']) ids.set(poison, await house.tasks.send('crew', mixed, poison))
-  for (let at = 0; at < good; at += 500) {
-    await Promise.all(Array.from({ length: 500 }, (_, index) => house.tasks.send('crew', mixed, index % 100 === 0 ? 'effect' : 'good')))
-  }
-  const replicas = [await startReplica(t, url, 'poisoned'), await startReplica(t, url, 'poisoned')]
-  const states = async (): Promise<Map<string, number>> => {
-    const rows = await house.postgres.any(sql.type(z.object({ state: z.string(), count: z.int() }))`select state::text, count(*) from pgboss.job group by state`)
-    return new Map(rows.map(({ state, count }) => [state, count]))
-  }
-  await until(async () => (await states()).get('failed') === 3 && (await states()).get('completed') === good, isLong ? 600_000 : 120_000)
-    .catch(async (error: unknown) => { throw new Error(JSON.stringify([...await states()]), { cause: error }) })
-  const dead = await house.tasks.jobs({ state: 'dead' })
-  const errorOf = (poison: string): string => dead.find(({ id }) => id === ids.get(poison))?.error ?? ''
-  assert.equal(errorOf('throw').length, 2_000)
-  assert.match(errorOf('hang'), /ran longer than its 1000 ms/)
-  assert.match(errorOf('kill'), /heartbeat timeout|timed out/)
-  assert.equal(await count(house, 'effect'), good / 100)
-  t.diagnostic(`${good} good jobs done, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths`)
-})
-
-test('what a killed or a frozen replica had is taken over within 20 s, and the frozen one completes nothing when it thaws', async (t) => {
-  const held = queue('held', () => undefined)
-  const begunAt = async (house: House, id: string, attempt: number): Promise<number> => {
-    const runs = z.object({ at: z.number() })
-    const row = await house.postgres.maybeOne(sql.type(runs)`
-      select extract(epoch from at)::float8 * 1000 as at from public.effect where job = ${id} and attempt = ${attempt}`)
-    return row?.at ?? 0
-  }
-  await Promise.all((['SIGKILL', 'SIGSTOP'] as const).map(async signal => {
+void suite('background work survives', { concurrency: !isLong }, () => {
+  test('effects in Postgres are exactly one a job, while replicas are killed, frozen and thawed in the middle of them', async (t) => {
     const { url, house } = await prepare(t)
-    const victim = await startReplica(t, url, 'holding')
-    const id = await house.tasks.send('crew', held, signal)
-    await until(async () => await begunAt(house, id, 1) > 0)
-    const child = victim.child()
-    const lostAt = Date.now()
-    child.kill(signal)
-    // When the killed one is back it may take its own work over.
-    if (signal === 'SIGSTOP') await startReplica(t, url, 'holding')
-    await until(async () => await begunAt(house, id, 2) > 0, 40_000)
-    const tookMs = await begunAt(house, id, 2) - lostAt
-    t.diagnostic(`${signal}: taken over after ${Math.round(tookMs)} ms`)
-    assert.ok(tookMs < takeoverMs, `${signal}: ${tookMs} ms`)
-    child.kill('SIGCONT')
-    await until(async () => (await house.tasks.jobs({ state: 'done' })).some(job => job.id === id), 10_000)
-    assert.equal((await house.tasks.jobs()).find(job => job.id === id)?.attempt, 2)
-  }))
+    const rounds = isLong ? 200 : 6
+    const steady = queue('steady', () => undefined, { retry: { limit: 50 } })
+    const replicas = [await startReplica(t, url, 'steady'), await startReplica(t, url, 'steady')]
+    const sent: string[] = []
+    let [kills, freezes] = [0, 0]
+    const frozen = new Set<ChildProcess>()
+    for (let round = 0; round < rounds; round += 1) {
+      for (let at = 0; at < 8; at += 1) sent.push(await house.tasks.send('crew', steady, round))
+      await sleep(10 + Math.random() * 40)
+      const child = pick(replicas).child()
+      if (round % 2 === 0) {
+        child.kill('SIGKILL')
+        kills += 1
+      } else {
+        child.kill('SIGSTOP')
+        freezes += 1
+        frozen.add(child)
+        // Some thaw before they are taken over, some only after.
+        const forMs = round % 4 === 1 ? 200 : takeoverMs - 2_000
+        setTimeout(() => { child.kill('SIGCONT'); frozen.delete(child) }, forMs).unref()
+      }
+      await sleep(isLong ? 300 : 100)
+    }
+    await until(async () => (await house.tasks.jobs({ state: 'done', limit: 1_000 })).length >= Math.min(1_000, sent.length) && await count(house, 'effect') === sent.length, 180_000)
+    await until(() => frozen.size === 0, 30_000)
+    await sleep(1_000)
+    const rows = await house.postgres.any(sql.type(z.object({ job: z.string(), isWhole: z.boolean() }))`select job, is_whole as "isWhole" from public.effect`)
+    assert.equal(rows.length, sent.length)
+    assert.deepEqual(new Set(rows.map(({ job }) => job)), new Set(sent))
+    assert.ok(rows.every(({ isWhole }) => isWhole))
+    const outside = await count(house, 'outside')
+    t.diagnostic(`${rounds} rounds, ${kills} kills, ${freezes} freezes: ${sent.length} jobs, ${rows.length} effects through tx, ${outside} outside of it`)
+    assert.ok(outside >= sent.length)
+  })
+
+  test('no tick runs twice, and none is late by more than a takeover, while replicas are killed and frozen', async (t) => {
+    const { url, house } = await prepare(t)
+    const [members, interval, forMs] = isLong ? [10, '5s', 120_000] : [3, '1s', 6_000]
+    const replicas = await Promise.all(Array.from({ length: members }, () => startReplica(t, url, 'ticking', interval)))
+    const begunAt = Date.now()
+    const frozen = new Set<ChildProcess>()
+    while (Date.now() < begunAt + forMs) {
+      await sleep(isLong ? 3_000 : 2_000)
+      const child = pick(replicas).child()
+      if (frozen.has(child) || Math.random() < 0.5) child.kill('SIGKILL')
+      else if (frozen.size <= members / 2 - 1) {
+        child.kill('SIGSTOP')
+        frozen.add(child)
+        setTimeout(() => { child.kill('SIGCONT'); frozen.delete(child) }, pick(isLong ? [500, 8_000, takeoverMs] : [500, 3_000])).unref()
+      }
+    }
+    // Whoever was killed in the middle of a run is missed for so long.
+    await sleep(isLong ? takeoverMs : 0)
+    const countedAt = Date.now()
+    const isRecent = async (): Promise<boolean> => await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`
+      select count(*) from public.effect where at > to_timestamp(${countedAt / 1_000}::float8)`) > 0
+    await until(isRecent, takeoverMs + 10_000)
+    const runs = await house.postgres.any(sql.type(z.object({ job: z.string(), at: z.number() }))`
+      select job, extract(epoch from at)::float8 * 1000 as at from public.effect order by at`)
+    assert.equal(new Set(runs.map(({ job }) => job)).size, runs.length, 'no tick twice')
+    const gaps = runs.slice(1).map(({ at }, index) => at - (runs[index]?.at ?? NaN))
+    const longest = Math.max(...gaps)
+    t.diagnostic(`${members} replicas, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths: ${runs.length} runs, at most ${Math.round(longest)} ms apart`)
+    // One was lost in its middle, and the next tick after its takeover came.
+    assert.ok(longest < takeoverMs + 5_000, `${longest} ms between two runs`)
+  })
+
+  test('poison beside good jobs: what throws, hangs or kills its process is given up, and the good ones are done', async (t) => {
+    const { url, house } = await prepare(t)
+    const good = isLong ? 100_000 : 500
+    // Each death of a replica is one takeover.
+    const mixed = queue('mixed', () => undefined, { retry: { limit: isLong ? 2 : 1 }, timeout: '1s' })
+    const ids = new Map<string, string>()
+    await assert.rejects(house.tasks.send('crew', mixed, 'x'.repeat(10_000_000)), { code: 'BULKHEAD_PAYLOAD_TOO_LARGE' })
+    for (const poison of ['throw', 'hang', 'kill']) ids.set(poison, await house.tasks.send('crew', mixed, poison))
+    for (let at = 0; at < good; at += 500) {
+      await Promise.all(Array.from({ length: 500 }, (_, index) => house.tasks.send('crew', mixed, index % 100 === 0 ? 'effect' : 'good')))
+    }
+    const replicas = [await startReplica(t, url, 'poisoned'), await startReplica(t, url, 'poisoned')]
+    const states = async (): Promise<Map<string, number>> => {
+      const rows = await house.postgres.any(sql.type(z.object({ state: z.string(), count: z.int() }))`select state::text, count(*) from pgboss.job group by state`)
+      return new Map(rows.map(({ state, count }) => [state, count]))
+    }
+    await until(async () => (await states()).get('failed') === 3 && (await states()).get('completed') === good, isLong ? 600_000 : 120_000)
+      .catch(async (error: unknown) => { throw new Error(JSON.stringify([...await states()]), { cause: error }) })
+    const dead = await house.tasks.jobs({ state: 'dead' })
+    const errorOf = (poison: string): string => dead.find(({ id }) => id === ids.get(poison))?.error ?? ''
+    assert.equal(errorOf('throw').length, 2_000)
+    assert.match(errorOf('hang'), /ran longer than its 1000 ms/)
+    assert.match(errorOf('kill'), /heartbeat timeout|timed out/)
+    assert.equal(await count(house, 'effect'), good / 100)
+    t.diagnostic(`${good} good jobs done, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths`)
+  })
+
+  test('what a killed or a frozen replica had is taken over within 20 s, and the frozen one completes nothing when it thaws', async (t) => {
+    const held = queue('held', () => undefined)
+    const begunAt = async (house: House, id: string, attempt: number): Promise<number> => {
+      const runs = z.object({ at: z.number() })
+      const row = await house.postgres.maybeOne(sql.type(runs)`
+        select extract(epoch from at)::float8 * 1000 as at from public.effect where job = ${id} and attempt = ${attempt}`)
+      return row?.at ?? 0
+    }
+    await Promise.all((['SIGKILL', 'SIGSTOP'] as const).map(async signal => {
+      const { url, house } = await prepare(t)
+      const victim = await startReplica(t, url, 'holding')
+      const id = await house.tasks.send('crew', held, signal)
+      await until(async () => await begunAt(house, id, 1) > 0)
+      const child = victim.child()
+      const lostAt = Date.now()
+      child.kill(signal)
+      // When the killed one is back it may take its own work over.
+      if (signal === 'SIGSTOP') await startReplica(t, url, 'holding')
+      await until(async () => await begunAt(house, id, 2) > 0, 40_000)
+      const tookMs = await begunAt(house, id, 2) - lostAt
+      t.diagnostic(`${signal}: taken over after ${Math.round(tookMs)} ms`)
+      assert.ok(tookMs < takeoverMs, `${signal}: ${tookMs} ms`)
+      child.kill('SIGCONT')
+      await until(async () => (await house.tasks.jobs({ state: 'done' })).some(job => job.id === id), 10_000)
+      assert.equal((await house.tasks.jobs()).find(job => job.id === id)?.attempt, 2)
+    }))
+  })
 })
