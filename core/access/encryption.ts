@@ -1,6 +1,6 @@
 // The resource `encryption`: each plugin's envelopes, and what all of them say they keep sealed.
 
-import type { Encryption, Sealed } from '../contract/index.ts'
+import type { Encryption, Log, Sealed } from '../contract/index.ts'
 import { createEnvelopes, keyIdOf } from './envelope.ts'
 import type { MasterKeys } from './master-key.ts'
 
@@ -26,7 +26,8 @@ export interface EncryptionRoom {
 
 const nameForm = /^[a-z0-9][a-z0-9-]{0,62}$/
 
-export function createEncryption ({ key, previous }: MasterKeys): EncryptionRoom {
+/** `log` is told of a plugin that seals and has not said what it keeps. */
+export function createEncryption ({ key, previous }: MasterKeys, log?: Pick<Log, 'warn'>): EncryptionRoom {
   const declarations = new Set<Kept>()
   const listeners = new Set<() => void>()
 
@@ -35,8 +36,17 @@ export function createEncryption ({ key, previous }: MasterKeys): EncryptionRoom
     previousKeyId: previous && keyIdOf(previous),
     scoped: plugin => {
       const names = new Set<string>()
+      const envelopes = createEnvelopes(plugin, previous === undefined ? [key] : [key, previous])
+      let isWarned = false
       return {
-        ...createEnvelopes(plugin, previous === undefined ? [key] : [key, previous]),
+        ...envelopes,
+        seal (plain, context) {
+          if (names.size === 0 && !isWarned) {
+            isWarned = true
+            log?.warn({ plugin }, `plugin "${plugin}" seals and has not said by encryption.keeps what it keeps: that is lost to a change of the master key`)
+          }
+          return envelopes.seal(plain, context)
+        },
         keeps (name, { pending, rewrap }) {
           if (!nameForm.test(name)) throw new TypeError(`encryption.keeps(${JSON.stringify(name)}): the name must be lower-case letters, digits and dashes, at most 63`)
           if (names.has(name)) throw new TypeError(`encryption.keeps("${name}") was called twice; a name belongs to one kind of thing`)

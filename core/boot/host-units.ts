@@ -51,7 +51,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
       const keys = { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous }
       await verifyMasterKey(postgres, keys)
-      opened.encryption = createEncryption(keys)
+      opened.encryption = createEncryption(keys, log)
       opened.keys = createKeyRotation({
         postgres, encryption: opened.encryption, key: keys.key, replica, clock, log,
         requestRewrap: () => opened.tasks.runTask(rewrapTask)

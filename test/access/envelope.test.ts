@@ -118,3 +118,15 @@ test('of what a plugin keeps the declaration that came last counts, and each end
   forgetOld()
   assert.deepEqual(names(), ['hooks/all', 'vault/values'])
 })
+
+test('of a plugin that seals and says nowhere what it keeps the log is told, once', () => {
+  const warnings: unknown[] = []
+  const own = createEncryption({ key: first, previous: undefined }, { warn: (facts: unknown) => { warnings.push(facts) } })
+  const careful = own.scoped('careful')
+  careful.keeps('all', { pending: async () => 0, rewrap: async () => 0 })
+  for (const plugin of [careful, own.scoped('careless')]) {
+    plugin.seal('x', ['y'])
+    plugin.seal('x', ['y'])
+  }
+  assert.deepEqual(warnings, [{ plugin: 'careless' }])
+})

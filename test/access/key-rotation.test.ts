@@ -6,7 +6,8 @@ import { suite, test, type TestContext } from 'node:test'
 import { createEncryption, createKeyRotation, prepareAccess, verifyMasterKey, type EncryptionRoom, type KeyRotation } from '../../core/access/index.ts'
 import { SealBroken, sql, z, type Encryption } from '../../core/contract/index.ts'
 import { renderKeys } from '../../core/boot/key-table.ts'
-import { clock, createLog } from '../support/part.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { createLog } from '../support/part.ts'
 import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
 import { openDatabase, type Database } from './house.ts'
@@ -43,7 +44,8 @@ async function openHarbour (t: TestContext): Promise<Harbour> {
       await verifyMasterKey(postgres, { key, previous })
       const room = createEncryption({ key, previous })
       const keys = createKeyRotation({
-        postgres, encryption: room, key, replica: randomUUID(), clock, log: createLog(),
+        // Time stands still: it says that it seals when it starts, when something is declared, and when it is woken.
+        postgres, encryption: room, key, replica: randomUUID(), clock: createFakeClock(), log: createLog(),
         requestRewrap: async () => { if (byItself) await keys.rewrap(never) }
       })
       const leave = await keys.follow()
@@ -64,6 +66,7 @@ async function openHarbour (t: TestContext): Promise<Harbour> {
           return written
         }
       })
+      await until(async () => (await rows('select from bulkhead.sealed where plugin = \'vault\'')).length === 1, 20_000)
       return {
         room, keys, vault, stop,
         put: (id, value) => rows('insert into card values ($1, $2) on conflict (id) do update set sealed = excluded.sealed', [id, vault.seal(value, [String(id)])]),
@@ -110,7 +113,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     await before.put(1, 'one')
     await before.stop()
     const after = await harbour.start(second, first, { byItself: true })
-    await until(async () => (await after.keys.status()).keys.length === 1)
+    await until(async () => (await after.keys.status()).keys.length === 1, 20_000)
   })
 
   test('waits for replicas that still seal under the old key, which cannot read what is under the new one', async (t) => {
@@ -162,7 +165,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     assert.deepEqual((await young.keys.status()).keys, [{ keyId: newId, replicas: 1 }])
     await frozen.put(1, 'one')
     frozen.keys.wake()
-    await until(async () => (await young.keys.status()).keys.length === 2)
+    await until(async () => (await young.keys.status()).keys.length === 2, 20_000)
     await assert.rejects(verifyMasterKey(harbour.postgres, { key: second, previous: undefined }), { code: 'BULKHEAD_MASTER_KEY_STILL_NEEDED' })
     await young.keys.rewrap(never)
     assert.equal(await young.get(1), 'one')
@@ -173,7 +176,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     const old = await harbour.start(first)
     await old.put(1, 'one')
     const forget = old.room.scoped('away').keeps('all', { pending: async () => 1, rewrap: async () => 0 })
-    await until(async () => (await harbour.rows('select from bulkhead.sealed where plugin = \'away\'')).length === 1)
+    await until(async () => (await harbour.rows('select from bulkhead.sealed where plugin = \'away\'')).length === 1, 20_000)
     await assert.rejects(old.keys.forget('away', operator), { status: 409 })
     forget()
     await old.stop()
