@@ -9,6 +9,7 @@ import type { RouteRecord } from '../../core/contract/index.ts'
 import { signIn } from '../support/client.ts'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
+import { until } from '../support/until.ts'
 import { samplesFor, type Sample, type Things } from './access-matrix-sample.ts'
 import { openOperator, writeHarbour, type Operator } from './harbour.ts'
 import { readRouteTable, type RouteTable } from './route-table.ts'
@@ -193,6 +194,10 @@ async function fingerprint ({ rows }: Operator): Promise<unknown> {
   return rows(`${parts.join(' union all ')} union all select 'epoch', value::text from bulkhead.access_epoch order by 1`)
 }
 
+/** What the requests before have set off in the background is done. */
+const untilQuiet = ({ rows }: Operator): Promise<void> =>
+  until(async () => (await rows('select from pgboss.job where state < \'completed\' and start_after <= now()')).length === 0, 30_000)
+
 test('each route lets through whom it should, in one spelling only, and nothing changes for anyone else', async (t) => {
   const { url, operator, table, things, callers } = await openHouse(t)
   const samples = samplesFor(things)
@@ -234,6 +239,7 @@ test('each route lets through whom it should, in one spelling only, and nothing 
         ...Object.entries(spellings(pattern)).map(([what, path]) => cell(what, caller, 404, at(path)))
       ]
     })
+    await untilQuiet(operator)
     const before = await fingerprint(operator)
     assert.deepEqual(await run(url, refused, 8), [])
     assert.deepEqual(await fingerprint(operator), before, `${label} changed something for a caller it refused`)
