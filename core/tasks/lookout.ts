@@ -11,7 +11,9 @@ export interface Lookout {
 }
 
 /** How long what has become due may wait, what a silent replica held, and everything while notifications do not come. */
-const lookEveryMs = 2_000
+const lookWithinMs = 2_000
+/** At random, so that no replica goes on looking just before the others. */
+const nextLookMs = (): number => lookWithinMs * (0.5 + 0.5 * Math.random())
 
 export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Clock, log: Log }): Lookout {
   const workers = new Set<Worker>()
@@ -29,14 +31,14 @@ export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Cl
   }
   const looking = (async () => {
     for (;;) {
-      await clock.sleep(lookEveryMs, closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
+      await clock.sleep(nextLookMs(), closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
       if (closing.signal.aborted) return
       try {
         await look()
         if (isBlind) log.info('the queues of tasks can be looked at again')
         isBlind = false
       } catch (err) {
-        if (!isBlind) log.error({ err }, `the queues of tasks cannot be looked at: what is due waits. It is tried again every ${lookEveryMs / 1_000} s`)
+        if (!isBlind) log.error({ err }, `the queues of tasks cannot be looked at: what is due waits. It is tried again within ${lookWithinMs / 1_000} s`)
         isBlind = true
       }
     }

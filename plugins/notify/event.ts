@@ -90,4 +90,5 @@ export const readings: Readonly<Record<string, Reading>> = {
   }))
 }
 
-export const knownKinds = ['issue.assigned', 'comment.created', 'merge-request.reviewed', 'merge-request.merged', 'webhook.disabled', 'digest'] as const
+/** Other plugins send others. */
+export const knownKinds = ['issue.assigned', 'comment.created', 'merge-request.reviewed', 'merge-request.merged', 'webhook.disabled'] as const

@@ -36,17 +36,20 @@ export function createTell ({ postgres, access, clock, tasks, preferences, webho
     const notice = { ...told, subject: toLine(told.subject), text: toText(told.text) }
     const wanted = await preferences.modesOf(to, notice.kind)
     const modes = { ...wanted, email: hasMail ? wanted.email : 'off', webhook: await webhooks.find(to) === undefined ? 'off' : wanted.webhook } as const
+    // What nobody wants to hear at once takes nothing from what they do.
+    const isUrgent = Object.values(modes).includes('now')
+    if (!isUrgent && modes.email === 'off') return
     const ids = Object.fromEntries(channels.map(channel => [channel, idOf(source, to, channel)])) as Record<Channel, string>
 
     await postgres.transaction(async tx => {
       const { lately } = await holdInbox(tx, to)
       if (await isTold(tx, Object.values(ids))) return
-      if (lately >= hourlyMax) {
+      if (isUrgent && lately >= hourlyMax) {
         const later = { inApp: modes.in_app !== 'off', email: modes.email !== 'off', dueAt: dueAt(modes.email === 'daily' ? 'daily' : 'hourly', clock.now()) }
         await gather(tx, ids.in_app, to, notice, later)
         return
       }
-      await count(tx, to)
+      if (isUrgent) await count(tx, to)
       if (modes.in_app !== 'off') await addEntry(tx, to, ids.in_app, notice)
       for (const channel of ['email', 'webhook'] as const) {
         if (modes[channel] === 'now') await hand(tx, tasks, channel, ids[channel], to, notice)

@@ -24,12 +24,17 @@ export interface MailServer {
   readonly refused: readonly ReceivedMail[]
   /** The next `times` mails to this address are refused with this answer. */
   refuse (address: string, times: number, status?: number): void
+  /** The next mail to this address is taken in and not answered. */
+  hold (address: string): void
+  readonly held: readonly ReceivedMail[]
   to (address: string): readonly ReceivedMail[]
 }
 
 export async function startMailServer (t: TestContext, options: SMTPServerOptions = {}): Promise<MailServer> {
   const mails: ReceivedMail[] = []
   const refused: ReceivedMail[] = []
+  const held: ReceivedMail[] = []
+  const holds = new Set<string>()
   const refusals = new Map<string, { times: number, status: number }>()
   const server = new SMTPServer({
     authOptional: true, disabledCommands: ['STARTTLS'], logger: false, disableReverseLookup: true, closeTimeout: 100,
@@ -38,6 +43,10 @@ export async function startMailServer (t: TestContext, options: SMTPServerOption
       stream.on('data', (chunk: Buffer) => { chunks.push(chunk) }).on('end', () => {
         const to = session.envelope.rcptTo.map(({ address }) => address)
         const mail = readMail(to, Buffer.concat(chunks).toString('utf8'))
+        if (holds.delete(to[0] ?? '')) {
+          held.push(mail)
+          return
+        }
         const refusal = refusals.get(to[0] ?? '')
         if (refusal === undefined || refusal.times === 0) {
           mails.push(mail)
@@ -59,6 +68,8 @@ export async function startMailServer (t: TestContext, options: SMTPServerOption
     port: (server.server.address() as AddressInfo).port,
     mails,
     refused,
+    held,
+    hold: address => { holds.add(address) },
     refuse: (address, times, status = 451) => { refusals.set(address, { times, status }) },
     to: address => mails.filter(mail => mail.to.includes(address))
   }
