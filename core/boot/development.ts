@@ -9,11 +9,28 @@ import { hostUnit, type UnitParts } from './unit.ts'
 export function createWatchUnit (parts: UnitParts): UnitDefinition {
   const { loaded: { settings: { plugins: { paths } } }, clock, log } = parts
   return hostUnit(parts)('watch', ['ready'], ({ undo }) => {
+    /** Folders that could not be loaded as they are, and why. */
+    const refused = new Map<string, string>()
+    const load = async (folder: string): Promise<void> => {
+      try {
+        await follow(parts, folder)
+      } catch (error) {
+        const why = Error.isError(error) ? error.message : String(error)
+        if (refused.get(folder) !== why) log.error({}, `not reloaded: ${why}`)
+        refused.set(folder, why)
+        return
+      }
+      refused.delete(folder)
+      // What they lacked may be here now.
+      for (const other of [...refused.keys()]) await load(other)
+    }
     const stop = watchFolders({
       paths,
       clock,
       onChange: folder => {
-        follow(parts, folder).catch((err: unknown) => log.error({}, `not reloaded: ${Error.isError(err) ? err.message : String(err)}`))
+        // It is saved anew: told again, though it be the same.
+        refused.delete(folder)
+        void load(folder)
       }
     })
     undo('watch no more', stop)

@@ -7,10 +7,10 @@ import { countStrays, createContainer, openChoices, registerBulkhead } from '../
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { migrateAll } from '../resources/migrations.ts'
 import { steadyClock } from './clock.ts'
 import { createOperation } from './operation.ts'
-import { declarePermissions, inOrderOfNeed, migrationsOf, readPlugins } from './plugin-units.ts'
+import { migratePlugins } from './plugin-migrations.ts'
+import { declarePermissions, readPlugins } from './plugin-units.ts'
 import { createKubernetesHandle } from './resource-units.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
@@ -39,9 +39,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     // After access: with the wrong master key nothing of a plugin is touched.
     pluginMigrations: migration('plugin migrations', ['plugins', 'access'], async ({ signal }) => {
-      const sets = inOrderOfNeed(opened.found.plugins.map(({ candidate }) => candidate))
-        .flatMap(migrationsOf)
-      await migrateAll({ url: opened.databaseUrl, sets, log, clock, signal })
+      await migratePlugins(parts, signal)
     }),
 
     access: unit('access', ['migrations', 'valkey'], async ({ undo }) => {

@@ -7,13 +7,14 @@ import { corePermissions, syncPermissions } from '../access/index.ts'
 import type { GuardedFetch, Log } from '../contract/index.ts'
 import {
   createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
-  type Candidate, type Discovery, type LoadedPlugin, type Roster
+  type Discovery, type LoadedPlugin, type Roster
 } from '../host/index.ts'
 import { findRouteProblems } from '../http/index.ts'
 import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
 import type { EgressSettings } from '../resources/egress.ts'
-import { migrateAll, type MigrationSet } from '../resources/migrations.ts'
+import { migrateAll } from '../resources/migrations.ts'
 import { whyDisabled } from './operation.ts'
+import { migrationsOf } from './plugin-migrations.ts'
 import type { Opened, UnitParts } from './unit.ts'
 
 type ReadParts = Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>
@@ -46,7 +47,7 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
     ...found.plugins.flatMap(plugin => sectionOf(loaded, plugin).problems)
   ]
   if (wrong.length > 0) throw new InvalidSettings(wrong)
-  opened.found = found
+  opened.found = { ...found, unmigrated: new Set() }
 }
 
 const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition }: LoadedPlugin) =>
@@ -110,9 +111,6 @@ export function createPluginUnits ({ opened: { roster, found, choices } }: UnitP
   return roster.units(found, new Map(choices.filter(({ isDisabled }) => isDisabled).map(choice => [choice.plugin, whyDisabled(choice)])))
 }
 
-export const migrationsOf = ({ id, migrations }: Candidate): MigrationSet[] =>
-  migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }]
-
 export async function declarePermissions ({ postgres, access }: Pick<Opened, 'postgres' | 'access'>, plugins: readonly LoadedPlugin[]): Promise<void> {
   const declared = plugins.flatMap(({ candidate: { id }, definition }) =>
     Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles })))
@@ -149,19 +147,4 @@ export function holdPaths ({ unit, to, reason = '', error }: Change, opened: Ope
     reason: `The plugin "${unit}" ${answer}.`,
     retryAfterMs: () => Math.max(1_000, (kernel.unit(unit)?.retryAt ?? Date.now() + retryLaterMs) - Date.now())
   })
-}
-
-/** Those a plugin requires come before it. */
-export function inOrderOfNeed (candidates: readonly Candidate[]): readonly Candidate[] {
-  const byId = new Map(candidates.map(candidate => [candidate.id, candidate]))
-  const ordered = new Set<Candidate>()
-  const visit = (candidate: Candidate): void => {
-    for (const id of Object.keys(candidate.manifest.requires)) {
-      const need = byId.get(id)
-      if (need !== undefined && !ordered.has(need)) visit(need)
-    }
-    ordered.add(candidate)
-  }
-  candidates.forEach(visit)
-  return [...ordered]
 }

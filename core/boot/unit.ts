@@ -3,7 +3,7 @@
 import type { Loaded } from '../../config/schema.ts'
 import type { AccessRoom, EncryptionRoom } from '../access/index.ts'
 import type { Clock, Host, Kubernetes, Lifecycle, OpenParts, Postgres, Resource } from '../contract/index.ts'
-import type { Choice, Container, Definitions, Roster } from '../host/index.ts'
+import type { Choice, Container, Found, Roster } from '../host/index.ts'
 import type { Http, Listening } from '../http/index.ts'
 import type { Probes } from '../http/probes.ts'
 import type { Kernel, UnitDefinition } from '../kernel/index.ts'
@@ -26,7 +26,7 @@ export interface Opened {
   access: AccessRoom
   encryption: EncryptionRoom
   /** What was found in the folders of plugins at the start. */
-  found: Definitions
+  found: Found
   roster: Roster
   /** What operators had decided by the start. */
   choices: readonly Choice[]

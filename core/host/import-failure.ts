@@ -31,6 +31,7 @@ const mends: Record<string, string> = {
   ERR_INVALID_TYPESCRIPT_SYNTAX: 'Mend the syntax there.',
   ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX: 'Types are only stripped, so write it without enum, namespace, parameter property or decorator.',
   ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING: 'Build the package to JavaScript: Node does not run TypeScript inside node_modules.',
+  BULKHEAD_HOST_IMPORTED: 'Import from "bulkhead", which has all that a plugin may use; if something is missing there, ask for it.',
   BULKHEAD_IMPORT_OVERDUE: 'A top-level await holds it up; move that work into "start".'
 }
 

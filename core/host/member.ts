@@ -12,6 +12,8 @@ export class Member {
   plugin: LoadedPlugin | undefined
   /** Why not, until that is told by its first start. */
   failure: PluginImportFailed | undefined
+  /** False as long as its schema could not be brought up to date. */
+  isMigrated = true
   /** False once its folder has gone. */
   isHere = true
   /** Of the start that serves. */

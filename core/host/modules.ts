@@ -15,9 +15,21 @@ export interface ImportOptions {
 }
 
 const contractUrl = new URL('../contract/index.ts', import.meta.url).href
+/** The host's own code, and what it reads its settings with. */
+const hostUrls = ['../', '../../config/'].map(path => new URL(path, import.meta.url).href)
 const stampForm = /\?generation=\d+$/
-/** The folders of plugins that have a generation beside the first. */
+/** Of plugins whose code was imported. */
 const folders = new Set<string>()
+
+/** A plugin that reaches around the contract would break with any change of the host, and its errors would be taken for the host's. */
+class HostImported extends Error {
+  readonly code = 'BULKHEAD_HOST_IMPORTED'
+
+  constructor (specifier: string) {
+    super(`"${specifier}" is the host's own code`)
+    this.name = 'HostImported'
+  }
+}
 
 /** Makes `import … from 'bulkhead'` give the contract, to every module of this process. Call the result to end that. */
 export function registerBulkhead (): () => void {
@@ -25,22 +37,27 @@ export function registerBulkhead (): () => void {
     resolve (specifier, context, next) {
       if (specifier === 'bulkhead') return { url: contractUrl, format: 'module-typescript', shortCircuit: true }
       const resolved = next(specifier, context)
-      const stamp = context.parentURL === undefined ? null : stampForm.exec(context.parentURL)
+      const folder = folderOf(context.parentURL)
+      if (folder === undefined || !resolved.url.startsWith('file:')) return resolved
+      if (hostUrls.some(url => resolved.url.startsWith(url))) throw new HostImported(specifier)
+      const stamp = stampForm.exec(context.parentURL ?? '')
       // A module of a later generation passes its stamp on to what it imports from its own folder.
-      if (stamp === null || stampForm.test(resolved.url)) return resolved
-      return isOfSameFolder(context.parentURL ?? '', resolved.url) ? { ...resolved, url: resolved.url + stamp[0] } : resolved
+      if (stamp === null || stampForm.test(resolved.url) || !fileURLToPath(resolved.url).startsWith(folder + sep)) return resolved
+      return { ...resolved, url: resolved.url + stamp[0] }
     }
   })
   return () => hooks.deregister()
 }
 
-function isOfSameFolder (parentUrl: string, url: string): boolean {
-  if (!url.startsWith('file:')) return false
-  const parent = fileURLToPath(parentUrl)
-  for (let end = parent.lastIndexOf(sep); end > 0; end = parent.lastIndexOf(sep, end - 1)) {
-    if (folders.has(parent.slice(0, end))) return fileURLToPath(url).startsWith(parent.slice(0, end + 1))
+/** The plugin's folder that the module is in. */
+function folderOf (url = ''): string | undefined {
+  // The host's own modules import by far the most.
+  if (!url.startsWith('file:') || hostUrls.some(hostUrl => url.startsWith(hostUrl))) return undefined
+  const path = fileURLToPath(url)
+  for (let end = path.lastIndexOf(sep); end > 0; end = path.lastIndexOf(sep, end - 1)) {
+    if (folders.has(path.slice(0, end))) return path.slice(0, end)
   }
-  return false
+  return undefined
 }
 
 /** CommonJS modules are cached by their paths alone; those of an earlier generation keep what they have. */
@@ -58,8 +75,8 @@ type Exports = Readonly<Record<string, unknown>>
 export async function importPlugin (candidate: Candidate, owner: Owner, { clock, budgetMs }: ImportOptions): Promise<Exports> {
   const { generation } = owner
   const url = pathToFileURL(candidate.entry)
+  folders.add(candidate.folder)
   if (generation > 1) {
-    folders.add(candidate.folder)
     url.search = `?generation=${generation}`
     forgetCommonJs(candidate.folder)
   }

@@ -65,7 +65,11 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
     const { failure } = member
     member.failure = undefined
     if (failure !== undefined) throw failure
-    if (member.plugin !== undefined) return member.plugin
+    if (member.plugin !== undefined) {
+      if (!member.isMigrated) await parts.migrate(member.candidate)
+      member.isMigrated = true
+      return member.plugin
+    }
     const plugin = await loadGeneration(member.candidate, members.takeNumber(member.id), parts, members.othersThan(member.id))
     member.plugin = plugin
     members.changed()

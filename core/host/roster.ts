@@ -22,6 +22,8 @@ export interface Found {
   readonly plugins: readonly LoadedPlugin[]
   /** Degraded plugins whose code could not be imported: they are tried again. */
   readonly failures: readonly { readonly candidate: Candidate, readonly error: PluginImportFailed }[]
+  /** Ids of plugins whose schema could not be brought up to date: their start tries it again. */
+  readonly unmigrated: ReadonlySet<string>
 }
 
 export interface Roster {
@@ -114,7 +116,7 @@ export function createRoster (parts: RosterParts): Roster {
     const unit = units.next(member, plugin)
     const adopt = (): void => {
       if (last !== undefined) member.retire(last)
-      Object.assign(member, { candidate, plugin, failure: undefined, isHere: true })
+      Object.assign(member, { candidate, plugin, failure: undefined, isMigrated: true, isHere: true })
       members.changed()
       log.info({ plugin: member.id, version: candidate.version, generation: plugin.owner.generation, before: last?.owner.generation }, `plugin "${member.id}" is now generation ${plugin.owner.generation}`)
       if (wasRunning) switched.resolve(undefined)
@@ -153,8 +155,12 @@ export function createRoster (parts: RosterParts): Roster {
   const units = createPluginUnits({ ...parts, members, noteFault, onEnd: member => { void tellWhatIsLeft(member) } })
 
   return {
-    units ({ plugins, failures }, disabled) {
-      for (const plugin of plugins) members.add(new Member(plugin.candidate, plugin))
+    units ({ plugins, failures, unmigrated }, disabled) {
+      for (const plugin of plugins) {
+        const member = new Member(plugin.candidate, plugin)
+        member.isMigrated = !unmigrated.has(member.id)
+        members.add(member)
+      }
       for (const { candidate, error } of failures) members.add(new Member(candidate, error))
       return members.here().map(member => units.first(member, disabled.get(member.id)))
     },

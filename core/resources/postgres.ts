@@ -48,7 +48,7 @@ export async function openPostgres (settings: PostgresSettings, { clock, log, si
     await pool.end()
     signal.throwIfAborted()
     if (cause instanceof PostgresTooOld) throw cause
-    throw new Error(`PostgreSQL at ${placeOf(url)} cannot be used: ${wordsOf(cause)}. Check DATABASE_URL, and that the server runs.`, { cause })
+    throw new Error(`PostgreSQL at ${placeOf(url)} cannot be used: ${wordsOf(cause)}. ${isOfCertificate(cause) ? trustHint : 'Check DATABASE_URL, and that the server runs.'}`, { cause })
   }
 
   const gate = createGate({ name: 'the database', limit: poolMax, queueMax: acquireQueueMax, waitMs: acquireTimeoutMs }, clock)
@@ -128,6 +128,13 @@ function withSessionOptions (url: string): string {
 function placeOf (url: string): string {
   const { host, pathname } = new URL(url)
   return `${host}${pathname}`
+}
+
+const trustHint = 'Its certificate is not trusted: add sslrootcert=<file with the authority\'s certificate> behind sslmode=verify-full in DATABASE_URL, and use the name that the certificate is for.'
+
+function isOfCertificate (error: unknown): boolean {
+  if (!Error.isError(error)) return false
+  return ('code' in error && /CERT|VERIFY|UNABLE_TO_GET_ISSUER/.test(String(error.code))) || isOfCertificate(error.cause)
 }
 
 // The deepest cause is what happened; of a host with several addresses it is one error for each.

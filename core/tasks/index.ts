@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { NotFound, ServiceUnavailable, type OpenParts, type Resource, type TaskOperation } from '../contract/index.ts'
 import { createTaskOperation } from './history.ts'
+import { openLookout } from './lookout.ts'
 import { watchOffset } from './offset.ts'
 import { termsOf } from './plan.ts'
 import { openQueues, refuseAway, type Queues, type QueueSettings } from './queue.ts'
@@ -38,7 +39,8 @@ export async function openTasks (
   const open = async (): Promise<Shared> => {
     const queues = await openQueues(settings, log)
     try {
-      return { queues, offset: await watchOffset({ ask: () => queues.now(), clock, log }) }
+      const offset = await watchOffset({ ask: () => queues.now(), clock, log })
+      return { queues, offset, lookout: openLookout({ queues, clock, log }) }
     } catch (error) {
       await queues.close()
       throw error
@@ -77,6 +79,7 @@ export async function openTasks (
     close: async () => {
       // Who wanted the queue has heard why it did not open.
       const open = await opening?.catch(() => undefined)
+      await open?.lookout.close()
       await open?.offset.close()
       await open?.queues.close()
     }

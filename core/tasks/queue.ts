@@ -56,6 +56,10 @@ export interface Queues {
   giveBack (name: string, claims: readonly Claim[], message: string): Promise<void>
   /** The same for what was lost and was not begun now: it stays lost, and comes back a little later, each after the one before. */
   putOff (name: string, claims: readonly Claim[]): Promise<void>
+  /** Which of these queues have a job that is due. */
+  findDue (names: readonly string[]): Promise<readonly string[]>
+  /** In these queues, ends the attempts of replicas that have been silent for too long, or not done in time: others may have them. */
+  failLost (names: readonly string[]): Promise<void>
   /** The names of the queues that hear the event now, in the transaction's eyes. */
   subscribers (event: string, tx?: Transaction): Promise<readonly string[]>
   /** Of the queues whose names begin like that, these hear these events from now on and no others do. */
@@ -75,8 +79,9 @@ export interface Queues {
 
 /** A replica that says nothing for so long has lost its claims. 10 is the least that pg-boss takes. */
 export const heartbeatSeconds = 10
-/** How often lost claims are looked for; two replicas' looks may fall so that twice as long passes. */
-const monitorSeconds = 2
+/** pg-boss counts what is in its queues, and looks for what nobody settles, in all of what it keeps: too much for every two seconds. */
+const superviseSeconds = 60
+const lostAtOnceMax = 1_000
 /** The row of a tick stands in the way of its twin, so it must outlive any difference between two replicas' clocks. */
 const leastKeptSeconds = 3_600
 /** A job that nobody claims for so long is forgotten. */
@@ -104,8 +109,8 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
     schema,
     schedule: false,
     registerInstance: false,
-    superviseIntervalSeconds: monitorSeconds,
-    monitorIntervalSeconds: monitorSeconds,
+    superviseIntervalSeconds: superviseSeconds,
+    monitorIntervalSeconds: superviseSeconds,
     maintenanceIntervalSeconds: 600,
     queueCacheIntervalSeconds: 30
   }
@@ -252,6 +257,26 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
       })
     },
 
+    // Both by the index of what is not over, however much is kept beside that.
+    findDue: async names => {
+      const { rows } = await db.executeSql(`
+        SELECT name FROM unnest($1::text[]) AS queue (name) WHERE EXISTS (
+          SELECT FROM ${schema}.job WHERE job.name = queue.name AND state IN ('created', 'retry') AND NOT blocked AND start_after <= now()
+        )`, [names])
+      return rows.map(({ name }: { name: string }) => name)
+    },
+    failLost: async names => {
+      const { rows } = await db.executeSql(`
+        SELECT name, id, retry_count AS "retryCount" FROM ${schema}.job
+        WHERE name = ANY($1::text[]) AND state = 'active' AND (
+          heartbeat_on + heartbeat_seconds * interval '1 s' < now() OR started_on + expire_seconds * interval '1 s' < now()
+        ) LIMIT ${lostAtOnceMax}`, [names])
+      for (const [name, lost] of Map.groupBy(rows as { name: string, id: string, retryCount: number }[], row => row.name)) {
+        // Settled by their attempts: of several replicas that see them one does it.
+        await boss.fail(name, lost.map(({ id, retryCount }) => ({ id, retryCount })), lossOutput)
+      }
+    },
+
     subscribers: async (event, tx) => {
       const { rows } = await (tx === undefined ? db : asDatabase(tx)).executeSql(`SELECT name FROM ${schema}.subscription WHERE event = $1 ORDER BY name`, [event])
       return rows.map(({ name }: { name: string }) => name)
@@ -271,8 +296,11 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
     discard: async (name, id) => { await boss.deleteJob(name, id) },
     check: signal => check(db, signal),
     close: async () => {
-      await news.close()
-      await boss.stop({ graceful: true, timeout: closeTimeoutMs })
+      try {
+        await news.close()
+      } finally {
+        await boss.stop({ graceful: true, timeout: closeTimeoutMs })
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Clock, Log, Postgres, TaskRecord } from '../contract/index.ts'
+import type { Lookout } from './lookout.ts'
 import type { Offset } from './offset.ts'
 import { eventQueue, InvalidTasks, isTicked, keyedQueue, readTasks, retryDelay, termsOf, type Plan, type TickPlan } from './plan.ts'
 import { readCron, type Claim, type Queues } from './queue.ts'
@@ -22,6 +23,7 @@ export interface Registration {
 export interface Shared {
   readonly queues: Queues
   readonly offset: Offset
+  readonly lookout: Lookout
 }
 
 export interface Ticked {
@@ -103,12 +105,13 @@ export function createRegister ({ shared, clock, drainMs, describe, ticked }: Pa
     try {
       for (const plan of plans) {
         if (isTicked(plan) && plan.once === 'replica') continue
-        const { queues } = await shared()
-        workers.set(plan, await work(plan, { queues, log, postgres, stop: stop.signal }))
+        const { queues, lookout } = await shared()
+        const worker = await work(plan, { queues, log, postgres, stop: stop.signal })
+        workers.set(plan, worker)
+        undo.push(lookout.watch(worker))
       }
       if (workers.size > 0) {
         const { queues } = await shared()
-        undo.push(queues.onJob(source => { for (const worker of workers.values()) worker.wake(source) }))
         const events = tasks.filter(({ kind }) => kind === 'event').map(({ name }) => [name, eventQueue(plugin, name)] as const)
         await queues.setSubscriptions(eventQueue(plugin, ''), new Map(events))
       }

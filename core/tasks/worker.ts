@@ -22,6 +22,7 @@ export interface WorkerParts {
 }
 
 export interface Worker {
+  readonly sources: readonly string[]
   /** Looks for work at once: in one of its queues, or in all. */
   wake (source?: string): void
   /**
@@ -31,8 +32,8 @@ export interface Worker {
   leave (drainMs: number): Promise<void>
 }
 
-/** Finds what no notification told of: jobs that have become due, those of a replica that died, all of them while notifications do not come. */
-const pollMs = 2_000
+/** It is woken. */
+const idleMs = 3_600_000
 /** While there is what was put off for a moment. */
 const hurriedPollMs = 100
 const hurriedMs = 10_000
@@ -143,7 +144,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
         await claimFrom(source)
         continue
       }
-      await pause(clock.now() < hurriedUntilMs ? hurriedPollMs : pollMs, waking.signal)
+      await pause(clock.now() < hurriedUntilMs ? hurriedPollMs : idleMs, waking.signal)
       if (waking.signal.aborted) waking = new AbortController()
       else for (const each of sources) due.add(each)
       // Runs that end in the same turn are one claim, not one each.
@@ -168,6 +169,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
 
   const loops = [claiming(), touching()]
   return {
+    sources,
     wake: source => {
       if (source === undefined) for (const each of sources) due.add(each)
       else if (sources.includes(source)) due.add(source)
@@ -186,13 +188,17 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       over.abort()
       const left = [...held.values()]
       for (const { abandon } of left) abandon.abort(new Error(`Task "${name}" did not finish within the drain`))
-      for (const source of sources) {
-        const claims = left.map(({ claim }) => claim).filter(({ queue }) => queue === source)
-        if (claims.length > 0) await queues.giveBack(source, claims, 'did not finish before its plugin ended')
+      try {
+        for (const source of sources) {
+          const claims = left.map(({ claim }) => claim).filter(({ queue }) => queue === source)
+          if (claims.length > 0) await queues.giveBack(source, claims, 'did not finish before its plugin ended')
+        }
+        if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
+      } finally {
+        // Whatever could not be given back must not be kept alive, or nobody takes it over.
+        leaving.abort()
+        await Promise.all(loops)
       }
-      if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
-      leaving.abort()
-      await Promise.all(loops)
     }
   }
 }

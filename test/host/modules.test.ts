@@ -37,6 +37,21 @@ test('a package gets it too', async (t) => {
   assert.equal((await importPlugin(candidate, owner, options)).NotFound, NotFound)
 })
 
+test('the host\'s own code is refused to plugins, by path, statically, later and from CommonJS', async (t) => {
+  const core = join(import.meta.dirname, '../../core/access/index.ts')
+  const settings = join(import.meta.dirname, '../../config/schema.ts')
+  for (const [name, code] of [['index.js', `import '${core}'\nexport default { start () {} }`], ['index.cjs', `require('${settings}')`]] as const) {
+    const folder = await folderWith(t, { 'p/package.json': manifest({ id: 'p' }, { exports: `./${name}` }), [`p/${name}`]: code })
+    await assert.rejects(importPlugin(await candidateIn(folder), owner, options), (error: PluginImportFailed) => {
+      assert.match(error.message, /is the host's own code\. Import from "bulkhead"/)
+      return true
+    })
+  }
+  const folder = await folderWith(t, { ...plugin('p'), 'p/index.js': `export default { start () {} }\nexport const later = () => import('${core}')` })
+  const { later } = await importPlugin(await candidateIn(folder), owner, options) as { later: () => Promise<unknown> }
+  await assert.rejects(later(), { code: 'BULKHEAD_HOST_IMPORTED' })
+})
+
 test('another generation loads every module of the folder anew, and only those', async (t) => {
   const folder = await folderWith(t, typescript({
     'p/index.ts': 'import { NotFound } from "bulkhead"\nimport { word } from "./word.ts"\nexport default { start () {} }\nexport { word, NotFound }\nexport const later = () => import("./later.ts")',

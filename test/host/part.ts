@@ -3,7 +3,7 @@
 import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
 import { createKernel, Held, type Kernel } from '../../core/kernel/index.ts'
 import { Account } from '../../core/host/account.ts'
-import { createContainer, createRoster, type Check, type Definitions, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts, type Work } from '../../core/host/index.ts'
+import { createContainer, createRoster, type Check, type Found, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts, type Work } from '../../core/host/index.ts'
 import { clock } from './folder.ts'
 
 export const silent: Log = { trace () {}, debug () {}, info () {}, warn () {}, error () {}, fatal () {}, child: () => silent }
@@ -70,7 +70,7 @@ export interface Run {
 
 interface RunOptions {
   plugins: readonly LoadedPlugin[]
-  failures?: Definitions['failures']
+  failures?: Found['failures']
   /** Resources that are held. */
   absent?: readonly string[]
   disabled?: ReadonlyMap<string, string>
@@ -118,7 +118,7 @@ export function createRun (
     id, kind: 'resource' as const, needs: [], required: false, startBudgetMs: 100, stopBudgetMs: 100,
     start: () => { if (absent.includes(id)) throw new Held('there is none') }
   }))
-  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units({ plugins, failures }, disabled)])
+  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units({ plugins, failures, unmigrated: new Set() }, disabled)])
   return { kernel, roster, calls, mounted, tasks, checks, start }
 }
 

@@ -11,6 +11,7 @@ import type { TestContext } from 'node:test'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
 import { writePlugin } from '../support/plugin.ts'
+import { until } from '../support/until.ts'
 
 /** A host that finds its database and fails or not by what else it is given. */
 async function settingsOf (t: TestContext): Promise<Record<string, string>> {
@@ -104,13 +105,39 @@ test('a required plugin that does not start ends the host with exit 5; a degrade
   assert.equal(await host.ended, 0, host.output())
 })
 
-test('a plugin migration with a syntax error: the file and the line are named, nothing half applied, exit 3', async (t) => {
-  const folder = await temporaryFolder(t)
-  await writePlugin(folder, 'ledger', { resources: ['postgres'] }, 'export default { start () {} }')
+/** The second statement cannot be read. */
+const brokenMigration = 'create table entry (id int);\ncreate tabel broken (id int);\n'
+
+async function writeLedger (folder: string, manifest: object): Promise<void> {
+  await writePlugin(folder, 'ledger', { resources: ['postgres'], ...manifest }, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => 'pong') } }")
   await mkdir(join(folder, 'ledger/migrations'))
-  await writeFile(join(folder, 'ledger/migrations/0001_entry.sql'), 'create table entry (id int);\ncreate tabel broken (id int);\n')
+  await writeFile(join(folder, 'ledger/migrations/0001_entry.sql'), brokenMigration)
   await writeFile(join(folder, 'ledger/migrations/0001_entry.down.sql'), 'drop table entry;\n')
+}
+
+test('a migration of a required plugin with a syntax error: the file and the line are named, nothing half applied, exit 3', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writeLedger(folder, { readiness: 'required' })
   const host = startHost(t, { ...await settingsOf(t), PLATFORM_PLUGINS_PATH: folder })
   assert.equal(await host.ended, 3)
-  assert.match(host.output(), /0001_entry\.sql/)
+  assert.match(host.output(), /0001_entry\.sql:2/)
+})
+
+test('a migration of a degraded plugin that fails holds back the plugin and those that require it, no others; mended, they start by themselves', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writeLedger(folder, { readiness: 'degraded' })
+  const other = (id: string, manifest: object): Promise<unknown> => writePlugin(folder, id, manifest, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => 'pong') } }")
+  await other('good', {})
+  await other('leans', { requires: { ledger: '*' }, resources: ['postgres'] })
+  await mkdir(join(folder, 'leans/migrations'))
+  await writeFile(join(folder, 'leans/migrations/0001_leaf.sql'), 'create table leaf as select id from ledger.entry;\n')
+  const host = startHost(t, { ...await settingsOf(t), PLATFORM_PLUGINS_PATH: folder })
+  const { url } = await host.ready()
+  const statuses = async (): Promise<number[]> => Promise.all(['good', 'ledger', 'leans'].map(async id => (await fetch(`${url}/api/${id}`)).status))
+  assert.deepEqual(await statuses(), [200, 503, 503])
+  assert.match(host.output(), /ledger\\" is quarantined: .*0001_entry\.sql:2/)
+  await writeFile(join(folder, 'ledger/migrations/0001_entry.sql'), brokenMigration.replace('tabel', 'table'))
+  await until(async () => (await statuses()).every(status => status === 200), 20_000)
+  host.signal('SIGTERM')
+  assert.equal(await host.ended, 0, host.output())
 })

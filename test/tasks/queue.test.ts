@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql, z, type Job } from '../../core/contract/index.ts'
 import { openTasks } from '../../core/tasks/index.ts'
 import { createDatabase } from '../support/database.ts'
-import { createLog, openParts } from '../support/part.ts'
+import { clock, createLog, openParts } from '../support/part.ts'
+import { startProxy } from '../support/proxy.ts'
 import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
 import { openHouse, queue, send, type House } from './house.ts'
@@ -223,7 +224,7 @@ void suite('queues', { concurrency: true }, () => {
     const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
     let held = 0
     const late = Promise.withResolvers<undefined>()
-    t.after(() => late.resolve(undefined))
+    undo(t, () => late.resolve(undefined))
     const minds = queue('minds', async ({ signal }) => { held++; await once(signal, 'abort'); signal.throwIfAborted() }, { retry: { limit: 0 }, concurrency: 20 })
     const hangs = queue('hangs', async () => { held++; await late.promise }, { retry: { limit: 0 }, concurrency: 20 })
     const finishes = queue('finishes', async () => { held++; await sleep(100) }, { retry: { limit: 0 } })
@@ -248,10 +249,30 @@ void suite('queues', { concurrency: true }, () => {
     assert.deepEqual(new Set(done), new Set([...ids, waiting]))
   })
 
+  test('a plugin that ends while the database is away says so, and nothing of it goes on', async (t) => {
+    const database = await createDatabase(t)
+    const house = await openHouse(t, database)
+    const proxy = await startProxy(t, Number(new URL(database).port))
+    const url = Object.assign(new URL(database), { port: String(proxy.port) }).href
+    let sleeping = 0
+    const sleep: typeof clock.sleep = async (...args) => { sleeping++; await clock.sleep(...args).finally(() => { sleeping-- }) }
+    const resource = await openTasks({ url, maxConnections: 2, historyHours: 1, drainMs: 50 }, openParts({ clock: { ...clock, sleep } }))
+    const late = Promise.withResolvers<undefined>()
+    undo(t, () => late.resolve(undefined))
+    const hangs = queue('hangs', () => late.promise)
+    const end = await resource.value.register({ plugin: 'notes', log: createLog(), tasks: [hangs] })
+    const id = await send(house, hangs, 1)
+    await until(async () => (await stateOf(house, id))?.state === 'running')
+    await proxy.refuse()
+    await assert.rejects(end(), /tasks of plugin "notes" could not be ended in order/)
+    await resource.close()
+    await until(() => sleeping === 0)
+  })
+
   test('a run that does not mind its time-out is waited for no longer, and is tried again', async (t) => {
     const house = await openHouse(t, await createDatabase(t))
     const late = Promise.withResolvers<undefined>()
-    t.after(() => late.resolve(undefined))
+    undo(t, () => late.resolve(undefined))
     let attempts = 0
     const hang = queue('hang', async () => { if (++attempts === 1) await late.promise }, { timeout: '100ms', concurrency: 1, retry: { delay: 1 } })
     await house.register('notes', hang)

@@ -13,6 +13,7 @@ import { openTasks, type TaskRunner } from '../../core/tasks/index.ts'
 import { createDatabase } from '../support/database.ts'
 import { createLog, openParts } from '../support/part.ts'
 import { freePort } from '../support/process.ts'
+import { undo } from '../support/undo.ts'
 
 const every = (name: string, interval: '100ms' | '1s', handler: TaskHandler, options: TaskOptions = {}): TaskRecord =>
   ({ kind: 'every', name, interval, options, handler })
@@ -28,7 +29,7 @@ async function openReplica (t: TestContext, url: string): Promise<Replica> {
   const entries: LogEntry[] = []
   const resource = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 50 }, openParts({ log: createLog(entries) }))
   const ends = new Set<() => Promise<void>>()
-  t.after(async () => {
+  undo(t, async () => {
     await Promise.all([...ends].map(end => end()))
     await resource.close()
   })
@@ -186,7 +187,7 @@ void suite('tasks', { concurrency: true }, () => {
       socket.pipe(upstream).pipe(socket)
       for (const end of [socket, upstream]) end.on('error', () => { socket.destroy(); upstream.destroy() })
     }).listen(Number(url.port), '127.0.0.1')
-    t.after(() => proxy.close())
+    undo(t, () => proxy.close())
     await once(proxy, 'listening')
     await register(registration)
     await runs.reaches(1)
@@ -210,7 +211,7 @@ void suite('tasks', { concurrency: true }, () => {
   test('the run of a replica that was killed is run again by another', { skip: process.env.BULKHEAD_LONG === undefined && 'waits out a heartbeat of 10 s; BULKHEAD_LONG=1 runs it' }, async (t) => {
     const url = await createDatabase(t)
     const child = spawn(process.execPath, [join(import.meta.dirname, 'replica.ts'), url], { stdio: ['ignore', 'pipe', 'inherit'] })
-    t.after(() => child.kill('SIGKILL'))
+    undo(t, () => child.kill('SIGKILL'))
     const [line] = await once(child.stdout, 'data') as [Buffer]
     assert.equal(String(line), 'running 1\n')
     child.kill('SIGKILL')
