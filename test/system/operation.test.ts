@@ -197,7 +197,7 @@ test('a folder that is new is installed, one that has gone is removed, and may c
   assert.deepEqual(await operate('late', 'reload'), [200, 'disabled'])
   assert.deepEqual([await see('late'), (await operate('late', 'enable'))[0]], [404, 404])
   const { items } = await (await admin.get('/api/plugins')).json() as { items: PluginStatus[] }
-  assert.deepEqual(items.map(({ id }) => id), ['identity', 'notes', 'operations'])
+  assert.equal(items.some(({ id }) => id === 'late'), false)
 
   await writeTalker(folder, 'late', 'back')
   assert.deepEqual(await operate('late', 'reload'), [200, 'running'])
