@@ -19,19 +19,18 @@ export function createReach ({ postgres, clock }: { postgres: Postgres, clock: C
   function find (userId: string, permission: string): Promise<Reach> {
     const now = new Date(clock.now()).toISOString()
     return postgres.one(sql.type(Row)`
-      with held as (
+      with holder as (select id from users where id = ${userId} and is_active),
+      held as (
         select ur.project_id
-        from user_roles ur join role_permissions rp on rp.role_id = ur.role_id join permissions p on p.id = rp.permission_id
-        where ur.user_id = ${userId} and p.name = ${permission}
+        from holder join user_roles ur on ur.user_id = holder.id
+        join role_permissions rp on rp.role_id = ur.role_id join permissions p on p.id = rp.permission_id and p.name = ${permission}
         union
         select d.project_id
-        from delegations d join permissions p on p.id = d.permission_id
-        where d.delegate_id = ${userId} and p.name = ${permission} and ${counts(now)}
-      ), reach as (select coalesce(bool_or(project_id is null), false) as "isEverywhere" from held)
+        from holder join delegations d on d.delegate_id = holder.id join permissions p on p.id = d.permission_id and p.name = ${permission}
+        where ${counts(now)}
+      ),
+      reach as (select coalesce(bool_or(project_id is null), false) as "isEverywhere" from held)
       select "isEverywhere", array(select project_id from held where not "isEverywhere") as "projectIds" from reach
-      where exists (select from users where id = ${userId} and is_active)
-      union all
-      select false, '{}' where not exists (select from users where id = ${userId} and is_active)
     `)
   }
 }

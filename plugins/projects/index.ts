@@ -26,10 +26,12 @@ export interface ProjectService {
   /** `NotFound` when there is none that the user may see, `Forbidden` when they may not do that there. */
   require (user: User | string, projectId: string, right: 'read' | 'write'): Promise<Project>
   /**
-   * Tells the webhooks of a project that listen to the event, if and only if the transaction commits. What happens to issues, merge requests and
-   * comments is told by this plugin.
+   * Tells the webhooks of a project that listen to the event, if and only if the transaction commits; in-process only, as a live transaction is.
+   * What happens to issues, merge requests and comments is told by this plugin.
    */
-  announce (projectId: string, event: Extract<HookEvent, 'push' | 'build' | 'deploy'>, payload: Readonly<Record<string, unknown>>, options: { in: Transaction }): Promise<void>
+  announce (
+    projectId: string, event: Extract<HookEvent, 'push' | 'build' | 'deploy'>, payload: Readonly<Record<string, unknown>>, options: { in: Transaction }
+  ): Promise<void>
 }
 
 declare module 'bulkhead' {

