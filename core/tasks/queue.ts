@@ -208,7 +208,7 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
         ...afterMs !== undefined && { startAfter: afterMs / 1_000 },
         ...tx !== undefined && { db: asDatabase(tx) }
       }
-      const data: JobData = { input, retryLimit, ...version !== undefined && { version } }
+      const data: JobData = { input, retryLimit, ...version !== undefined && { version }, ...priority !== undefined && { priority } }
       if (key === undefined) return await boss.send(name, data, options) ?? undefined
       // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
       const sendAt = async (through: IDatabase): Promise<string | undefined> => {
@@ -224,7 +224,9 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
 
     claim: async (name, count) => {
       // All that pg-boss knows of a job costs as much again as the job; of one that was not tried before it is not needed.
-      const jobs = await boss.fetch<JobData | null>(name, { batchSize: count })
+      const claimed = await boss.fetch<JobData | null>(name, { batchSize: count })
+      // They are the most important ones, but in no order.
+      const jobs = claimed.toSorted((a, b) => (b.data?.priority ?? 0) - (a.data?.priority ?? 0))
       const tried = jobs.filter(({ retryCount, data }) => retryCount > 0 || data?.retryLimit === undefined).map(({ id }) => id)
       const known = tried.length === 0 ? [] : (await db.executeSql(
         `SELECT id, retry_limit, output FROM ${schema}.job WHERE name = $1 AND id = ANY($2::uuid[])`, [name, tried])).rows as Tried[]
@@ -302,8 +304,8 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
   }
 }
 
-/** As it is kept. The limit is repeated in it, which may be raised later, when the job has been tried. */
-interface JobData { readonly input?: unknown, readonly retryLimit?: number, readonly version?: string }
+/** As it is kept. Limit and priority are repeated in it, because a claim does not tell them; the limit may be raised once the job has been tried. */
+interface JobData { readonly input?: unknown, readonly retryLimit?: number, readonly version?: string, readonly priority?: number }
 interface Tried { readonly id: string, readonly retry_limit: number, readonly output: unknown }
 
 /** What pg-boss writes of a job whose replica was silent, or told no end of it in time. What a handler threw has another shape. */
