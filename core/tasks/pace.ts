@@ -22,6 +22,9 @@ export function createPace (concurrency: number): Pace {
   return {
     ran: ms => { runMs = mix(runMs, ms) },
     claimed: ms => { claimMs = mix(claimMs, ms) },
-    ahead: () => runMs === undefined || claimMs === undefined ? 0 : Math.min(aheadMax, Math.floor(concurrency * Math.min(claimMs, longestMs) / Math.max(runMs, 0.01)))
+    ahead: () => {
+      if (runMs === undefined || claimMs === undefined) return 0
+      return Math.min(aheadMax, Math.floor(concurrency * Math.min(claimMs, longestMs) / Math.max(runMs, 0.01)))
+    }
   }
 }

@@ -339,6 +339,21 @@ void suite('queues', { concurrency: true }, () => {
     await assert.rejects(away.value.send('notes', deliver, 1), { code: 'BULKHEAD_SERVICE_UNAVAILABLE' })
   })
 
+  test('a flood of jobs, with keys and without, takes no connection that heartbeats need, and none of it is lost', async (t) => {
+    const house = await openHouse(t, await createDatabase(t), { maxConnections: 2 })
+    const deliver = queue('deliver', () => undefined)
+    // Nothing is known of the queues yet: pg-boss asks for them while the transactions of the first jobs hold connections.
+    await Promise.all(Array.from({ length: 20 }, (_, at) => send(house, deliver, at, { key: `k${at}` })))
+    let sent = 0
+    const flood = Promise.all(Array.from({ length: 1_000 }, async (_, at) => { await send(house, deliver, at); sent += 1 }))
+    while (sent === 0) await new Promise(setImmediate)
+    await house.tasks.jobs({ limit: 1 })
+    assert.ok(sent < 500, `${sent} of 1,000 were sent before an answer came`)
+    await flood
+    const count = await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) from pgboss.job where name like 'notes/deliver%'`)
+    assert.equal(count, 1_020)
+  })
+
   test('without the database in the manifest the use of tx says what to add', async (t) => {
     const house = await openHouse(t, await createDatabase(t))
     const deliver = queue('deliver', async ({ tx }) => { await tx.query(sql.unsafe`select 1`) }, { retry: { limit: 0 } })
