@@ -36,6 +36,7 @@ export interface Worker {
 const pollMs = 2_000
 /** What has run waits to be completed, too: with a database that does not come after no more is claimed. */
 const heldMax = 4_000
+const readyMs = 4_000
 const carefulMs = 60_000
 /** While there is what was put off for a moment. */
 const hurriedPollMs = 100
@@ -70,6 +71,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
   const held = new Map<Claim, Held>()
   /** Of these the handler has not begun. */
   const ready: Held[] = []
+  let readyAt = 0
   /** Of these the handler has not come back. */
   let running = 0
   /** One of them may end this replica, and is not to take claims with it that have not even begun. */
@@ -169,6 +171,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       held.set(claim, hold)
       ready.push(hold)
     }
+    readyAt = performance.now()
     startReady()
   }
 
@@ -195,9 +198,26 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       for (const claim of claims) if (!ours.has(claim)) held.get(claim)?.abandon.abort(new ClaimLost(name))
     }
   }
+  const giveBack = async (holds: readonly Held[], message: string): Promise<void> => {
+    for (const { claim, abandon } of holds) {
+      abandon.abort(new Error(`Task "${name}" ${message}`))
+      held.delete(claim)
+    }
+    for (const source of sources) {
+      const claims = holds.map(({ claim }) => claim).filter(({ queue }) => queue === source)
+      if (claims.length > 0) await queues.giveBack(source, claims, message)
+    }
+  }
+  /** What was claimed ahead is not to wait here behind runs that hang, while another replica might have it. */
+  const letGo = async (): Promise<void> => {
+    if (ready.length === 0 || performance.now() - readyAt < readyMs) return
+    carefulUntilMs = clock.now() + carefulMs
+    await giveBack(ready.splice(0), 'waited too long to begin')
+  }
   const touching = async (): Promise<void> => {
     while (!leaving.signal.aborted) {
       await pause(touchEveryMs, leaving.signal)
+      if (!isLeaving) await letGo().catch((err: unknown) => log.warn({ err, task: name }, `jobs of task "${name}" that wait here could not be given back`))
       if (held.size > 0) await touch().catch((err: unknown) => log.warn({ err, task: name }, `the queue could not be told that task "${name}" is being worked on`))
     }
   }
@@ -213,16 +233,6 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     leave: async drainMs => {
       isLeaving = true
       rouse()
-      const giveBack = async (holds: readonly Held[], message: string): Promise<void> => {
-        for (const { claim, abandon } of holds) {
-          abandon.abort(new Error(`Task "${name}" ${message}`))
-          held.delete(claim)
-        }
-        for (const source of sources) {
-          const claims = holds.map(({ claim }) => claim).filter(({ queue }) => queue === source)
-          if (claims.length > 0) await queues.giveBack(source, claims, message)
-        }
-      }
       const claimed = loops[0]
       const over = new AbortController()
       try {
