@@ -64,8 +64,8 @@ export interface SendOptions {
   /** The caller's transaction: the job is there if and only if it commits. */
   in?: Transaction
   /**
-   * Jobs of one key run one at a time, in the order they were sent. One that failed holds back those behind it until it succeeds, or until it is
-   * discarded by hand. 1 to 200 characters.
+   * Jobs of one key run one at a time, in the order they were sent. One that failed holds back those behind it until it succeeds, is discarded by
+   * hand, or is forgotten with the history (`PLATFORM_TASKS_HISTORY_HOURS`). 1 to 200 characters.
    */
   key?: string
   /** Not before this has passed. Among jobs of one key it counts from then. */

@@ -75,7 +75,7 @@ export function createTaskOperation ({ queues, runNow, hasPlugin }: Parts): Task
       }
       if (job.state !== 'dead') throw new Conflict(`The job is ${job.state}: there is nothing to cancel.`)
       await (await queues()).discard(queue, id)
-      return { ...job, state: 'cancelled' }
+      return { ...job, state: 'cancelled', holdsBack: 0 }
     },
     async runTask (task) {
       const id = await runNow(task)

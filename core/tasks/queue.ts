@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { PgBoss, SendOptions } from 'pg-boss'
 import { ServiceUnavailable, sql, type Log, type Transaction } from '../contract/index.ts'
+import { createPlaces } from './place.ts'
 
 export interface QueueSettings {
   readonly url: string
@@ -96,6 +97,8 @@ const waitSeconds = 30 * 86_400
 const putOffMs = 200
 const putOffStepMs = 50
 const callTimeoutMs = 10_000
+/** pg-boss may ask for a queue through the pool while one of our transactions holds a connection of it. */
+const connectionsMin = 2
 /** Of the five seconds or more that the host gives to stop, at most. */
 const closeTimeoutMs = 5_000
 const schema = 'pgboss'
@@ -109,7 +112,7 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
   const options = {
     connectionString: url,
     application_name: 'bulkhead tasks',
-    max: maxConnections,
+    max: Math.max(connectionsMin, maxConnections),
     connectionTimeoutMillis: callTimeoutMs,
     query_timeout: callTimeoutMs,
     keepAlive: true,
@@ -130,7 +133,7 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
     await boss.start()
     // Its loss is told as an error and mended by itself; until then jobs are found by looking.
     const listening = await boss.getDb().listen?.(channel, tell, () => tell(undefined))
-    return createQueues(boss, Math.max(historyHours * 3_600, leastKeptSeconds), {
+    return createQueues(boss, { keepSeconds: Math.max(historyHours * 3_600, leastKeptSeconds), connections: options.max }, {
       add: listener => { listeners.add(listener); return () => { listeners.delete(listener) } },
       close: async () => { await listening?.close() }
     })
@@ -158,12 +161,15 @@ interface News {
   close (): Promise<void>
 }
 
-function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
+function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds: number, connections: number }, news: News): Queues {
   const db = boss.getDb()
+  // A flood of jobs sent, or of runs that failed, must not keep heartbeats waiting until all claims are lost.
+  const sending = createPlaces(connections - 1, callTimeoutMs)
+  const transacting = createPlaces(connections - 1, callTimeoutMs)
   /** Each queue is made once a process; who comes meanwhile waits for that. */
   const made = new Map<string, Promise<void>>()
 
-  const inTransaction = async (work: (tx: IDatabase) => Promise<void>): Promise<void> => {
+  const inTransaction = (work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(async () => {
     // The pool of pg-boss's own always can.
     const transaction = await db.beginTransaction?.()
     if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
@@ -174,7 +180,7 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
       throw error
     }
     await transaction.commit()
-  }
+  })
   const settled = (claims: readonly Claim[], response: unknown): ReadonlySet<Claim> => {
     const ids = new Set((response as { settled?: readonly string[] }).settled)
     return new Set(claims.filter(({ id }) => ids.has(id)))
@@ -213,8 +219,11 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
         ...afterMs !== undefined && { startAfter: afterMs / 1_000 },
         ...tx !== undefined && { db: asDatabase(tx) }
       }
-      const data: JobData = { input, retryLimit, ...version !== undefined && { version } }
-      if (key === undefined) return await boss.send(name, data, options) ?? undefined
+      const data: JobData = { input, retryLimit, ...version !== undefined && { version }, ...priority !== undefined && { priority } }
+      if (key === undefined) {
+        const put = async (): Promise<string | undefined> => await boss.send(name, data, options) ?? undefined
+        return tx === undefined ? sending.run(put) : put()
+      }
       // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
       const sendAt = async (through: IDatabase): Promise<string | undefined> => {
         const sent = await boss.send(name, data, { ...options, db: through }) ?? undefined
@@ -229,7 +238,9 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
 
     claim: async (name, count) => {
       // All that pg-boss knows of a job costs as much again as the job; of one that was not tried before it is not needed.
-      const jobs = await boss.fetch<JobData | null>(name, { batchSize: count })
+      const claimed = await boss.fetch<JobData | null>(name, { batchSize: count })
+      // They are the most important ones, but in no order.
+      const jobs = claimed.toSorted((a, b) => (b.data?.priority ?? 0) - (a.data?.priority ?? 0))
       const tried = jobs.filter(({ retryCount, data }) => retryCount > 0 || data?.retryLimit === undefined).map(({ id }) => id)
       const known = tried.length === 0 ? [] : (await db.executeSql(
         `SELECT id, retry_limit, output FROM ${schema}.job WHERE name = $1 AND id = ANY($2::uuid[])`, [name, tried])).rows as Tried[]
@@ -327,8 +338,8 @@ function createQueues (boss: PgBoss, keepSeconds: number, news: News): Queues {
   }
 }
 
-/** As it is kept. The limit is repeated in it, which may be raised later, when the job has been tried. */
-interface JobData { readonly input?: unknown, readonly retryLimit?: number, readonly version?: string }
+/** As it is kept. Limit and priority are repeated in it, because a claim does not tell them; the limit may be raised once the job has been tried. */
+interface JobData { readonly input?: unknown, readonly retryLimit?: number, readonly version?: string, readonly priority?: number }
 interface Tried { readonly id: string, readonly retry_limit: number, readonly output: unknown }
 
 /** What pg-boss writes of a job whose replica was silent, or told no end of it in time. What a handler threw has another shape. */

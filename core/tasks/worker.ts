@@ -2,6 +2,7 @@
 
 import type { Clock, Log } from '../contract/index.ts'
 import type { Claim, Queues } from './queue.ts'
+import { createPace } from './pace.ts'
 import { ClaimLost, type Outcome } from './run.ts'
 
 export interface WorkerParts {
@@ -34,8 +35,10 @@ export interface Worker {
 
 /** It is woken. */
 const idleMs = 3_600_000
-/** Of what has run, so much may wait to be completed, in terms of the concurrency: with a slow database no more is claimed. */
-const heldFactor = 4
+/** What has run waits to be completed, too: with a database that does not come after no more is claimed. */
+const heldMax = 4_000
+const readyMs = 4_000
+const carefulMs = 60_000
 /** While there is what was put off for a moment. */
 const hurriedPollMs = 100
 const hurriedMs = 10_000
@@ -64,14 +67,19 @@ interface Held {
 }
 
 export function startWorker ({ queues, name, sources, keyed, concurrency, run, fail, clock, log }: WorkerParts): Worker {
-  const heldMax = concurrency * heldFactor
+  const pace = createPace(concurrency)
   /** Claimed, and not settled yet. */
   const held = new Map<Claim, Held>()
+  /** Of these the handler has not begun. */
+  const ready: Held[] = []
+  let readyAt = 0
   /** Of these the handler has not come back. */
   let running = 0
   /** One of them may end this replica, and is not to take claims with it that have not even begun. */
   let hasSuspect = false
   let hurriedUntilMs = 0
+  /** Claims nothing ahead of need until then: what a replica takes with it when it dies was tried once for nothing. */
+  let carefulUntilMs = 0
   let isLeaving = false
   const leaving = new AbortController()
   /** Where there may be something to claim. The one that had its turn goes to the end. */
@@ -96,10 +104,13 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
   const work = async (hold: Held): Promise<void> => {
     const { claim, abandon } = hold
     if (isSuspect(claim)) hasSuspect = true
+    const begunAt = performance.now()
     const outcome = await run(claim, abandon.signal)
+    pace.ran(performance.now() - begunAt)
     running -= 1
     if (isSuspect(claim)) hasSuspect = false
-    rouse()
+    startReady()
+    if (ready.length === 0) rouse()
     try {
       await settle(hold, outcome)
     } catch (err) {
@@ -108,6 +119,20 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       held.delete(claim)
       if (claim.queue === keyed) due.add(keyed)
       rouse()
+    }
+  }
+
+  const startReady = (): void => {
+    while (running < concurrency && !isLeaving) {
+      const hold = ready.shift()
+      if (hold === undefined) return
+      // It was lost while it waited.
+      if (hold.abandon.signal.aborted) {
+        held.delete(hold.claim)
+        continue
+      }
+      running += 1
+      hold.settled = work(hold)
     }
   }
 
@@ -123,10 +148,14 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
 
   const claimFrom = async (source: string): Promise<void> => {
     due.delete(source)
-    const count = Math.min(concurrency - running, heldMax - held.size)
+    const ahead = clock.now() < carefulUntilMs ? 0 : pace.ahead()
+    const count = Math.min(concurrency - running + ahead, heldMax - held.size)
     let claims: readonly Claim[]
     try {
+      const askedAt = performance.now()
       claims = await queues.claim(source, count)
+      pace.claimed(performance.now() - askedAt)
+      if (claims.some(({ wasLost }) => wasLost)) carefulUntilMs = clock.now() + carefulMs
       if (claims.length === count) due.add(source)
       claims = await putOffSuspects(source, claims)
     } catch (err) {
@@ -140,16 +169,17 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     }
     for (const claim of claims) {
       const hold: Held = { claim, abandon: new AbortController(), settled: Promise.resolve() }
-      running += 1
       held.set(claim, hold)
-      hold.settled = work(hold)
+      ready.push(hold)
     }
+    readyAt = performance.now()
+    startReady()
   }
 
   const claiming = async (): Promise<void> => {
     while (!isLeaving) {
       const [source] = due
-      if (source !== undefined && running < concurrency && held.size < heldMax && !hasSuspect) {
+      if (source !== undefined && ready.length === 0 && running < concurrency && held.size < heldMax && !hasSuspect) {
         await claimFrom(source)
         continue
       }
@@ -169,9 +199,26 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       for (const claim of claims) if (!ours.has(claim)) held.get(claim)?.abandon.abort(new ClaimLost(name))
     }
   }
+  const giveBack = async (holds: readonly Held[], message: string): Promise<void> => {
+    for (const { claim, abandon } of holds) {
+      abandon.abort(new Error(`Task "${name}" ${message}`))
+      held.delete(claim)
+    }
+    for (const source of sources) {
+      const claims = holds.map(({ claim }) => claim).filter(({ queue }) => queue === source)
+      if (claims.length > 0) await queues.giveBack(source, claims, message)
+    }
+  }
+  /** What was claimed ahead is not to wait here behind runs that hang, while another replica might have it. */
+  const letGo = async (): Promise<void> => {
+    if (ready.length === 0 || performance.now() - readyAt < readyMs) return
+    carefulUntilMs = clock.now() + carefulMs
+    await giveBack(ready.splice(0), 'waited too long to begin')
+  }
   const touching = async (): Promise<void> => {
     while (!leaving.signal.aborted) {
       await pause(touchEveryMs, leaving.signal)
+      if (!isLeaving) await letGo().catch((err: unknown) => log.warn({ err, task: name }, `jobs of task "${name}" that wait here could not be given back`))
       if (held.size > 0) await touch().catch((err: unknown) => log.warn({ err, task: name }, `the queue could not be told that task "${name}" is being worked on`))
     }
   }
@@ -190,21 +237,19 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       rouse()
       const claimed = loops[0]
       const over = new AbortController()
-      await Promise.race([
-        (async () => { await claimed; await Promise.all([...held.values()].map(({ settled }) => settled)) })(),
-        pause(drainMs, over.signal)
-      ])
-      over.abort()
-      const left = [...held.values()]
-      for (const { abandon } of left) abandon.abort(new Error(`Task "${name}" did not finish within the drain`))
       try {
-        for (const source of sources) {
-          const claims = left.map(({ claim }) => claim).filter(({ queue }) => queue === source)
-          if (claims.length > 0) await queues.giveBack(source, claims, 'did not finish before its plugin ended')
-        }
+        await giveBack(ready.splice(0), 'had not begun when its plugin ended')
+        await Promise.race([
+          (async () => { await claimed; await Promise.all([...held.values()].map(({ settled }) => settled)) })(),
+          pause(drainMs, over.signal)
+        ])
+        const left = [...held.values()]
+        await giveBack(left, 'did not finish before its plugin ended')
         if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
       } finally {
+        over.abort()
         // Whatever could not be given back must not be kept alive, or nobody takes it over.
+        for (const { abandon } of held.values()) abandon.abort(new Error(`Task "${name}" ended`))
         leaving.abort()
         await Promise.all(loops)
       }

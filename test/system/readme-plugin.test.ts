@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { signIn } from '../support/client.ts'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
+import { until } from '../support/until.ts'
 
 const readme = join(import.meta.dirname, '../../plugins/README.md')
 /** A fence with a path behind its language is a file. */
@@ -35,6 +36,11 @@ test('the plugins of plugins/README.md work when their files are dropped into a 
   assert.equal((await admin.post('/api/hello', { name: '' })).status, 422)
   const list = await (await admin.get('/api/hello')).json() as { name: string }[]
   assert.deepEqual(list.map(({ name }) => name), ['Ada'])
+
+  assert.equal((await fetch(`${url}/api/parcel`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ to: 'Ada', weight: 2 })
+  })).status, 202)
+  await until(async () => await (await fetch(`${url}/api/parcel`)).text() === '{"told":1}', 10_000)
 
   host.signal('SIGTERM')
   assert.equal(await host.ended, 0, host.output())

@@ -30,8 +30,9 @@ const kinds: Record<string, (postgres: Awaited<ReturnType<typeof openPostgres>>[
   ticking: () => [{
     kind: 'every', name: 'tick', interval: interval as Duration, options: { once: 'cluster' },
     handler: async ({ id, attempt, tx }) => {
-      await sleep(100)
       await tx.query(effect(id, attempt))
+      console.log('in the middle')
+      await sleep(300)
     }
   }],
 
@@ -49,7 +50,8 @@ function queue (name: string, handler: QueueHandler<never>, options: object): Ta
 
 if (import.meta.main) {
   const log = createLog()
-  const { value: postgres } = await openPostgres({ ...postgresSettings, url, poolMax: 5, acquireTimeoutMs: 10_000 }, openParts())
+  const patience = { connectTimeoutMs: 10_000, acquireTimeoutMs: 10_000 }
+  const { value: postgres } = await openPostgres({ ...postgresSettings, ...patience, url, poolMax: 5 }, openParts())
   const { value: tasks } = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 5_000 }, openParts())
   await tasks.register({ plugin: 'crew', log, tasks: kinds[kind]?.(postgres) ?? [], postgres })
   console.log('ready')

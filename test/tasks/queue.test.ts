@@ -339,6 +339,39 @@ void suite('queues', { concurrency: true }, () => {
     await assert.rejects(away.value.send('notes', deliver, 1), { code: 'BULKHEAD_SERVICE_UNAVAILABLE' })
   })
 
+  test('what was claimed ahead does not wait behind runs that hang, but goes to another replica', async (t) => {
+    const url = await createDatabase(t)
+    const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
+    let [before, after, hanging] = [0, 0, 0]
+    const hangs = queue('deliver', async ({ signal }) => {
+      if (before < 200) { before += 1; return }
+      hanging += 1
+      await once(signal, 'abort')
+      signal.throwIfAborted()
+    }, { concurrency: 2 })
+    for (let at = 0; at < 6; at += 1) await Promise.all(Array.from({ length: 100 }, () => send(first, hangs, 1)))
+    await first.register('notes', hangs)
+    await until(() => hanging === 2)
+    await second.register('notes', queue('deliver', () => { after += 1 }))
+    await until(() => after === 398, 20_000)
+    assert.deepEqual([before, hanging], [200, 2])
+  })
+
+  test('a flood of jobs, with keys and without, takes no connection that heartbeats need, and none of it is lost', async (t) => {
+    const house = await openHouse(t, await createDatabase(t), { maxConnections: 2 })
+    const deliver = queue('deliver', () => undefined)
+    // Nothing is known of the queues yet: pg-boss asks for them while the transactions of the first jobs hold connections.
+    await Promise.all(Array.from({ length: 20 }, (_, at) => send(house, deliver, at, { key: `k${at}` })))
+    let sent = 0
+    const flood = Promise.all(Array.from({ length: 1_000 }, async (_, at) => { await send(house, deliver, at); sent += 1 }))
+    while (sent === 0) await new Promise(setImmediate)
+    await house.tasks.jobs({ limit: 1 })
+    assert.ok(sent < 500, `${sent} of 1,000 were sent before an answer came`)
+    await flood
+    const count = await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) from pgboss.job where name like 'notes/deliver%'`)
+    assert.equal(count, 1_020)
+  })
+
   test('without the database in the manifest the use of tx says what to add', async (t) => {
     const house = await openHouse(t, await createDatabase(t))
     const deliver = queue('deliver', async ({ tx }) => { await tx.query(sql.unsafe`select 1`) }, { retry: { limit: 0 } })

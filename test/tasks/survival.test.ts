@@ -27,10 +27,13 @@ async function prepare (t: TestContext): Promise<{ url: string, house: House }> 
 interface Replica {
   readonly child: () => ChildProcess
   readonly deaths: () => number
+  /** How often it said that it is in the middle of something. */
+  readonly middles: () => number
 }
 
 async function startReplica (t: TestContext, url: string, kind: string, interval?: string): Promise<Replica> {
   let deaths = 0
+  let middles = 0
   let isOver = false
   let current: ChildProcess
   const start = async (): Promise<void> => {
@@ -41,11 +44,12 @@ async function startReplica (t: TestContext, url: string, kind: string, interval
       deaths += 1
       void start()
     })
+    child.stdout?.on('data', (line: Buffer) => { middles += String(line).split('in the middle').length - 1 })
     await Promise.race([once(child.stdout ?? child, 'data'), once(child, 'exit')])
   }
   await start()
   undo(t, () => { isOver = true; current.kill('SIGKILL') })
-  return { child: () => current, deaths: () => deaths }
+  return { child: () => current, deaths: () => deaths, middles: () => middles }
 }
 
 const count = (house: House, table: string): Promise<number> =>
@@ -95,11 +99,19 @@ void suite('background work survives', { concurrency: !isLong }, () => {
     const [members, interval, forMs] = isLong ? [10, '5s', 120_000] : [3, '1s', 6_000]
     const replicas = await Promise.all(Array.from({ length: members }, () => startReplica(t, url, 'ticking', interval)))
     const begunAt = Date.now()
+    let [hits, actions] = [0, 0]
     const frozen = new Set<ChildProcess>()
     while (Date.now() < begunAt + forMs) {
       await sleep(isLong ? 3_000 : 2_000)
-      const child = pick(replicas).child()
-      if (frozen.has(child) || Math.random() < 0.5) child.kill('SIGKILL')
+      // Half of them in the middle of a run, as soon as one comes.
+      const before = replicas.map(({ middles }) => middles())
+      const isInMiddle = ({ middles }: Replica, at: number): boolean => middles() > (before[at] ?? 0)
+      const wantsMiddle = actions % 2 === 0
+      if (wantsMiddle) await until(() => replicas.some(isInMiddle), 7_000).catch(() => undefined)
+      const victim = (wantsMiddle ? replicas.find(isInMiddle) : undefined) ?? pick(replicas)
+      if (victim.middles() > (before[replicas.indexOf(victim)] ?? 0)) hits += 1
+      const child = victim.child()
+      if (frozen.has(child) || (actions += 1) % 4 < 2) child.kill('SIGKILL')
       else if (frozen.size <= members / 2 - 1) {
         child.kill('SIGSTOP')
         frozen.add(child)
@@ -117,7 +129,7 @@ void suite('background work survives', { concurrency: !isLong }, () => {
     assert.equal(new Set(runs.map(({ job }) => job)).size, runs.length, 'no tick twice')
     const gaps = runs.slice(1).map(({ at }, index) => at - (runs[index]?.at ?? NaN))
     const longest = Math.max(...gaps)
-    t.diagnostic(`${members} replicas, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths: ${runs.length} runs, at most ${Math.round(longest)} ms apart`)
+    t.diagnostic(`${members} replicas, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths, ${hits} times in the middle of a run: ${runs.length} runs, at most ${Math.round(longest)} ms apart`)
     // One was lost in its middle, and the next tick after its takeover came.
     assert.ok(longest < takeoverMs + 5_000, `${longest} ms between two runs`)
   })
