@@ -241,7 +241,7 @@ test('each route lets through whom it should, in one spelling only, and nothing 
     })
     await untilQuiet(operator)
     const before = await fingerprint(operator)
-    assert.deepEqual(await run(url, refused, 8), [])
+    assert.deepEqual(await run(url, refused, 24), [])
     assert.deepEqual(await fingerprint(operator), before, `${label} changed something for a caller it refused`)
 
     const admitted: Cell[] = []
