@@ -1,4 +1,4 @@
-// A database for each test: empty, or a copy of one that has the core schema.
+// A database for each test: empty, or a copy of one that has the core schema and the queue's.
 
 import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test'
 import { createMigrations } from '../../core/resources/migrations.ts'
 import { connectClient } from '../../core/resources/postgres-client.ts'
 import type { Client } from '../../core/resources/postgres-client.ts'
+import { openQueues } from '../../core/tasks/queue.ts'
 import { clock, createLog } from './part.ts'
 import { undo } from './undo.ts'
 
@@ -35,6 +36,9 @@ function prepareTemplate (): Promise<string> {
       await client.query(`DROP DATABASE IF EXISTS ${draft}`)
       await client.query(`CREATE DATABASE ${draft}`)
       await createMigrations({ owner: 'core', folder, schema: 'public', url: urlOf(draft), log: createLog(), clock }).up()
+      // A second of work, which each of a hundred hosts and houses would do again.
+      const queues = await openQueues({ url: urlOf(draft), maxConnections: 1, historyHours: 1 }, createLog())
+      await queues.close()
       await client.query(`ALTER DATABASE ${draft} RENAME TO ${name}`)
     }
     return name

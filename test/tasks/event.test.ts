@@ -9,9 +9,9 @@ import { event, openHouse, queue } from './house.ts'
 
 const merged = 'merge-request.merged'
 
-void suite('events', { concurrency: true }, () => {
+void suite('events', { concurrency: 6 }, () => {
   test('every plugin that subscribes is told once by one of its replicas, and one that does not is not', async (t) => {
-    const url = await createDatabase(t)
+    const url = await createDatabase(t, { migrated: true })
     const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
     const heard: string[] = []
     const hears = (plugin: string) => event(merged, ({ input }: { input: { id: number } }) => { heard.push(`${plugin} ${input.id}`) })
@@ -25,7 +25,7 @@ void suite('events', { concurrency: true }, () => {
   })
 
   test('it is told if and only if the transaction commits, and events of one key arrive in order', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const heard: number[] = []
     await house.register('mail', event(merged, async ({ input, attempt }: { input: number, attempt: number }) => {
       await sleep(input % 3)
@@ -43,7 +43,7 @@ void suite('events', { concurrency: true }, () => {
   })
 
   test('a plugin that is away is told when it is back, and one that comes back without the subscription is told no more', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const heard: unknown[] = []
     const hears = event(merged, ({ input }) => { heard.push(input) })
     const end = await house.register('mail', hears)
@@ -57,7 +57,7 @@ void suite('events', { concurrency: true }, () => {
   })
 
   test('a name that is none is refused', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     await assert.rejects(house.tasks.publish('Merged!', 1), { message: /"Merged!" cannot be published: the name must be/ })
   })
 })

@@ -19,9 +19,9 @@ const effects = async (house: House): Promise<readonly { job: string, attempt: n
   house.postgres.any(sql.type(z.object({ job: z.string(), attempt: z.int() }))`select job, attempt from effect order by job, attempt`)
 const stateOf = async (house: House, id: string): Promise<Job | undefined> => (await house.tasks.jobs()).find(job => job.id === id)
 
-void suite('queues', { concurrency: true }, () => {
+void suite('queues', { concurrency: 6 }, () => {
   test('a job is there if and only if the transaction it was sent in commits', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const seen: unknown[] = []
     const deliver = queue('deliver', ({ input }) => { seen.push(input) })
     await house.register('notes', deliver)
@@ -42,7 +42,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a job starts long before anybody would look for it by itself, in whichever replica it was sent', async (t) => {
-    const url = await createDatabase(t)
+    const url = await createDatabase(t, { migrated: true })
     const [sender, worker] = [await openHouse(t, url), await openHouse(t, url)]
     const started = new Map<unknown, number>()
     const deliver = queue('deliver', ({ input }) => { started.set(input, performance.now()) })
@@ -60,7 +60,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a job waits until it is due, and the more important goes first', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const seen: unknown[] = []
     const deliver = queue('deliver', ({ input }) => { seen.push(input) }, { concurrency: 1 })
     await send(house, deliver, 'later', { after: '1s' })
@@ -72,7 +72,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('no more run at a time than the queue says, and all do', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     let [running, most, ended] = [0, 0, 0]
     const deliver = queue('deliver', async () => {
       most = Math.max(most, ++running)
@@ -88,7 +88,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('jobs of one key run one at a time in the order sent, also within a transaction; one that fails holds back those behind it, and no others', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const seen: string[] = []
     let running = 0
     const deliver = queue('deliver', async ({ input, attempt }: { input: string, attempt: number }) => {
@@ -109,7 +109,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a dead letter says how many of its key it holds back, and what waits for a plugin that is gone for good can be ended', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const seen: string[] = []
     const deliver = queue('deliver', ({ input }: { input: string }) => {
       if (input === 'bad') throw new Error('never')
@@ -134,7 +134,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('of two transactions that wait for one another, the events of one key are in the order of what they did', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const seen: unknown[] = []
     const deliver = queue('deliver', ({ input }) => { seen.push(input) })
     const begun = Promise.withResolvers<undefined>()
@@ -155,7 +155,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('what fails is tried again after its delay, as often as the queue says, and is then a dead letter that can be run again by hand', async (t) => {
-    const house = await openHouse(t, await createDatabase(t), { mask: text => text.replace('hunter2', '[secret]') })
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }), { mask: text => text.replace('hunter2', '[secret]') })
     const at: number[] = []
     let isMended = false
     const deliver = queue('deliver', ({ attempt }) => {
@@ -181,7 +181,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('what is done through tx counts once: it goes with the attempt that failed, and comes with the completion', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     await makeTable(house)
     const deliver = queue('deliver', async ({ id, attempt, tx }) => {
       await tx.query(insert(id, attempt))
@@ -195,7 +195,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a run whose claim is lost is aborted, and what it did through tx is refused', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     await makeTable(house)
     const begun = Promise.withResolvers<undefined>()
     const aborted = Promise.withResolvers<unknown>()
@@ -221,7 +221,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a run that goes on although its claim is lost cannot complete, with tx or without', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     await makeTable(house)
     let attempts = 0
     const steal = async (id: string): Promise<void> => {
@@ -245,7 +245,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a plugin that ends claims nothing more; what minds its signal and what does not goes back at once, and counts as no failure', async (t) => {
-    const url = await createDatabase(t)
+    const url = await createDatabase(t, { migrated: true })
     const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
     let held = 0
     const late = Promise.withResolvers<undefined>()
@@ -275,27 +275,31 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a plugin that ends while the database is away says so, and nothing of it goes on', async (t) => {
-    const database = await createDatabase(t)
+    const database = await createDatabase(t, { migrated: true })
     const house = await openHouse(t, database)
     const proxy = await startProxy(t, Number(new URL(database).port))
     const url = Object.assign(new URL(database), { port: String(proxy.port) }).href
     let sleeping = 0
     const sleep: typeof clock.sleep = async (...args) => { sleeping++; await clock.sleep(...args).finally(() => { sleeping-- }) }
     const resource = await openTasks({ url, maxConnections: 2, historyHours: 1, drainMs: 50 }, openParts({ clock: { ...clock, sleep } }))
+    let closing: Promise<void> | undefined
+    const close = (): Promise<void> => (closing ??= resource.close())
+    undo(t, close)
     const late = Promise.withResolvers<undefined>()
     undo(t, () => late.resolve(undefined))
-    const hangs = queue('hangs', () => late.promise)
+    let isBegun = false
+    const hangs = queue('hangs', async () => { isBegun = true; await late.promise })
     const end = await resource.value.register({ plugin: 'notes', log: createLog(), tasks: [hangs] })
-    const id = await send(house, hangs, 1)
-    await until(async () => (await stateOf(house, id))?.state === 'running')
+    await send(house, hangs, 1)
+    await until(() => isBegun)
     await proxy.refuse()
     await assert.rejects(end(), /tasks of plugin "notes" could not be ended in order/)
-    await resource.close()
-    await until(() => sleeping === 0)
+    await close()
+    await until(() => sleeping === 0, 30_000)
   })
 
   test('a run that does not mind its time-out is waited for no longer, and is tried again', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const late = Promise.withResolvers<undefined>()
     undo(t, () => late.resolve(undefined))
     let attempts = 0
@@ -307,7 +311,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('jobs that wait, run or are dead can be cancelled', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const aborted: unknown[] = []
     const deliver = queue('deliver', async ({ signal, input }) => {
       if (input === 'throw') throw new Error('never')
@@ -327,7 +331,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('what cannot be sent is refused with what is wrong', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const deliver = queue('deliver', () => undefined)
     await assert.rejects(send(house, deliver, 'x'.repeat(1_000_001)), { code: 'BULKHEAD_PAYLOAD_TOO_LARGE', message: /storage/ })
     await assert.rejects(send(house, deliver, 'a\u0000b'), { code: 'BULKHEAD_VALIDATION_FAILED', message: /NUL/ })
@@ -340,7 +344,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('what was claimed ahead does not wait behind runs that hang, but goes to another replica', async (t) => {
-    const url = await createDatabase(t)
+    const url = await createDatabase(t, { migrated: true })
     const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
     let [before, after, hanging] = [0, 0, 0]
     const hangs = queue('deliver', async ({ signal }) => {
@@ -358,7 +362,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('a flood of jobs, with keys and without, takes no connection that heartbeats need, and none of it is lost', async (t) => {
-    const house = await openHouse(t, await createDatabase(t), { maxConnections: 2 })
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }), { maxConnections: 2 })
     const deliver = queue('deliver', () => undefined)
     // Nothing is known of the queues yet: pg-boss asks for them while the transactions of the first jobs hold connections.
     await Promise.all(Array.from({ length: 20 }, (_, at) => send(house, deliver, at, { key: `k${at}` })))
@@ -373,7 +377,7 @@ void suite('queues', { concurrency: true }, () => {
   })
 
   test('without the database in the manifest the use of tx says what to add', async (t) => {
-    const house = await openHouse(t, await createDatabase(t))
+    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const deliver = queue('deliver', async ({ tx }) => { await tx.query(sql.unsafe`select 1`) }, { retry: { limit: 0 } })
     const end = await house.tasks.register({ plugin: 'notes', log: createLog(), tasks: [deliver] })
     undo(t, () => end())

@@ -16,7 +16,7 @@ const isLong = process.env.BULKHEAD_LONG === '1'
 const takeoverMs = 20_000
 
 async function prepare (t: TestContext): Promise<{ url: string, house: House }> {
-  const url = await createDatabase(t)
+  const url = await createDatabase(t, { migrated: true })
   const house = await openHouse(t, url)
   await house.postgres.query(sql.unsafe`create table public.effect (job text, attempt int, at timestamptz default clock_timestamp(), is_whole boolean default false)`)
   await house.postgres.query(sql.unsafe`create table public.outside (job text, attempt int)`)

@@ -28,7 +28,7 @@ async function open (t: TestContext, url: string, version: string, declare: (tas
 }
 
 test('of two versions a tick is one run, each works only what it has, and what only the newer can take waits for it uncounted', async (t) => {
-  const url = await createDatabase(t)
+  const url = await createDatabase(t, { migrated: true })
   const seen: string[] = []
   const ticks: string[] = []
   const declare = (version: string, Order: z.ZodType) => (tasks: Tasks): void => {
