@@ -8,7 +8,7 @@ import { undo } from './undo.ts'
 
 /** Short deadlines, so that a test that waits for one is quick. */
 export const postgresSettings = {
-  poolMax: 4, connectTimeoutMs: 1_000, acquireTimeoutMs: 500, acquireQueueMax: 20, statementTimeoutMs: 10_000
+  poolMax: 4, connectTimeoutMs: 3_000, acquireTimeoutMs: 500, acquireQueueMax: 20, statementTimeoutMs: 10_000
 } as const satisfies Partial<PostgresSettings>
 
 /** Closed after the test. */
