@@ -22,11 +22,13 @@ export function createDeadlines (clock: Clock, timeoutMs: number): Deadlines {
   const watch = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       const [first] = waiting
-      if (first === undefined) return
+      if (first === undefined) break
       const leftMs = first.atMs - performance.now()
       if (leftMs > 0) await clock.sleep(leftMs, closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
       else if (waiting.delete(first)) first.late()
     }
+    // In the same turn: who comes next finds nobody watching.
+    isWatched = false
   }
   return {
     begin: late => {
@@ -34,7 +36,7 @@ export function createDeadlines (clock: Clock, timeoutMs: number): Deadlines {
       waiting.add(own)
       if (!isWatched) {
         isWatched = true
-        void watch().finally(() => { isWatched = false })
+        void watch()
       }
       return () => { waiting.delete(own) }
     },

@@ -74,13 +74,18 @@ export async function run (plan: Plan, given: Attempt, { log: pluginLog, clock, 
     return late.signal
   }
   let effect: Effect | undefined
+  let hasEnded = false
   let signal: AbortSignal | undefined
   const call = async (): Promise<void> => {
     const run: QueueRun = {
       id, attemptId, attempt, input,
       get signal () { return (signal ??= AbortSignal.any([stop, abandon, lateSignal()])) },
       get log () { return log() },
-      get tx () { return (effect ??= createEffect(postgres)).tx }
+      get tx () {
+        effect ??= createEffect(postgres)
+        if (hasEnded) void effect.rollBack()
+        return effect.tx
+      }
     }
     await plan.handler(run)
   }
@@ -114,6 +119,9 @@ export async function run (plan: Plan, given: Attempt, { log: pluginLog, clock, 
     return { kind: 'failed', error }
   } finally {
     inTime()
+    // A handler that goes on begins no transaction that nobody ends.
+    hasEnded = true
+    void effect?.rollBack()
     over.resolve(undefined)
     abandon.removeEventListener('abort', abandoned)
   }

@@ -110,7 +110,8 @@ test('two transactions that wait for each other both succeed: the loser runs aga
     await tx.query(sql.type(nothing)`SELECT FROM shelf WHERE id = ${second} FOR UPDATE`)
   })
   await Promise.all([lock(1, 2), lock(2, 1)])
-  assert.equal(runs, 3)
+  // The loser may lose to the winner's end once more.
+  assert.ok(runs >= 3, `${runs} runs`)
 })
 
 test('a transaction that loses every time ends in 503, which says to come again', async t => {

@@ -376,6 +376,25 @@ void suite('queues', { concurrency: 6 }, () => {
     assert.equal(count, 1_020)
   })
 
+  test('a handler that goes on after its run does nothing through tx any more, whether it had asked for it before or not', async (t) => {
+    const house = await openHouse(t, await createDatabase(t))
+    await makeTable(house)
+    const refusals: unknown[] = []
+    const deliver = queue('deliver', async (run) => {
+      const early = run.input === 'early' ? run.tx : undefined
+      const after = async (): Promise<unknown> => {
+        await sleep(200)
+        return (early ?? run.tx).query(insert(run.id, 1))
+      }
+      after().catch((error: unknown) => { refusals.push((error as Error).message) })
+    })
+    await house.register('notes', deliver)
+    for (const input of ['early', 'late']) await send(house, deliver, input)
+    await until(() => refusals.length === 2)
+    for (const refusal of refusals) assert.match(String(refusal), /This run has ended: await every statement/)
+    assert.deepEqual(await effects(house), [])
+  })
+
   test('without the database in the manifest the use of tx says what to add', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: true }))
     const deliver = queue('deliver', async ({ tx }) => { await tx.query(sql.unsafe`select 1`) }, { retry: { limit: 0 } })

@@ -99,17 +99,18 @@ void suite('background work survives', { concurrency: !isLong }, () => {
     const [members, interval, forMs] = isLong ? [10, '5s', 120_000] : [3, '1s', 6_000]
     const replicas = await Promise.all(Array.from({ length: members }, () => startReplica(t, url, 'ticking', interval)))
     const begunAt = Date.now()
-    let [hits, actions] = [0, 0]
+    const hits: number[] = []
+    let actions = 0
     const frozen = new Set<ChildProcess>()
     while (Date.now() < begunAt + forMs) {
       await sleep(isLong ? 3_000 : 2_000)
-      // Half of them in the middle of a run, as soon as one comes.
+      // One in three in the middle of a run, as soon as one comes.
       const before = replicas.map(({ middles }) => middles())
       const isInMiddle = ({ middles }: Replica, at: number): boolean => middles() > (before[at] ?? 0)
-      const wantsMiddle = actions % 2 === 0
+      const wantsMiddle = actions % 3 === 0
       if (wantsMiddle) await until(() => replicas.some(isInMiddle), 7_000).catch(() => undefined)
       const victim = (wantsMiddle ? replicas.find(isInMiddle) : undefined) ?? pick(replicas)
-      if (victim.middles() > (before[replicas.indexOf(victim)] ?? 0)) hits += 1
+      if (victim.middles() > (before[replicas.indexOf(victim)] ?? 0)) hits.push(Date.now())
       const child = victim.child()
       if (frozen.has(child) || (actions += 1) % 4 < 2) child.kill('SIGKILL')
       else if (frozen.size <= members / 2 - 1) {
@@ -127,11 +128,15 @@ void suite('background work survives', { concurrency: !isLong }, () => {
     const runs = await house.postgres.any(sql.type(z.object({ job: z.string(), at: z.number() }))`
       select job, extract(epoch from at)::float8 * 1000 as at from public.effect order by at`)
     assert.equal(new Set(runs.map(({ job }) => job)).size, runs.length, 'no tick twice')
-    const gaps = runs.slice(1).map(({ at }, index) => at - (runs[index]?.at ?? NaN))
-    const longest = Math.max(...gaps)
-    t.diagnostic(`${members} replicas, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths, ${hits} times in the middle of a run: ${runs.length} runs, at most ${Math.round(longest)} ms apart`)
-    // One was lost in its middle, and the next tick after its takeover came.
-    assert.ok(longest < takeoverMs + 5_000, `${longest} ms between two runs`)
+    const gaps = runs.slice(1).map(({ at }, index) => ({ from: runs[index]?.at ?? NaN, ms: at - (runs[index]?.at ?? NaN) }))
+    const longest = Math.max(...gaps.map(({ ms }) => ms))
+    const deaths = replicas.reduce((sum, replica) => sum + replica.deaths(), 0)
+    t.diagnostic(`${members} replicas, ${deaths} deaths, ${hits.length} times in the middle of a run: ${runs.length} runs, at most ${Math.round(longest)} ms apart`)
+    // Whose run was hit is taken over, and that run may be hit, too. Then the next tick comes.
+    for (const { from, ms } of gaps) {
+      const hitsMeanwhile = hits.filter(at => at >= from - 1_000 && at <= from + ms).length
+      assert.ok(ms < takeoverMs * Math.max(1, hitsMeanwhile) + 5_000, `${ms} ms between two runs, with ${hitsMeanwhile} hits`)
+    }
   })
 
   test('poison beside good jobs: what throws, hangs or kills its process is given up, and the good ones are done', async (t) => {
