@@ -6,6 +6,7 @@ import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } f
 import { createScope } from '../../core/host/scope.ts'
 import { findRouteProblems } from '../../core/http/index.ts'
 import { createMigrations } from '../../core/resources/migrations.ts'
+import host from '../../package.json' with { type: 'json' }
 import { noWork, refuse } from '../host/part.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog } from '../support/part.ts'
@@ -29,7 +30,7 @@ async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<
   const url = await createDatabase(t, { migrated: true })
   const { postgres } = await openTestPostgres(t, { url })
   const { candidates } = await discoverPlugins({
-    paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: false, hostVersion: '1.0.0'
+    paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: false, hostVersion: host.version
   })
   const { plugins: [plugin], problems } = await loadDefinitions(candidates.filter(({ id }) => id === 'notes'), { clock, budgetMs: 10_000, corePermissions: [] })
   assert.ok(plugin, JSON.stringify(problems))

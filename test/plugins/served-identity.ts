@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
 import { createScope } from '../../core/host/scope.ts'
 import { createHttp, findRouteProblems } from '../../core/http/index.ts'
+import host from '../../package.json' with { type: 'json' }
 import { noWork, refuse } from '../host/part.ts'
 import { openHouse } from '../access/house.ts'
 import type { House } from '../access/house.ts'
@@ -23,7 +24,7 @@ export async function serve (t: TestContext, { secureCookies = false, trustProxy
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { candidates } = await discoverPlugins({
-    paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: true, hostVersion: '1.0.0'
+    paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: true, hostVersion: host.version
   })
   const identity = candidates.filter(({ id }) => id === 'identity')
   const { plugins: [plugin], problems } = await loadDefinitions(identity, { clock, budgetMs: 10_000, corePermissions: [] })

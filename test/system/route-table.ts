@@ -6,6 +6,7 @@ import { resourceNames } from '../../core/contract/plugin.ts'
 import { corePermissions } from '../../core/access/index.ts'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
 import { createScope } from '../../core/host/scope.ts'
+import host from '../../package.json' with { type: 'json' }
 import { noWork, refuse } from '../host/part.ts'
 import { clock, createLog } from '../support/part.ts'
 
@@ -20,7 +21,7 @@ const keepsNothing = { keeps: () => () => undefined }
 export async function readRouteTable (folders: readonly string[]): Promise<RouteTable> {
   registerBulkhead()
   const { candidates, problems: unfound } = await discoverPlugins({
-    paths: [...folders], packages: [], disabled: [], enabled: [], production: false, hostVersion: '1.0.0'
+    paths: [...folders], packages: [], disabled: [], enabled: [], production: false, hostVersion: host.version
   })
   const { plugins, problems } = await loadDefinitions(candidates, { clock, budgetMs: 10_000, corePermissions: [] })
   assert.deepEqual([...unfound, ...problems], [])
