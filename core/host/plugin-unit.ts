@@ -31,6 +31,8 @@ export interface PluginUnitParts extends UnitSettings, GenerationParts {
 }
 
 export interface PluginUnits {
+  /** Its permissions are in the database before it starts, as those of all that were found at the start. */
+  noteDeclared (plugin: LoadedPlugin): void
   /** Of the generation that was found, or of the first of its code that can be imported; added switched off when `disabled` says why. */
   first (member: Member, disabled?: string): UnitDefinition
   /** Of the next generation. */
@@ -40,7 +42,6 @@ export interface PluginUnits {
 export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
   const { members } = parts
   const services: PluginParts['services'] = new Map()
-  /** Those found at the start are declared together, before any of them starts. */
   const declared = new WeakSet<LoadedPlugin>()
 
   const start = async (member: Member, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
@@ -98,10 +99,9 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
   }
 
   return {
-    first (member, disabled) {
-      if (member.plugin !== undefined) declared.add(member.plugin)
-      return { ...unitOf(member.candidate, async context => start(member, await load(member), context)), ...disabled !== undefined && { disabled } }
-    },
+    noteDeclared: plugin => { declared.add(plugin) },
+    first: (member, disabled) =>
+      ({ ...unitOf(member.candidate, async context => start(member, await load(member), context)), ...disabled !== undefined && { disabled } }),
     next: (member, plugin) => unitOf(plugin.candidate, context => start(member, plugin, context))
   }
 }

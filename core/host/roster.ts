@@ -159,6 +159,7 @@ export function createRoster (parts: RosterParts): Roster {
       for (const plugin of plugins) {
         const member = new Member(plugin.candidate, plugin)
         member.isMigrated = !unmigrated.has(member.id)
+        units.noteDeclared(plugin)
         members.add(member)
       }
       for (const { candidate, error } of failures) members.add(new Member(candidate, error))

@@ -202,6 +202,13 @@ test('a folder that is new is installed, one that has gone is removed, and may c
   await writeTalker(folder, 'late', 'back')
   assert.deepEqual(await operate('late', 'reload'), [200, 'running'])
   assert.equal(await see('late'), 'back')
+
+  // Its permissions are there from its first moment, and an admin holds every one.
+  await writePlugin(folder, 'guarded', {}, `export default {
+    permissions: { 'guarded:see': { description: 'See it' } }, start ({ routes }) { routes.get('/', { permission: 'guarded:see' }, () => 'seen') }
+  }`)
+  assert.deepEqual(await operate('guarded', 'reload'), [200, 'running'])
+  await until(async () => (await admin.get('/api/guarded')).status === 200, 5_000)
 })
 
 test('what is switched off answers 503 everywhere, after a restart too, until it is switched on', async (t) => {
