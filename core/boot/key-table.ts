@@ -4,7 +4,7 @@ import type { KeyStatus } from '../access/index.ts'
 
 export function renderKeys ({ keyId, previousKeyId, isNewest, keys, sealed }: KeyStatus): string {
   const others = keys.map(({ keyId }) => keyId).filter(id => id !== keyId)
-  const roleOf = (id: string): string => id === keyId ? 'PLATFORM_MASTER_KEY' : id === previousKeyId ? 'PLATFORM_MASTER_KEY_PREVIOUS' : 'not known to this host'
+  const roleOf = (id: string): string => id === keyId ? 'PLATFORM_MASTER_KEY, or the data folder' : id === previousKeyId ? 'PLATFORM_MASTER_KEY_PREVIOUS' : 'not known to this host'
   const hasOther = sealed.some(({ counts }) => counts !== null && 'other' in counts)
   const ids = [keyId, ...others]
   const table = (rows: readonly (readonly string[])[]): string[] => {

@@ -2,7 +2,8 @@
 
 import type { Job } from '../contract/index.ts'
 
-const errorWidthMax = 80
+/** The last column, so a line of it may be long: the end often says what to do. */
+const errorWidthMax = 400
 
 export function renderJobs (jobs: readonly Job[]): string {
   const cells = [
