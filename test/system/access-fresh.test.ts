@@ -129,7 +129,7 @@ async function isAllowed (answer: Response): Promise<boolean> {
 }
 
 /** Asks every host all the time, from before the loss until after its second. */
-async function watch ({ urls }: House, { name, headers, path, lose }: Loss): Promise<string[]> {
+async function watch ({ urls }: House, { name, headers, path, lose }: Loss, seenByAll: (own: Promise<void>) => Promise<void>): Promise<string[]> {
   const seen: { host: number, startedMs: number, allowed: boolean }[] = []
   const controller = { isOver: false }
   const asking = urls.map(async (url, host) => {
@@ -149,7 +149,8 @@ async function watch ({ urls }: House, { name, headers, path, lose }: Loss): Pro
   }
   let lostMs = Infinity
   try {
-    await untilSeen('that it is allowed', host => seen.some(sample => sample.host === host && sample.allowed))
+    // One loss may bring another with it, which has to be seen allowed before.
+    await seenByAll(untilSeen('that it is allowed', host => seen.some(sample => sample.host === host && sample.allowed)))
     lostMs = await lose()
     await untilSeen('an answer after the loss', host => seen.some(sample => sample.host === host && sample.startedMs >= lostMs + seenWithinMs))
   } finally {
@@ -174,7 +175,14 @@ test('what is lost on one host is refused by all three a second later, with Valk
     const [weather = '', begin] = Object.entries(weathers)[round % 3] ?? []
     const losses = await prepare(house, admins, round)
     begin?.(house.valkey)
-    const late = (await Promise.all(losses.map(loss => watch(house, loss)))).flat()
+    const seen: Promise<void>[] = []
+    const allBegun = Promise.withResolvers<undefined>()
+    const seenByAll = async (own: Promise<void>): Promise<void> => {
+      if (seen.push(own) === losses.length) allBegun.resolve(undefined)
+      await allBegun.promise
+      await Promise.all(seen)
+    }
+    const late = (await Promise.all(losses.map(loss => watch(house, loss, seenByAll)))).flat()
     house.valkey.pass()
     assert.deepEqual(late, [], `round ${round}, ${weather}`)
   }
