@@ -12,6 +12,7 @@ import { createGuard } from './guard.ts'
 import type { PermissionsIn } from './guard.ts'
 import type { Input } from './input.ts'
 import type { MountTable } from './mount-table.ts'
+import { checkTarget, pathOf } from './request-target.ts'
 import { discard, findJson, isPromise, settle } from './result.ts'
 import type { Route } from './route.ts'
 
@@ -42,7 +43,8 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
     const { req } = exchange
     if (origins.size > 0) allowOrigin(exchange, origins)
     if (hasTwoHosts(req)) throw new BadRequest('The request names two hosts.')
-    const path = pathOf(req)
+    checkTarget(req.url ?? '')
+    const path = pathOf(req.url ?? '')
     if (path === '/healthz') return answerHealth(exchange)
 
     // Compared as it came: no decoding, no folding of case or slashes, so there is one spelling of each path.
@@ -133,11 +135,6 @@ export function composeChain (application: Application, middleware: readonly Mid
     settle(route, ctx, await route.record.handler(ctx))
   }
   return application.compose([...middleware, last as unknown as Middleware])
-}
-
-function pathOf ({ url = '' }: IncomingMessage): string {
-  const mark = url.indexOf('?')
-  return mark === -1 ? url : url.slice(0, mark)
 }
 
 /** Node keeps the first and drops the second, a proxy in front may do the opposite. */
