@@ -22,6 +22,8 @@ export class Exchange {
   projectId: string | undefined
   /** Past the guard. */
   isAdmitted = false
+  /** The client expects a word before it sends the body, and has not got it. */
+  isBodyHeldBack = false
   /** Once someone has begun to read it. */
   body: Promise<unknown> | undefined
   /** The handler said `ctx.respond = false`: it answers by itself. */

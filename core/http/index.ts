@@ -7,6 +7,7 @@ import { createApplication } from './application.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
 import type { Authenticate } from './dispatcher.ts'
 import { createTraffic } from './exchange.ts'
+import { respectExpectation } from './expectation.ts'
 import { createFailure } from './failure.ts'
 import type { PermissionsIn } from './guard.ts'
 import { createMountTable } from './mount-table.ts'
@@ -16,6 +17,7 @@ import type { NoteRefused } from './refusal.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { openServer } from './server.ts'
 import type { Listening, ServerSettings } from './server.ts'
+import { boundUnreadBody } from './unread-body.ts'
 
 export { findRouteProblems } from './route-problem.ts'
 export { InvalidRoutes } from './mount-table.ts'
@@ -67,7 +69,9 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
 
   const callback: RequestListener = (req, res) => {
     const exchange = traffic.open(req, res)
+    boundUnreadBody(exchange)
     try {
+      respectExpectation(exchange)
       dispatch(exchange)?.then(undefined, (thrown: unknown) => fail(exchange, thrown))
     } catch (thrown) {
       fail(exchange, thrown)

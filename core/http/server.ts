@@ -70,6 +70,9 @@ export async function openServer ({ host, port }: { host: string, port: number }
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16_384
   }, listener)
+  // Node would answer both by itself, before the request is known to be welcome.
+  server.on('checkContinue', listener)
+  server.on('checkExpectation', listener)
   server.maxConnections = settings.maxConnections ?? 10_000
 
   await new Promise<void>((resolve, reject) => {

@@ -40,6 +40,7 @@ export function registerAuth (routes: Routes, access: Access): void {
     public: 'signing in is how a caller becomes someone',
     summary: 'Sign in with name and password; the session is in the cookie',
     body: Credentials,
+    bodyLimitBytes: 16 * 1024,
     returns: NewSession
   }, async (ctx) => {
     const { token, user, expiresAt } = await access.login(ctx.input.body, originOf(ctx))
