@@ -45,7 +45,7 @@ export function checkProduction ({ storage, masterKey, admin }: Settings, schema
     ...[storage.accessKey, storage.secretKey].includes('minioadmin') ? ['storage: MINIO_ACCESS_KEY and MINIO_SECRET_KEY must not be MinIO\'s defaults in production; make a key pair'] : [],
     ...Object.entries({ PLATFORM_MASTER_KEY: masterKey.current, PLATFORM_MASTER_KEY_PREVIOUS: masterKey.previous })
       .flatMap(([env, key]) => /^(.{1,16})\1+$/.test(key) ? [`masterKey: ${env} repeats itself; production needs random digits, as \`openssl rand -hex 32\` makes them`] : []),
-    ...admin.password !== '' && knownPasswords.has(admin.password.toLowerCase().replace(/[\d!?.]+$/, ''))
+    ...admin.password !== '' && knownPasswords.has(admin.password.toLowerCase().replace(/(?<![\d!?.])[\d!?.]+$/, ''))
       ? ['admin.password: PLATFORM_ADMIN_PASSWORD is one that anybody would try first; production needs another'] : []
   ]
   return [...missing, ...weak]

@@ -64,7 +64,7 @@ export const schema = {
     secureCookies: { doc: 'Cookies over https only', format: 'boolean', default: false, env: 'PLATFORM_SECURE_COOKIES' },
     trustProxyHops: { doc: 'How many proxies in front tell the client address', format: 'nat', default: 0, env: 'PLATFORM_TRUST_PROXY' },
     corsOrigins: { doc: 'Origins whose scripts may call', format: 'origins', default: [], env: 'PLATFORM_CORS_ORIGINS' },
-    bodyLimitBytes: { doc: 'Of a request', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
+    bodyLimitBytes: { doc: 'The largest body a route may take; public routes take 64 kB by default', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
     requestTimeoutMs: { doc: 'For one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
   },
   egress: {

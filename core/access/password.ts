@@ -35,7 +35,7 @@ export async function isPassword (password: string, stored: string | undefined, 
   })
 }
 
-const base64 = (length: number): string => randomBytes(length).toString('base64').replace(/=+$/, '')
+const base64 = (length: number): string => randomBytes(length).toString('base64').replaceAll('=', '')
 /** Of the same cost as a real one, and of no password: its digest is random. */
 const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
 

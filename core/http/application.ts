@@ -1,5 +1,7 @@
 // Koa, for what plugins know it by: the context, its way of answering, and its middleware. The order of a request is the dispatcher's.
 
+import { parse as parseQuery } from 'node:querystring'
+import type { ParsedUrlQuery } from 'node:querystring'
 import { Stream } from 'node:stream'
 import Koa from 'koa'
 import type { Middleware } from 'koa'
@@ -62,7 +64,16 @@ export function createApplication ({ log, trustProxyHops, secureCookies, setOwnH
     onerror: { value (this: OwnContext, thrown: unknown) { if (thrown !== null && thrown !== undefined) fail(this.exchange, thrown) } }
   }
   Object.defineProperties(koa.context, own)
-  const ownRequest: PropertyDescriptorMap & ThisType<Koa.Request> = {
+  const koas = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(koa.request), 'query')
+  const ownRequest: PropertyDescriptorMap & ThisType<Koa.Request & { _querycache?: Record<string, ParsedUrlQuery> }> = {
+    // Koa's own looks for all values of a key once for each of them: 7,500 times the same key took two seconds.
+    query: {
+      ...koas,
+      get () {
+        const cache = this._querycache ??= Object.create(null) as Record<string, ParsedUrlQuery>
+        return cache[this.querystring] ??= parseQuery(this.querystring, undefined, undefined, { maxKeys: 0 })
+      }
+    },
     // Cookies are Secure where the site is, whatever the last proxy speaks to this host.
     secure: { get () { return secureCookies || this.protocol === 'https' } },
     // Koa believes the left-most, which a client may have written.
