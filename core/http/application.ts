@@ -9,7 +9,9 @@ import type { Exchange } from './exchange.ts'
 import type { Fail } from './failure.ts'
 import { addressOf, hostOf, protocolOf } from './forwarded.ts'
 import type { Input } from './input.ts'
+import { originOf, type OriginRules } from './request-origin.ts'
 import { discard } from './result.ts'
+import { createSessionCookie } from './session-cookie.ts'
 
 type OwnContext = RequestContext & { exchange: Exchange }
 
@@ -24,8 +26,7 @@ export interface Application {
 
 export interface ApplicationParts {
   log: Log
-  trustProxyHops: number
-  secureCookies: boolean
+  originRules: OriginRules
   setOwnHeaders: Answering['setOwnHeaders']
   fail: Fail
 }
@@ -38,7 +39,8 @@ interface Inside {
 
 const nothing = Promise.resolve()
 
-export function createApplication ({ log, trustProxyHops, secureCookies, setOwnHeaders, fail }: ApplicationParts): Application {
+export function createApplication ({ log, originRules, setOwnHeaders, fail }: ApplicationParts): Application {
+  const { trustProxyHops, secureCookies } = originRules
   // For `ctx.ips`, which is counted from the right, too.
   const koa = new Koa({ proxy: trustProxyHops > 0, maxIpsCount: trustProxyHops })
   const inside = koa as unknown as Inside
@@ -49,6 +51,8 @@ export function createApplication ({ log, trustProxyHops, secureCookies, setOwnH
     requestId: { get () { return this.exchange.requestId } },
     log: { get () { return this.exchange.logOf(log) } },
     signal: { get () { return this.exchange.signal } },
+    sessionCookie: { get () { return createSessionCookie(this, this.exchange) } },
+    isFromForeignPage: { get () { return originOf(this.req, originRules) === 'foreign' } },
     ending: { get () { return this.exchange.ending } },
     // A handler that answers by itself does so with the headers that every answer has.
     respond: {

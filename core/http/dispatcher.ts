@@ -1,19 +1,22 @@
 // The order every request goes through: host, path, route, caller, guard, input, handler, answer. Nothing here waits unless it has to.
 
 import type { IncomingMessage } from 'node:http'
-import { BadRequest, MethodNotAllowed, NotFound } from '../contract/index.ts'
+import { BadRequest, MethodNotAllowed, NotFound, Unauthorized } from '../contract/index.ts'
 import type { RequestContext, User } from '../contract/index.ts'
 import type { Answering } from './answer.ts'
 import type { Application, Middleware } from './application.ts'
 import { allowMethods, allowOrigin } from './cors.ts'
-import { findToken } from './credential.ts'
+import { findShown, hideCredentials } from './credential.ts'
 import type { Exchange } from './exchange.ts'
+import { protocolOf } from './forwarded.ts'
 import { createGuard } from './guard.ts'
 import type { PermissionsIn } from './guard.ts'
 import type { Input } from './input.ts'
 import type { MountTable } from './mount-table.ts'
+import type { OriginRules } from './request-origin.ts'
 import { discard, findJson, isPromise, settle } from './result.ts'
 import type { Route } from './route.ts'
+import { noteStaleCookie } from './session-cookie.ts'
 
 type Wait = PromiseLike<void> | undefined
 
@@ -26,17 +29,16 @@ export interface DispatcherParts {
   answering: Pick<Answering, 'sendJson' | 'sendEmpty'>
   authenticate: Authenticate
   permissionsIn: PermissionsIn
-  corsOrigins: readonly string[]
-  trustProxyHops: number
+  originRules: OriginRules
 }
 
 /** Throws, or rejects, with what the answer is to be made from. */
 export type Dispatch = (exchange: Exchange) => Wait
 
 export function createDispatcher (parts: DispatcherParts): Dispatch {
-  const { mounts, application, answering: { sendJson, sendEmpty }, authenticate, permissionsIn, corsOrigins, trustProxyHops } = parts
-  const origins = new Set(corsOrigins)
-  const guard = createGuard({ permissionsIn, origins, trustProxyHops })
+  const { mounts, application, answering: { sendJson, sendEmpty }, authenticate, permissionsIn, originRules } = parts
+  const { origins, trustProxyHops, secureCookies } = originRules
+  const guard = createGuard({ permissionsIn, originRules })
 
   const dispatch: Dispatch = exchange => {
     const { req } = exchange
@@ -62,7 +64,11 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
   }
 
   const identify = (exchange: Exchange, route: Route, params: Record<string, string>): Wait => {
-    const token = findToken(exchange.req)
+    const { token, other, ambiguous, isStale = false } = findShown(exchange.req, secureCookies || protocolOf(exchange.req, trustProxyHops) === 'https')
+    if (ambiguous !== undefined && route.record.options.public === undefined) {
+      throw new Unauthorized(`The request has two different cookies named "${ambiguous}", and one of them is not this site's. Delete the cookies of this site, and sign in again.`)
+    }
+    if (isStale) noteStaleCookie(exchange, () => other === undefined ? undefined : authenticate(other))
     const user = token === undefined ? undefined : authenticate(token)
     return isPromise(user)
       ? user.then(found => admit(exchange, route, params, found))
@@ -79,6 +85,7 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
 
   const take = (exchange: Exchange, route: Route, params: Record<string, string>, user: User | undefined): Wait => {
     exchange.isAdmitted = true
+    hideCredentials(exchange.req, exchange.caller !== undefined)
     const input = route.readInput(exchange, params)
     return isPromise(input)
       ? input.then(read => perform(exchange, route, user, read))

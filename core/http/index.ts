@@ -58,12 +58,13 @@ export interface HttpParts {
 
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
+  const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
   const traffic = createTraffic({ clock, log })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
   const fail = createFailure({ log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
-  const application = createApplication({ log, trustProxyHops, secureCookies, setOwnHeaders, fail })
+  const application = createApplication({ log, originRules, setOwnHeaders, fail })
   const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
-  const dispatch = createDispatcher({ mounts, application, answering, authenticate, permissionsIn, corsOrigins, trustProxyHops })
+  const dispatch = createDispatcher({ mounts, application, answering, authenticate, permissionsIn, originRules })
 
   const callback: RequestListener = (req, res) => {
     const exchange = traffic.open(req, res)

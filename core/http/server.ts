@@ -7,6 +7,7 @@ import { ServiceUnavailable } from '../contract/index.ts'
 import type { Clock, Log } from '../contract/index.ts'
 import type { Traffic } from './exchange.ts'
 import type { Fail } from './failure.ts'
+import { IncomingRequest } from './incoming-request.ts'
 
 export interface Listening {
   readonly address: { host: string, port: number }
@@ -63,6 +64,7 @@ export async function openServer ({ host, port }: { host: string, port: number }
   const { listener, traffic, settings, clock, log, fail } = parts
   const headersTimeout = settings.headersTimeoutMs ?? 5_000
   const server = createServer({
+    IncomingMessage: IncomingRequest,
     headersTimeout,
     requestTimeout: Math.max(settings.requestTimeoutMs, headersTimeout),
     connectionsCheckingInterval: Math.min(2_000, headersTimeout / 2),

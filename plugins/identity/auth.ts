@@ -1,8 +1,7 @@
 // /api/auth: sign in, sign out, who am I.
 
-import { z } from 'bulkhead'
+import { Forbidden, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
-import { sessionCookie } from './cookie.ts'
 import { originOf } from './origin.ts'
 
 const Credentials = z.object({
@@ -42,8 +41,10 @@ export function registerAuth (routes: Routes, access: Access): void {
     body: Credentials,
     returns: NewSession
   }, async (ctx) => {
+    // Signed in by a foreign page as somebody else, a visitor would write what that user reads.
+    if (ctx.isFromForeignPage) throw new Forbidden('A page of another origin cannot sign its visitor in. PLATFORM_CORS_ORIGINS names the origins that can.')
     const { token, user, expiresAt } = await access.login(ctx.input.body, originOf(ctx))
-    ctx.cookies.set(sessionCookie.name, token, { ...sessionCookie.attributes, expires: new Date(expiresAt) })
+    ctx.sessionCookie.set(token, expiresAt)
     return { user, expiresAt }
   })
 
@@ -52,7 +53,9 @@ export function registerAuth (routes: Routes, access: Access): void {
     summary: 'End this session'
   }, async (ctx) => {
     await access.logout(ctx.user, originOf(ctx))
-    ctx.cookies.set(sessionCookie.name, null, sessionCookie.attributes)
+    const other = await ctx.sessionCookie.findOther()
+    if (other?.signedInBy.kind === 'session') await access.logout(other, originOf(ctx))
+    ctx.sessionCookie.clear()
   })
 
   routes.get('/me', {
