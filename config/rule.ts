@@ -2,6 +2,7 @@
 
 import type { Settings } from './schema.ts'
 import { leavesOf, wantsOf, type Row, type Tree } from './load.ts'
+import { fileVariable } from './secret-file.ts'
 
 /** Left of the grace for the last log lines and the exit itself. */
 const exitMarginMs = 1_000
@@ -40,7 +41,7 @@ const knownPasswords = new Set([
 export function checkProduction ({ storage, masterKey, admin }: Settings, schema: Tree, rows: readonly Row[]): string[] {
   const unset = new Set(rows.filter(({ value }) => value === '').map(({ name }) => name))
   const missing = leavesOf(schema).flatMap(([name, setting]) => setting.production === 'required' && unset.has(name)
-    ? [`${name}: ${setting.env ?? ''} is not set; production needs ${wantsOf(setting)}`] : [])
+    ? [`${name}: ${setting.env ?? ''} is not set; production needs ${wantsOf(setting)}${setting.sensitive === true ? `. ${fileVariable(setting.env ?? '')} may name a file that holds it` : ''}`] : [])
   const weak = [
     ...[storage.accessKey, storage.secretKey].includes('minioadmin') ? ['storage: MINIO_ACCESS_KEY and MINIO_SECRET_KEY must not be MinIO\'s defaults in production; make a key pair'] : [],
     ...Object.entries({ PLATFORM_MASTER_KEY: masterKey.current, PLATFORM_MASTER_KEY_PREVIOUS: masterKey.previous })

@@ -22,7 +22,7 @@ type ReadParts = Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>
 /** What the folders of plugins hold now. */
 export async function discoverPlugins ({ loaded: { settings }, root }: Pick<UnitParts, 'loaded' | 'root'>): Promise<Discovery> {
   const { version: hostVersion } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
-  return discover({ ...settings.plugins, production: settings.environment === 'production', hostVersion, packagesFrom: root })
+  return discover({ ...settings.plugins, production: settings.environment === 'production', hostVersion, packagesFrom: root, ownPlugins: join(root, 'plugins') })
 }
 
 const coreNames = corePermissions.map(({ name }) => name)

@@ -7,6 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { Manifest } from '../contract/index.ts'
 import { findEntry } from './entry.ts'
+import { findFirstPartyFindings } from './first-party.ts'
 import { readManifest, type Finding } from './manifest.ts'
 import { findNearest } from './nearest.ts'
 import type { Problem } from './problem.ts'
@@ -50,6 +51,8 @@ export interface Where {
   readonly enabled: readonly string[]
   readonly production: boolean
   readonly hostVersion: string
+  /** Holds the plugins of this repository; some ids and mounts are theirs alone. Where it is not given, none are. */
+  readonly ownPlugins?: string
   /** Where packages are looked up from; the host's own folder unless said. */
   readonly packagesFrom?: string
 }
@@ -65,7 +68,7 @@ export async function discoverPlugins (where: Where): Promise<Discovery> {
   const names = new Set<string>()
   for (const [index, folder] of folders.entries()) {
     if (index % sliceLength === sliceLength - 1) await turn()
-    const read = readFolder(folder, where.hostVersion)
+    const read = readFolder(folder, where)
     const id = 'candidate' in read ? read.candidate.id : read.id
     names.add(id ?? basename(folder))
     const why = whyLeftOut(where, folder, read, id)
@@ -119,7 +122,7 @@ function findPackage (name: string, from: string): string | undefined {
   }
 }
 
-function readFolder (folder: string, hostVersion: string): Read {
+function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
   const file = join(folder, 'package.json')
   const fail = (id: string | undefined, ...findings: Finding[]): Read =>
     ({ id, problems: findings.map(([what, mend]) => ({ plugin: id, file, what, mend })) })
@@ -136,14 +139,16 @@ function readFolder (folder: string, hostVersion: string): Read {
     return fail(undefined, ['It has no "bulkhead" key, so it is not a plugin.', 'Write "bulkhead": { "id": …, "host": "^1.0.0" }, or take the folder away.'])
   }
 
-  const { manifest, findings } = readManifest(content.bulkhead, hostVersion)
+  const reading = readManifest(content.bulkhead, hostVersion)
+  const { manifest } = reading
+  const findings = reading.findings ?? (ownPlugins === undefined ? [] : findFirstPartyFindings(reading.manifest, folder, ownPlugins))
   const entry = findEntry(folder, content)
   const { version } = content
   const hasVersion = typeof version === 'string' && isVersion(version)
-  if (manifest === undefined || !hasVersion || typeof entry !== 'string') {
+  if (manifest === undefined || findings.length > 0 || !hasVersion || typeof entry !== 'string') {
     const id = manifest?.id ?? (isObject(content.bulkhead) && typeof content.bulkhead.id === 'string' ? content.bulkhead.id : undefined)
     return fail(id,
-      ...findings ?? [],
+      ...findings,
       ...hasVersion ? [] : [[`"version" is ${version === undefined ? 'missing' : 'not a semver version'}.`, 'Write one such as "1.0.0".'] as const],
       ...typeof entry === 'string' ? [] : [entry])
   }
