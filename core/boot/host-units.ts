@@ -9,6 +9,7 @@ import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
 import { steadyClock } from './clock.ts'
 import { rewrapTask } from './host-tasks.ts'
+import { planConnections, readOpenFilesLimit } from './open-files.ts'
 import { createOperation } from './operation.ts'
 import { migratePlugins } from './plugin-migrations.ts'
 import { declarePermissions, readPlugins } from './plugin-units.ts'
@@ -101,8 +102,12 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
         encryption: id => opened.encryption.scoped(id)
       })
       const { authenticate, permissionsIn, noteRefused } = opened.access
-      const { http, budgets: { drainMs } } = settings
-      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, settings: { ...http, drainMs } })
+      const { http, budgets: { drainMs }, postgres, tasks } = settings
+      const maxConnections = planConnections(readOpenFilesLimit(), postgres.poolMax + tasks.maxConnections + ownConnections, log)
+      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, settings: { ...http, maxConnections, drainMs } })
     })
   }
 }
+
+/** To the database beside the pools: for migrations, for the health question and for what is told by the database. */
+const ownConnections = 4

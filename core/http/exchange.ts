@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock, Log, User } from '../contract/index.ts'
+import type { ConnectionLimit } from './connection-limit.ts'
 import { LateSignal } from './late-signal.ts'
 import type { Plugin } from './mount-table.ts'
 import type { Route } from './route.ts'
@@ -70,7 +71,9 @@ export interface Traffic {
   untilQuiet (signal: AbortSignal): Promise<void>
 }
 
-export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traffic {
+export interface TrafficDeps { clock: Clock, log: Log, connections: Pick<ConnectionLimit, 'begin' | 'end'> }
+
+export function createTraffic ({ clock, log, connections }: TrafficDeps): Traffic {
   // Unique among replicas by its first part, within this one by the second; cheaper than a UUID for each request.
   const replica = randomBytes(6).toString('hex')
   let opened = 0
@@ -85,6 +88,7 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
   const end = (exchange: Exchange): void => {
     const { req, res, requestId } = exchange
     underWay.delete(exchange)
+    connections.end(req.socket)
     ended++
     if (!res.writableFinished) exchange.abandon(new Error('the client has gone'))
     const facts = { requestId, method: req.method, url: req.url, status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
@@ -107,6 +111,7 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
       const requestId = typeof sent === 'string' && acceptedRequestId.test(sent) ? sent : `${replica}-${(++opened).toString(36)}`
       const exchange = new Exchange(req, res, requestId, clock.now())
       underWay.add(exchange)
+      connections.begin(req.socket)
       res.on('close', () => end(exchange))
       if (closing) close(exchange)
       return exchange

@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http'
 import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
 import { createAnswering } from './answer.ts'
 import { createApplication } from './application.ts'
+import { createConnectionLimit } from './connection-limit.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
 import type { Authenticate } from './dispatcher.ts'
 import { createTraffic } from './exchange.ts'
@@ -59,7 +60,8 @@ export interface HttpParts {
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
-  const traffic = createTraffic({ clock, log })
+  const connections = createConnectionLimit({ max: settings.maxConnections ?? 10_000, port: 'the API', log })
+  const traffic = createTraffic({ clock, log, connections })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
   const fail = createFailure({ log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
   const application = createApplication({ log, originRules, setOwnHeaders, fail })
@@ -88,6 +90,6 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
     ...mounts,
     mount,
     callback,
-    listen: address => openServer(address, { listener: callback, traffic, settings, clock, log, fail })
+    listen: address => openServer(address, { listener: callback, traffic, connections, settings, clock, log, fail })
   }
 }
