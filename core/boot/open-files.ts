@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { Log } from '../contract/index.ts'
 import { probeConnectionsMax } from '../http/probes.ts'
 
-/** Modules, logs, the loop's own descriptors, the data folder, child processes and what plugins open. A host that serves on embedded defaults has 40. */
+/** Modules, logs, the loop's own descriptors, child processes and what plugins open. A host that serves on embedded defaults has 40. */
 const filesReserve = 64
 /** Valkey, storage, Kubernetes, the control socket, and what plugins fetch. */
 const outsideReserve = 32

@@ -24,7 +24,8 @@ async function occupy (t: TestContext, url: string, count: number, text: string)
 const status = async (url: string): Promise<number> => (await fetch(url, { signal: AbortSignal.timeout(5_000) })).status
 
 test('with 220 files and 400 idle connections to each port probes and requests are answered, and a log line counts', async (t) => {
-  const host = startHost(t, { DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t) }, [], { openFilesMax: 220 })
+  const env = { DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t) }
+  const host = startHost(t, env, [], { openFilesMax: 220 })
   const { url, probesUrl } = await host.ready()
   const low = await host.line(({ openFilesMax }) => openFilesMax === 220)
   assert.match(low.msg, /may have only 220 files open, so it serves at most \d+ connections at a time .* Raise the limit: "ulimit -n 65536"/)
