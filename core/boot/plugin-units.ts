@@ -6,7 +6,7 @@ import { InvalidSettings } from '../../config/schema.ts'
 import { corePermissions, syncPermissions } from '../access/index.ts'
 import type { GuardedFetch, Log } from '../contract/index.ts'
 import {
-  createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
+  createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, runAs, validatePlugins,
   type Discovery, type LoadedPlugin, type Roster
 } from '../host/index.ts'
 import { findRouteProblems } from '../http/index.ts'
@@ -101,7 +101,8 @@ export function createPluginRoster (parts: UnitParts): Roster {
 function createFetch (settings: EgressSettings): GuardedFetch {
   let opening: Promise<GuardedFetch> | undefined
   return async (...args) => {
-    opening ??= import('../resources/egress.ts').then(({ createEgress }) => createEgress(settings))
+    // As the host: for a plugin the host's own files cannot be imported.
+    opening ??= runAs(undefined, () => import('../resources/egress.ts')).then(({ createEgress }) => createEgress(settings))
     return (await opening)(...args)
   }
 }

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import type { Kubernetes } from '../contract/index.ts'
-import { isNewer } from '../host/index.ts'
+import { isNewer, runAs } from '../host/index.ts'
 import { Held, type UnitDefinition } from '../kernel/index.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
@@ -72,7 +72,7 @@ export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
     recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 },
     open: async openParts => {
       if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new Held('no plugin asks for the cluster, so it was not contacted')
-      const resource = await (await import('../resources/kubernetes.ts')).openKubernetes({ kubeconfig, inCluster }, openParts)
+      const resource = await (await runAs(undefined, () => import('../resources/kubernetes.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
       // Absent is a state: whoever needs a cluster is held, and whoever goes on without has a handle that says so.
       if (resource.value.state === 'absent') throw new Held(resource.value.detail)
       return resource
