@@ -3,6 +3,7 @@
 import { Conflict, NotFound, sql, ValidationFailed, z } from '../contract/index.ts'
 import type { AssignmentRecord, Roles, Transaction } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { assertMayGrant, mayKnowProject } from './authority.ts'
 import { assertAdminLeft } from './change.ts'
 import type { RoleParts } from './role.ts'
 
@@ -17,7 +18,7 @@ const Row = z.object({
 }) satisfies z.ZodType<AssignmentRecord>
 
 export function createAssignments (
-  { postgres, decisions, changeAccess }: Pick<RoleParts, 'postgres' | 'decisions' | 'changeAccess'>
+  { postgres, clock, decisions, changeAccess }: Pick<RoleParts, 'postgres' | 'clock' | 'decisions' | 'changeAccess'>
 ): Pick<Roles, 'assignmentsOf' | 'assign' | 'unassign'> {
   const assignmentsOf: Roles['assignmentsOf'] = async (actor, userId, { limit, offset }) => {
     await decisions.require(actor, 'admin:roles')
@@ -40,16 +41,16 @@ export function createAssignments (
     return changeAccess(async tx => {
       const userName = await findUserName(tx, userId)
       const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from roles where id = ${roleId}`)
-      const problems = [
-        ...roleName === null ? [{ path: 'body.roleId', message: 'There is no such role.' }] : [],
-        ...projectId !== null && !await hasProject(tx, projectId) ? [{ path: 'body.projectId', message: 'There is no such project.' }] : []
-      ]
-      if (problems.length > 0) throw new ValidationFailed(problems)
+      const isNoProject = projectId !== null && !await mayKnowProject(tx, actor, projectId, new Date(clock.now()).toISOString())
+      const noProject = isNoProject ? [{ path: 'body.projectId', message: 'There is no such project.' }] : []
+      if (roleName === null) throw new ValidationFailed([{ path: 'body.roleId', message: 'There is no such role.' }, ...noProject])
+      await assertMayGrant(tx, actor, await permissionsOf(tx, roleId), projectId)
+      if (isNoProject) throw new ValidationFailed(noProject)
       const row = await tx.maybeOne(sql.type(Row)`
         insert into user_roles (user_id, role_id, project_id, granted_by) values (${userId}, ${roleId}, ${projectId}, ${actor.id})
         on conflict do nothing
         returning
-          id, user_id as "userId", role_id as "roleId", ${roleName ?? ''}::text as "roleName", project_id as "projectId",
+          id, user_id as "userId", role_id as "roleId", ${roleName}::text as "roleName", project_id as "projectId",
           granted_by as "grantedBy", created_at as "createdAt"
       `)
       if (row === null) throw new Conflict('The user has this role there already.')
@@ -88,5 +89,6 @@ async function findUserName (queries: Pick<Transaction, 'maybeOneFirst'>, id: st
   return name
 }
 
-export const hasProject = (queries: Pick<Transaction, 'oneFirst'>, id: string): Promise<boolean> =>
-  queries.oneFirst(sql.type(z.object({ exists: z.boolean() }))`select exists (select from projects where id = ${id}) as exists`)
+const permissionsOf = (tx: Transaction, roleId: string): Promise<readonly string[]> => tx.anyFirst(sql.type(z.object({ name: z.string() }))`
+  select p.name from role_permissions rp join permissions p on p.id = rp.permission_id where rp.role_id = ${roleId} order by p.name
+`)

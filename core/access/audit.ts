@@ -3,6 +3,7 @@
 import { isIP } from 'node:net'
 import { sql, z } from '../contract/index.ts'
 import type { AuditEntry, Origin, Transaction } from '../contract/index.ts'
+import { maskTokens } from './token.ts'
 
 /** Stands for whoever is not a user: a name nobody has, or the host itself. */
 export const nobodyId = '00000000-0000-0000-0000-000000000000'
@@ -11,7 +12,6 @@ const detailLengthMax = 16_384
 
 const actionForm = /^[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*)+$/
 const resourceForm = /^[a-z][a-z0-9_-]*$/
-const anyToken = /plat_(?:api_)?[0-9a-f]{64,72}/g
 
 export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditEntry): Promise<void> {
   const { actor = { id: nobodyId, name: 'host' }, action, resource, resourceId = null, projectId = null, detail, origin } = entry
@@ -27,15 +27,14 @@ export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditE
 }
 
 /** What someone typed as a name, fit to be stored and to be shown in a list. */
-const readableName = (name: string): string => name.slice(0, nameLengthMax).replaceAll(/\p{Cc}|\p{Cs}/gu, '�')
+export const readableName = (name: string): string => maskTokens(name).slice(0, nameLengthMax).replaceAll(/\p{Cc}|\p{Cs}/gu, '�')
 
-/** Someone may have typed a token where a name belongs. */
 function maskedJson (action: string, detail: object): string {
   const text = JSON.stringify(detail)
   if (text.length > detailLengthMax) {
     throw new TypeError(`the detail of "${action}" in the audit log is ${text.length} characters long; keep it to ${detailLengthMax}`)
   }
-  return text.replaceAll(anyToken, '[secret]')
+  return maskTokens(text)
 }
 
 /** Without a zone (`fe80::1%eth0`), which Postgres does not take. Null when it is no address. */

@@ -28,6 +28,11 @@ export async function bumpEpoch (tx: Transaction): Promise<void> {
   await tx.query(sql.type(z.object({}))`update bulkhead.access_epoch set value = value + 1`)
 }
 
+/** Keeps what everyone may do as it is until the transaction ends: changes to it wait. It comes before any lock on a user. */
+export async function holdAccess (tx: Transaction): Promise<void> {
+  await tx.oneFirst(sql.type(z.object({ value: z.int() }))`select value from bulkhead.access_epoch for share`)
+}
+
 /** The last word of a change that takes an admin away: without one nobody could ever mend it. */
 export async function assertAdminLeft (tx: Transaction): Promise<void> {
   const isLeft = await tx.oneFirst(sql.type(z.object({ isLeft: z.boolean() }))`

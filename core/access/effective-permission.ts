@@ -30,6 +30,9 @@ const leftAloneForMs = 5_000
 
 const Computed = z.object({ epoch: z.int(), permissions: z.array(z.string()), until: z.iso.datetime().nullable() })
 type Computed = z.output<typeof Computed>
+/** Raised with the rules: a replica of an earlier version caches under the same keys, and what it computed by other rules is a miss here. */
+const rules = 2
+const Cached = Computed.extend({ rules: z.literal(rules) })
 
 export function createEffectivePermissionFinder ({ postgres, valkey, log, clock, background }: Parts): EffectivePermissionFinder {
   let cacheAwayUntilMs = 0
@@ -46,7 +49,7 @@ export function createEffectivePermissionFinder ({ postgres, valkey, log, clock,
   async function readCache (key: string): Promise<Computed | undefined> {
     if (clock.now() < cacheAwayUntilMs) return undefined
     try {
-      return await valkey.get(key, Computed)
+      return await valkey.get(key, Cached)
     } catch (err) {
       cacheAwayUntilMs = clock.now() + leftAloneForMs
       log.warn({ err }, 'the cache is away; permissions come from Postgres')
@@ -57,7 +60,7 @@ export function createEffectivePermissionFinder ({ postgres, valkey, log, clock,
   function writeCache (key: string, computed: Computed): void {
     const ttlMs = Math.min(cachedForMs, untilMsOf(computed) - clock.now())
     if (ttlMs < 1 || clock.now() < cacheAwayUntilMs) return
-    background.run('permissions could not be cached; they are computed again', () => valkey.set(key, computed, { ttlMs }))
+    background.run('permissions could not be cached; they are computed again', () => valkey.set(key, { ...computed, rules }, { ttlMs }))
   }
 
   // Epoch and permissions are of one snapshot, so a change committed meanwhile has another epoch.

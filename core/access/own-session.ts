@@ -3,6 +3,7 @@
 import { Forbidden, NotFound, sql, z } from '../contract/index.ts'
 import type { Clock, Origin, Postgres, SessionRecord, Sessions, User } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { isNarrowed } from './authority.ts'
 
 interface Parts {
   readonly postgres: Postgres
@@ -24,6 +25,7 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
   const currentOf = ({ signedInBy }: User): string | null => signedInBy.kind === 'session' ? signedInBy.id : null
 
   const list: Sessions['list'] = async (user, { limit, offset }) => {
+    assertNotNarrow(user)
     const [items, total] = await Promise.all([
       postgres.any(sql.type(Row)`
         select
@@ -40,6 +42,7 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
   }
 
   const find: Sessions['find'] = async (user, id) => {
+    assertNotNarrow(user)
     const session = await postgres.maybeOne(sql.type(Row)`
       select
         id, host(ip_addr) as address, user_agent as "userAgent", created_at as "createdAt", expires_at as "expiresAt",
@@ -78,8 +81,6 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
 
 const noSession = 'You have no such session.'
 
-function assertNotNarrow ({ signedInBy }: User): void {
-  if (signedInBy.kind === 'token' && signedInBy.scopes.length > 0) {
-    throw new Forbidden('A token with scopes ends no sessions. Sign in, or use a token without scopes.')
-  }
+function assertNotNarrow (user: User): void {
+  if (isNarrowed(user)) throw new Forbidden('A token with scopes or a project neither sees nor ends sessions. Sign in, or use a token without them.')
 }

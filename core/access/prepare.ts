@@ -7,9 +7,9 @@ import type { Log, Postgres, Transaction } from '../contract/index.ts'
 /** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
 export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArchived = false } = {}): Promise<void> {
   const isPrepared = await postgres.oneFirst(sql.type(z.object({ isPrepared: z.boolean() }))`
-    select count(to_regclass(name)) = 8 as "isPrepared"
+    select count(to_regclass(name)) = 9 as "isPrepared"
     from unnest(array[
-      'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.archive_row',
+      'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.archive_row', 'bulkhead.password_link',
       'bulkhead.master_key_check', 'bulkhead.master_key', 'bulkhead.master_key_use', 'bulkhead.sealed'
     ]) as name
   `)
@@ -74,6 +74,15 @@ async function createTables (tx: Transaction): Promise<void> {
       left_over  bigint,
       counted_at timestamptz,
       primary key (plugin, name)
+    )
+  `)
+  // The link by which a user may set a new password; void once `updated_at` of the user is another.
+  await tx.query(sql.type(z.object({}))`
+    create table if not exists bulkhead.password_link (
+      user_id         uuid primary key,
+      token_hash      text not null unique,
+      user_updated_at timestamptz not null,
+      expires_at      timestamptz not null
     )
   `)
   // Which rows are on their way into which object: noted before it is written, until they are gone from their table.

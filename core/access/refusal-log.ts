@@ -2,9 +2,10 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres, User } from '../contract/index.ts'
-import { addressOf, nobodyId } from './audit.ts'
+import { addressOf, nobodyId, readableName } from './audit.ts'
 import type { Background } from './background.ts'
 import { uuidForm } from './form.ts'
+import { maskTokens } from './token.ts'
 
 /** What http knows of a request that it refused. */
 export interface RefusalFacts {
@@ -79,11 +80,11 @@ export function createRefusalLog ({ postgres, log, clock, background }: Parts): 
       }
       waiting.push({
         actor_id: user?.id ?? nobodyId,
-        actor_name: user?.name ?? 'nobody',
+        actor_name: readableName(user?.name ?? 'nobody'),
         project_id: projectId !== undefined && uuidForm.test(projectId) ? projectId : null,
         ip_addr: addressOf({ address }),
         created_at: new Date(clock.now()).toISOString(),
-        detail: { method, route, status, reason, requestId }
+        detail: { method, route, status, reason: maskTokens(reason), requestId: maskTokens(requestId) }
       })
       if (!isWriting) background.run('refused requests could not be written to the audit log', writeAll)
     }

@@ -1,13 +1,15 @@
 // Roles and what they may: made, changed and taken away by whoever may manage them; the system's own stay as they are.
 
 import { Conflict, NotFound, sql, ValidationFailed, z } from '../contract/index.ts'
-import type { PermissionRecord, Postgres, RoleRecord, Roles, Transaction } from '../contract/index.ts'
+import type { Clock, PermissionRecord, Postgres, RoleRecord, Roles, Transaction } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { assertMayGrant } from './authority.ts'
 import type { ChangeAccess } from './change.ts'
 import type { Decisions } from './decision.ts'
 
 export interface RoleParts {
   readonly postgres: Postgres
+  readonly clock: Clock
   readonly decisions: Decisions
   readonly changeAccess: ChangeAccess
   /** Who contributes a permission, as `PermissionRecord` has it. */
@@ -96,6 +98,9 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
       const role = await findOwn(tx, id)
       const before = (await permissionsHeld(tx, id)).map(({ name }) => name)
       await assertKnown(tx, wanted)
+      const added = names.filter(name => !before.includes(name))
+      // A role may be given to someone everywhere, so what it gains is held everywhere by whoever adds it.
+      await assertMayGrant(tx, actor, added, null)
       await tx.query(sql.type(z.object({}))`
         delete from role_permissions rp using permissions p
         where rp.role_id = ${id} and p.id = rp.permission_id and p.name <> all(${sql.array(names, 'text')}::text[])
@@ -105,9 +110,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
         select ${id}, id from permissions where name = any(${sql.array(names, 'text')}::text[]) on conflict do nothing
       `)
       const after = await permissionsHeld(tx, id)
-      const detail = {
-        name: role.name, added: names.filter(name => !before.includes(name)), removed: before.filter(name => !names.includes(name))
-      }
+      const detail = { name: role.name, added, removed: before.filter(name => !names.includes(name)) }
       await recordAudit(tx, { actor, action: 'role.permissions', resource: 'role', resourceId: id, detail, origin })
       return after
     })

@@ -81,7 +81,7 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
   const limits = createRateLimits({ clock })
   const decisions = createDecisions({ postgres, permissions, inProjects })
   const changeAccess = createChangeAccess({ postgres, forget })
-  const roleParts = { postgres, decisions, changeAccess, contributorOf: (name: string) => contributors.get(name) ?? null }
+  const roleParts = { postgres, clock, decisions, changeAccess, contributorOf: (name: string) => contributors.get(name) ?? null }
 
   return {
     authenticate: authentication.authenticate,
@@ -95,11 +95,11 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
       sessions: createOwnSessions({ postgres, clock, forget }),
       users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),
       roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
-      delegations: createDelegations({ postgres, clock, decisions, changeAccess }),
+      delegations: createDelegations({ postgres, clock, limits, decisions, changeAccess }),
       isSignedIn: createIsSignedIn({ postgres, clock }),
       contact: createContact(postgres),
       ...createSessions({ postgres, clock, limits, sessionIdleMs, forget }),
-      ...createApiTokens({ postgres, clock, limits, inProjects, forget })
+      ...createApiTokens({ postgres, clock, limits, forget })
     },
     permissionsIn: inProjects.find,
     noteRefused: refusals.note,

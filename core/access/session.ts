@@ -8,7 +8,7 @@ import { isPassword } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
-import { createSessionToken, hashOf } from './token.ts'
+import { createSessionToken, hashOf, maskTokens } from './token.ts'
 import { holdUser } from './user-row.ts'
 
 interface Parts {
@@ -101,7 +101,7 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     await tx.query(sql.type(z.object({}))`delete from auth_sessions where user_id = ${userId} and expires_at <= ${now}`)
     const sessionId = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
       insert into auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at, created_at)
-      values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${origin.userAgent?.slice(0, userAgentLengthMax) ?? null}, ${endsAt}, ${now})
+      values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${userAgentOf(origin)}, ${endsAt}, ${now})
       returning id
     `)
     await recordAudit(tx, { actor: { id: userId, name }, action: 'auth.login', resource: 'session', resourceId: sessionId, origin })
@@ -124,6 +124,8 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
 
   return { login, logout }
 }
+
+const userAgentOf = ({ userAgent }: Origin): string | null => userAgent === undefined ? null : maskTokens(userAgent).slice(0, userAgentLengthMax)
 
 /**
  * By address first: an attacker who has used up theirs does not use up a name's. Where users have signed in from before they have a limit of

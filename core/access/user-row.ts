@@ -5,6 +5,7 @@ import type { FieldError, Origin, Transaction, User, UserChange, UserRecord } fr
 import { recordAudit } from './audit.ts'
 import { assertAdminLeft } from './change.ts'
 import { emailForm, nameForm } from './form.ts'
+import { endLoansOf } from './loan.ts'
 import { isPasswordLength, passwordLength } from './password.ts'
 
 export const UserRow = z.object({
@@ -57,6 +58,7 @@ export async function shutOut (tx: Transaction, actor: User, id: string, origin:
     select (select count(*) from sessions) as sessions, (select count(*) from tokens) as tokens
   `)
   await recordAudit(tx, { actor, action: 'user.deactivate', resource: 'user', resourceId: id, detail: { sessions, tokens }, origin })
+  await endLoansOf(tx, actor, id, origin)
 }
 
 /** The user behind a session or a token that is about to be opened: gone, shut out or with another password by now, they open nothing. */

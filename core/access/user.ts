@@ -3,12 +3,14 @@
 import { sql, z } from '../contract/index.ts'
 import type { Users } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { assertMayTakeOver } from './authority.ts'
+import { createPasswordLinks } from './password-link.ts'
 import { hashPassword } from './password.ts'
 import { createUserChange, type UserParts } from './user-change.ts'
 import { assertForms, assertFree, refuseUnknown, shutOut, UserRow } from './user-row.ts'
 
 export function createUsers (parts: UserParts): Users {
-  const { postgres, decisions, changeAccess } = parts
+  const { postgres, clock, decisions, changeAccess } = parts
   const create: Users['create'] = async (actor, input, origin) => {
     await decisions.require(actor, 'admin:users')
     assertForms(input)
@@ -49,11 +51,12 @@ export function createUsers (parts: UserParts): Users {
   const deactivate: Users['deactivate'] = async (actor, id, origin) => {
     await decisions.require(actor, 'admin:users')
     await changeAccess(async tx => {
+      await assertMayTakeOver(tx, actor, id, new Date(clock.now()).toISOString())
       const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`update users set is_active = false where id = ${id} returning id`)
       if (found === null) refuseUnknown()
       await shutOut(tx, actor, id, origin)
     })
   }
 
-  return { create, list, find, change: createUserChange(parts), deactivate }
+  return { create, list, find, change: createUserChange(parts), deactivate, ...createPasswordLinks(parts) }
 }

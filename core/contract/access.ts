@@ -81,7 +81,7 @@ export interface Person {
   readonly isActive: boolean
 }
 
-/** A user's own sessions. A token with scopes sees them and ends none. */
+/** A user's own sessions. A token with scopes or a project neither sees nor ends any. */
 export interface Sessions {
   /** Newest first. */
   list (user: User, page: Page): Promise<{ items: SessionRecord[], total: number }>
@@ -137,13 +137,17 @@ export interface Access {
   /** Ends the session the user is signed in by; `BadRequest` for a caller who came with an API token. */
   logout (user: User, origin: Origin): Promise<void>
   /**
-   * `token` is shown here and never again. `ValidationFailed` for a scope nobody knows, a project where the caller holds nothing or a life over
-   * 365 days; `Forbidden` for a scope that the caller's own token does not have; `TooManyRequests` past 20 an hour.
+   * `token` is shown here and never again. `ValidationFailed` for a scope nobody knows, a project the caller may not know of or a life over 365
+   * days; `Forbidden` for a scope that the caller's own token does not have, and for one that grants or reveals and that the caller does not hold
+   * by a role; `TooManyRequests` past 20 an hour.
    */
   createToken (
     user: User, input: { name: string, scopes: string[], projectId?: string | undefined, expiresInDays: number }, origin: Origin
   ): Promise<TokenRecord & { token: string }>
+  /** A token with scopes or a project sees itself only. */
   listTokens (user: User, page: Page): Promise<{ items: TokenRecord[], total: number }>
-  /** `NotFound` when the token is not the user's own. */
+  /** `NotFound` when the token is not the user's own; `Forbidden` through a token with scopes or a project, but for itself. */
   revokeToken (user: User, id: string, origin: Origin): Promise<void>
+  /** All of them, the one that asks, too. `Forbidden` through a token with scopes or a project. */
+  revokeTokens (user: User, origin: Origin): Promise<void>
 }

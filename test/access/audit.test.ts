@@ -6,14 +6,14 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import pg from 'pg'
 import { prepareAccess } from '../../core/access/index.ts'
-import { createApiToken } from '../../core/access/token.ts'
-import { Forbidden, sql, z } from '../../core/contract/index.ts'
+import { createApiToken, createLinkToken, createSessionToken } from '../../core/access/token.ts'
+import { Forbidden, sql, Unauthorized, z } from '../../core/contract/index.ts'
 import { createMigrations } from '../../core/resources/migrations.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog } from '../support/part.ts'
 import { openTestPostgres } from '../support/postgres.ts'
 import { undo } from '../support/undo.ts'
-import { addProject, openHouse, signIn, signInAs } from './house.ts'
+import { addProject, adminPassword, openHouse, origin, signIn, signInAs } from './house.ts'
 
 test('an entry is there when its transaction is, and not when that was rolled back', async (t) => {
   const house = await openHouse(t)
@@ -47,6 +47,30 @@ test('a token in an entry is masked; what is no action, no resource or too long 
   for (const bad of [{ action: 'Thing.Do' }, { action: 'do' }, { resource: 'a thing' }, { detail: { text: 'x'.repeat(17_000) } }]) {
     await assert.rejects(record(bad), TypeError)
   }
+})
+
+test('a token typed as a name is masked in the log and in sessions, in any spelling', async (t) => {
+  const house = await openHouse(t)
+  const room = await house.openRoom()
+  const hex = 'ab01'.repeat(16)
+  const spellings = [
+    createApiToken(), createApiToken().toUpperCase(), createSessionToken(), createLinkToken(), `plat_${hex}`, ` plat_api_${hex}ffffffff!`, `x${createApiToken()}y`,
+    `${'n'.repeat(230)} ${createApiToken()}`, `https://host/?t=plat%5Fapi%5f${hex}`, createApiToken().slice(0, 40), `Plat_Other_${hex}`, `${createApiToken()} ${createSessionToken()}`
+  ]
+  const { user } = await signIn(room)
+  for (const [at, name] of spellings.entries()) {
+    const from = { address: `198.51.100.${at}`, userAgent: name }
+    await assert.rejects(room.access.login({ name, password: 'a wrong password' }, from), Unauthorized)
+    room.noteRefused({ ...user, name }, { method: 'GET', route: '/api/x', status: 403, reason: `not "${name}"`, requestId: name, address: undefined })
+  }
+  await room.access.login({ name: 'admin', password: adminPassword }, { ...origin, userAgent: createApiToken() })
+  await room.close()
+  const rows = await house.rows(`
+    select actor_name || ' ' || coalesce(detail::text, '') as text from audit_log union all select user_agent from auth_sessions
+  `)
+  assert.equal(rows.length, 2 * spellings.length + 4)
+  for (const { text } of rows) assert.doesNotMatch(String(text), /[0-9a-f]{16}/i)
+  assert.equal(rows.filter(({ text }) => String(text).includes('[secret]')).length, 2 * spellings.length + 1)
 })
 
 test('each filter narrows, and pages go newest first', async (t) => {
