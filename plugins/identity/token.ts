@@ -38,6 +38,13 @@ export function registerTokens (routes: Routes, access: Access): void {
     returns: listOf(Token)
   }, (ctx) => access.listTokens(ctx.user, ctx.input.query))
 
+  routes.delete('/', {
+    signedIn: 'revokes the caller\'s own tokens only',
+    summary: 'Revoke all your API tokens'
+  }, async (ctx) => {
+    await access.revokeTokens(ctx.user, originOf(ctx))
+  })
+
   routes.delete('/:id', {
     signedIn: 'revokes a token of the caller\'s own',
     summary: 'Revoke an API token',

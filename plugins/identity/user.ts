@@ -23,6 +23,7 @@ const UserChange = z.object({
   password: NewPassword,
   // As short as it likes: what no password can be is a wrong one, and is answered as such.
   currentPassword: z.string().max(1_024),
+  revokeTokens: z.boolean(),
   isActive: z.boolean()
 }).partial()
 
@@ -42,7 +43,7 @@ export function registerUsers (routes: Routes, { users }: Access): void {
 
   routes.patch('/:id', {
     signedIn: 'changes callers themselves; others need admin:users',
-    summary: 'Change a user; a new password of one\'s own goes with the current one, and ends the other sessions',
+    summary: 'Change a user; a new password of one\'s own goes with the current one, ends the other sessions, and with "revokeTokens" the API tokens',
     params: Id, body: UserChange, returns: User
   }, (ctx) => users.change(ctx.user, ctx.input.params.id, ctx.input.body, originOf(ctx)))
 
