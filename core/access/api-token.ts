@@ -37,7 +37,7 @@ export function createApiTokens (
   const createToken: Access['createToken'] = async (user, input, origin) => {
     const { name, projectId = null } = input
     const scopes = [...new Set(input.scopes)]
-    const problems = [...findLifeProblems(input), ...await findScopeProblems(input.scopes), ...await findProjectProblems(user, projectId)]
+    const problems = [...findLifeProblems(input), ...await findScopeProblems(input.scopes), ...await findProjectProblems(user, projectId, scopes)]
     if (problems.length > 0) throw new ValidationFailed(problems)
     assertNotWider(user, scopes, projectId)
     await assertMayName(postgres, user, scopes)
@@ -70,9 +70,9 @@ export function createApiTokens (
   }
 
   /** A project that the caller may not know of looks like one that is not there. */
-  async function findProjectProblems (user: User, projectId: string | null): Promise<FieldError[]> {
+  async function findProjectProblems (user: User, projectId: string | null, scopes: readonly string[]): Promise<FieldError[]> {
     if (projectId === null) return []
-    const isKnown = await mayKnowProject(postgres, user, projectId, new Date(clock.now()).toISOString())
+    const isKnown = await mayKnowProject(postgres, user, { projectId, about: scopes, now: new Date(clock.now()).toISOString() })
     return isKnown ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
   }
 

@@ -41,10 +41,11 @@ export function createAssignments (
     return changeAccess(async tx => {
       const userName = await findUserName(tx, userId)
       const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from roles where id = ${roleId}`)
-      const isNoProject = projectId !== null && !await mayKnowProject(tx, actor, projectId, new Date(clock.now()).toISOString())
+      const about = await permissionsOf(tx, roleId)
+      const isNoProject = projectId !== null && !await mayKnowProject(tx, actor, { projectId, about, now: new Date(clock.now()).toISOString() })
       const noProject = isNoProject ? [{ path: 'body.projectId', message: 'There is no such project.' }] : []
       if (roleName === null) throw new ValidationFailed([{ path: 'body.roleId', message: 'There is no such role.' }, ...noProject])
-      await assertMayGrant(tx, actor, await permissionsOf(tx, roleId), projectId)
+      await assertMayGrant(tx, actor, about, projectId)
       if (isNoProject) throw new ValidationFailed(noProject)
       const row = await tx.maybeOne(sql.type(Row)`
         insert into user_roles (user_id, role_id, project_id, granted_by) values (${userId}, ${roleId}, ${projectId}, ${actor.id})

@@ -84,9 +84,12 @@ export async function assertMayTakeOver (tx: Queries, actor: User, userId: strin
 
 /**
  * Whether the caller's user may know that the project is there: by what they hold in it, or in every project of what concerns projects, by owning it,
- * or because it is not private. A project that is not there, or was deleted, looks like one they may not know of; to a token bound to another, too.
+ * because it is not private, or because by a role they hold there all that the request is about (where it is about any permission). A project that
+ * is not there, or was deleted, looks like one they may not know of; to a token bound to another project, too.
  */
-export function mayKnowProject (tx: Queries, actor: User, projectId: string, now: string): Promise<boolean> {
+export function mayKnowProject (
+  tx: Queries, actor: User, { projectId, about, now }: { projectId: string, about: readonly string[], now: string }
+): Promise<boolean> {
   if ((boundProjectOf(actor) ?? projectId) !== projectId) return Promise.resolve(false)
   const concernsProjects = sql.fragment`p.name = any(${sql.array(ofOwners, 'text')}::text[])`
   return tx.oneFirst(sql.type(z.object({ mayKnow: z.boolean() }))`
@@ -102,6 +105,11 @@ export function mayKnowProject (tx: Queries, actor: User, projectId: string, now
           select from delegations d join permissions p on p.id = d.permission_id
           where d.delegate_id = ${actor.id} and (d.project_id = there.id or (d.project_id is null and ${concernsProjects})) and ${counts(now)}
         )
+        or (
+          select count(*) from permissions p
+          where p.name = any(${sql.array(about, 'text')}::text[])
+            and ${holdsByRole(sql.fragment`${actor.id}`, sql.fragment`p.id`, sql.fragment`there.id`)}
+        ) = ${about.length === 0 ? -1 : about.length}
       )
     ) as "mayKnow"
   `)

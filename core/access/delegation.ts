@@ -46,7 +46,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
     limits.assertNotKnownFull(limitOf(actor))
     return changeAccess(async tx => {
       await limits.take(tx, limitOf(actor))
-      const noProject = await findProjectProblems(tx, actor, projectId)
+      const noProject = await findProjectProblems(tx, actor, projectId, permission)
       const permissionId = await assertSound(tx, input, noProject)
       await assertMayLend(tx, actor, { permission, permissionId, projectId })
       // Last, and for both alike: a project that the caller may not know of is answered as one that is not there.
@@ -67,8 +67,8 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
     })
   }
 
-  const findProjectProblems = async (tx: Transaction, actor: User, projectId: string | null): Promise<FieldError[]> =>
-    projectId === null || await mayKnowProject(tx, actor, projectId, now()) ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
+  const findProjectProblems = async (tx: Transaction, actor: User, projectId: string | null, permission: string): Promise<FieldError[]> =>
+    projectId === null || await mayKnowProject(tx, actor, { projectId, about: [permission], now: now() }) ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
 
   /** Gives the permission's id; `noProject` is told together with what else is wrong. */
   async function assertSound (

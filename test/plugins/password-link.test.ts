@@ -1,6 +1,7 @@
 // A one-time link for a new password on a real host: mailed by the plugin notify, and kept nowhere else.
 
 import assert from 'node:assert/strict'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import pg from 'pg'
@@ -8,6 +9,7 @@ import { adminPassword } from '../access/house.ts'
 import { signIn } from '../support/client.ts'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
+import { writePlugin } from '../support/plugin.ts'
 import { startMailServer } from '../support/smtp-server.ts'
 import { undo } from '../support/undo.ts'
 import { post, serve } from './served-identity.ts'
@@ -68,4 +70,20 @@ test('without the plugin notify no link is made, and the answer says what is mis
   assert.equal(answer.status, 409)
   assert.match((await answer.json() as { detail: string }).detail, /notify.*PLATFORM_SMTP_HOST/)
   assert.deepEqual(await house.rows('select * from bulkhead.password_link'), [])
+})
+
+test('signing in does not wait for a plugin notify that cannot start', async (t) => {
+  const plugins = await temporaryFolder(t)
+  await cp(join(import.meta.dirname, '../../plugins/identity'), join(plugins, 'identity'), { recursive: true })
+  await writePlugin(plugins, 'notify', {}, 'export default { start () { throw new Error("not today") } }')
+  const manifest = join(plugins, 'notify', 'package.json')
+  await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"version":"1.0.0"', '"version":"1.1.0"'))
+  const host = startHost(t, {
+    DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
+    PLATFORM_PLUGINS_PATH: plugins
+  })
+  const { url } = await host.ready()
+  const admin = await signIn(url, 'admin', password)
+  const { user } = await (await admin.get('/api/auth/me')).json() as { user: { id: string } }
+  assert.equal((await admin.post(`/api/users/${user.id}/password-link`)).status, 409)
 })
