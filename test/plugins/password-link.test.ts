@@ -80,7 +80,7 @@ test('signing in does not wait for a plugin notify that cannot start', async (t)
   await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"version":"1.0.0"', '"version":"1.1.0"'))
   const host = startHost(t, {
     DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
-    PLATFORM_PLUGINS_PATH: plugins
+    PLATFORM_PLUGINS_PATH: plugins, VALKEY_URL: process.env['TEST_VALKEY_URL'] ?? ''
   })
   const { url } = await host.ready()
   const admin = await signIn(url, 'admin', password)
