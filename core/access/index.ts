@@ -5,6 +5,6 @@ export { createEncryption, type EncryptionRoom, type Kept } from './encryption.t
 export { FirstAdminRefused, firstRun, type FirstAdmin, type FirstRun, type FirstRunParts } from './first-run.ts'
 export { createKeyRotation, type KeyRotation, type KeyStatus } from './key-rotation.ts'
 export { MasterKeyStillNeeded, verifyMasterKey, WrongMasterKey, type MasterKeys } from './master-key.ts'
-export { corePermissions, syncPermissions, type DeclaredPermission } from './permission.ts'
+export { corePermissions, permissionHomes, syncPermissions, type DeclaredPermission } from './permission.ts'
 export { prepareAccess } from './prepare.ts'
 export type { RefusalFacts } from './refusal-log.ts'

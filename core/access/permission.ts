@@ -38,6 +38,20 @@ export const corePermissions: readonly DeclaredPermission[] = [
 ]
 
 /**
+ * Which plugin of the platform may declare further permissions under a first part that the host keeps for it, whether that plugin is here or not:
+ * a plugin that takes its place has its id.
+ */
+export const permissionHomes: Readonly<Record<string, string>> = {
+  project: 'projects',
+  secret: 'secrets',
+  host: 'operations',
+  agent: 'agent',
+  deploy: 'deployer',
+  observe: 'observe',
+  alert: 'observe'
+}
+
+/**
  * Makes the database say what the host and its plugins (`declared`) say: names, descriptions, and which system roles hold them.
  * One query, and no lock, when it does already. What is declared no longer stays, with its grants, because another replica may still run
  * the plugin; roles made by an admin are left alone.

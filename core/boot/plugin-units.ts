@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidSettings } from '../../config/schema.ts'
-import { corePermissions, syncPermissions } from '../access/index.ts'
+import { corePermissions, permissionHomes, syncPermissions } from '../access/index.ts'
 import type { GuardedFetch, Log } from '../contract/index.ts'
 import {
   createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
@@ -37,7 +37,9 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
   for (const { folder, why } of discovery.skipped) log.info({ folder }, `left out: ${why}`)
   const validation = validatePlugins(discovery)
   for (const notice of validation.notices) log.info(notice)
-  const found = await loadDefinitions(discovery.candidates, { clock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames })
+  const found = await loadDefinitions(discovery.candidates, {
+    clock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames, permissionHomes
+  })
   const invalid = [...discovery.problems, ...validation.problems, ...found.problems]
   const isBlocked = invalid.length > 0 || found.failures.some(({ candidate }) => candidate.manifest.readiness === 'required')
   if (isBlocked) throw new InvalidPlugins([...invalid, ...found.failures.map(({ error }) => error.problem)])
@@ -47,7 +49,8 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
     ...found.plugins.flatMap(plugin => sectionOf(loaded, plugin).problems)
   ]
   if (wrong.length > 0) throw new InvalidSettings(wrong)
-  opened.found = { ...found, unmigrated: new Set() }
+  const leftOut = discovery.skipped.flatMap(({ id, manifest }) => id === undefined || manifest === undefined ? [] : [{ id, manifest }])
+  opened.found = { ...found, unmigrated: new Set(), leftOut }
 }
 
 const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition }: LoadedPlugin) =>
@@ -60,6 +63,7 @@ export function createPluginRoster (parts: UnitParts): Roster {
   return createRoster({
     kernel, clock, log,
     corePermissions: coreNames,
+    permissionHomes,
     importBudgetMs: budgets.pluginStartMs,
     startBudgetMs: budgets.pluginStartMs,
     // What it has under way when it ends is finished first.
@@ -85,8 +89,8 @@ export function createPluginRoster (parts: UnitParts): Roster {
       work: {
         send: (...args) => opened.tasks.send(...args),
         publish: (...args) => opened.tasks.publish(...args),
-        broadcast: (event, payload) => opened.valkey.host.publish(`events:${event}`, payload),
-        hear: (event, schema, handler) => opened.valkey.host.subscribe(`events:${event}`, schema, handler)
+        broadcast: (event, payload) => opened.valkey.host.publish(broadcastChannel(event), payload),
+        hear: (event, schema, handler) => opened.valkey.host.subscribe(broadcastChannel(event), schema, handler)
       },
       fetch,
       watch: (id, ask) => {
@@ -96,6 +100,9 @@ export function createPluginRoster (parts: UnitParts): Roster {
     })
   })
 }
+
+/** No plugin can have the id "bulkhead", so none reaches the channel through its own handle on valkey, which writes under `<id>:`. */
+const broadcastChannel = (event: string): string => `bulkhead:events:${event}`
 
 /** Imported for the first plugin that asks for something: most ask for nothing. */
 function createFetch (settings: EgressSettings): GuardedFetch {

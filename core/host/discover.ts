@@ -31,6 +31,8 @@ export interface Skipped {
   readonly why: string
   /** Where the manifest could be read. */
   readonly id?: string
+  /** Where all of the manifest is sound: a plugin that is left out keeps its events. */
+  readonly manifest?: Manifest
 }
 
 export interface Discovery {
@@ -69,7 +71,7 @@ export async function discoverPlugins (where: Where): Promise<Discovery> {
     const id = 'candidate' in read ? read.candidate.id : read.id
     names.add(id ?? basename(folder))
     const why = whyLeftOut(where, folder, read, id)
-    if (why !== undefined) skipped.push({ folder, why, ...id !== undefined && { id } })
+    if (why !== undefined) skipped.push({ folder, why, ...id !== undefined && { id }, ...'candidate' in read && { manifest: read.candidate.manifest } })
     else if ('candidate' in read) candidates.push(read.candidate)
     else problems.push(...read.problems)
   }

@@ -5,6 +5,7 @@ import {
   type CronOptions, type Duration, type Events, type QueueHandler, type QueueOptions, type SendOptions,
   type QueueRun, type TaskHandler, type TaskOptions, type TaskRecord, type TaskRun, type Tasks, type z
 } from '../contract/index.ts'
+import type { MayPublish } from './event-owner.ts'
 import type { Fence } from './fence.ts'
 import { findNearest, quoteList } from './nearest.ts'
 import { bindSignal, bindTo, runAs, type Owner } from './owner.ts'
@@ -78,10 +79,13 @@ export function createTasks ({ id, version, registration, fence, owner, work }: 
   }
 }
 
-export function createEvents ({ registration, fence, owner, work }: Omit<WorkParts, 'id' | 'version'>): Events {
+interface EventParts extends Omit<WorkParts, 'id' | 'version'> { readonly mayPublish: MayPublish }
+
+export function createEvents ({ registration, fence, owner, work, mayPublish }: EventParts): Events {
   return {
     publish: async (name, payload, options) => {
       fence.check()
+      mayPublish(name)
       await runAs(undefined, () => work.publish(name, payload, options))
     },
     on: (name, schema, handler) => {
@@ -92,6 +96,7 @@ export function createEvents ({ registration, fence, owner, work }: Omit<WorkPar
     },
     broadcast: async (name, payload) => {
       fence.check()
+      mayPublish(name)
       await runAs(undefined, () => work.broadcast(name, payload))
     },
     onBroadcast: (event, schema, handler) => {

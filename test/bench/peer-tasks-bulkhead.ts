@@ -23,7 +23,7 @@ const { candidate, owner } = inMemory('bench', { start () { /* below */ } }, { r
 const { scope, registration } = createScope({
   container: createContainer({ postgres: () => postgres }), candidate, owner, config: {}, log, clock, services: new Map(),
   signal: new AbortController().signal, undo: () => undefined, onFault: console.error,
-  work: { ...noWork, send: (...args) => tasks.send(...args) }, fetch: refuse
+  work: { ...noWork, send: (...args) => tasks.send(...args) }, mayPublish: () => undefined, fetch: refuse
 })
 let handle: (payload: Payload) => void = () => undefined
 const input = z.object({ at: z.int(), to: z.string() })

@@ -14,7 +14,7 @@ test('every child folder is a candidate, with its defaults filled in and nothing
   assert.deepEqual(candidates.find(({ id }) => id === 'notes'), {
     id: 'notes', version: '1.0.0', folder: join(folder, 'notes'), entry: join(folder, 'notes/index.js'), file: join(folder, 'notes/package.json'),
     migrations: join(folder, 'notes/migrations'),
-    manifest: { id: 'notes', host: '^1.0.0', requires: {}, optional: {}, mounts: ['notes'], resources: [], tolerates: [], readiness: 'degraded', example: false }
+    manifest: { id: 'notes', host: '^1.0.0', requires: {}, optional: {}, mounts: ['notes'], events: {}, resources: [], tolerates: [], readiness: 'degraded', example: false }
   })
   assert.equal(candidates.find(({ id }) => id === 'mail')?.migrations, undefined)
 })

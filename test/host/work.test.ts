@@ -9,10 +9,10 @@ import type { Work } from '../../core/host/work.ts'
 import { clock } from './folder.ts'
 import { createOwner, inMemory, noWork, refuse, silent } from './part.ts'
 
-function make (work: Partial<Work> = {}): OwnedScope {
+function make (work: Partial<Work> = {}, mayPublish: (event: string) => void = () => undefined): OwnedScope {
   return createScope({
     container: createContainer({}), candidate: inMemory('invoices', { start () { /* nothing */ } }).candidate,
-    owner: createOwner('invoices'), config: {}, log: silent, clock, services: new Map(), signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined, work: { ...noWork, ...work }, fetch: refuse
+    owner: createOwner('invoices'), config: {}, log: silent, clock, services: new Map(), signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined, work: { ...noWork, ...work }, mayPublish, fetch: refuse
   })
 }
 const Delivery = z.object({ to: z.string(), at: z.coerce.date().optional() })

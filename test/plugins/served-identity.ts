@@ -32,7 +32,8 @@ export async function serve (t: TestContext, { secureCookies = false, trustProxy
   const { candidate, definition } = plugin
   const { scope, registration: { routes, middleware } } = createScope({
     container: createContainer({ access: () => room.access }), candidate, config: {}, log: createLog(), clock, owner: plugin.owner,
-    signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
+    signal: new AbortController().signal, services: new Map(), work: noWork, mayPublish: () => undefined,
+    fetch: refuse, undo: () => undefined, onFault: () => undefined
   })
   await definition.start(scope)
   assert.deepEqual(findRouteProblems(routes), [])
