@@ -1,5 +1,6 @@
 // Writes the audit log, in the transaction of the change it tells of.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { isIP } from 'node:net'
 import { sql, z } from '../contract/index.ts'
 import type { AuditEntry, Origin, Transaction } from '../contract/index.ts'
@@ -13,16 +14,33 @@ const actionForm = /^[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*)+$/
 const resourceForm = /^[a-z][a-z0-9_-]*$/
 const anyToken = /plat_(?:api_)?[0-9a-f]{64,72}/g
 
-export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditEntry): Promise<void> {
+/** Names the plugin through which an entry came about. */
+export interface AuditSource {
+  readonly plugin: string
+  /** No request of the actor's led to it: that the actor did it is the plugin's word. */
+  readonly isByPlugin: boolean
+}
+
+const writing = new AsyncLocalStorage<AuditSource>()
+
+/** What `work` writes into the audit log names this source. */
+export const writeAs = <T>(source: AuditSource, work: () => T): T => writing.run(source, work)
+
+export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditEntry, source = writing.getStore()): Promise<void> {
   const { actor = { id: nobodyId, name: 'host' }, action, resource, resourceId = null, projectId = null, detail, origin } = entry
   if (!actionForm.test(action)) throw new TypeError(`"${action}" is no action of the audit log: write it as thing.verb, in lower case`)
   if (!resourceForm.test(resource)) throw new TypeError(`"${resource}" is no resource of the audit log: name the kind of thing, in lower case`)
   await tx.query(sql.type(z.object({}))`
-    insert into audit_log (actor_id, actor_name, action, resource, resource_id, project_id, detail, ip_addr)
-    values (
-      ${actor.id}, ${readableName(actor.name)}, ${action}, ${resource}, ${resourceId}, ${projectId},
-      ${detail === undefined ? null : maskedJson(action, detail)}::jsonb, ${addressOf(origin)}
+    with entry as (
+      insert into public.audit_log (actor_id, actor_name, action, resource, resource_id, project_id, detail, ip_addr)
+      values (
+        ${actor.id}, ${readableName(actor.name)}, ${action}, ${resource}, ${resourceId}, ${projectId},
+        ${detail === undefined ? null : maskedJson(action, detail)}::jsonb, ${addressOf(origin)}
+      )
+      returning id
     )
+    insert into bulkhead.audit_source (audit_id, plugin, is_by_plugin)
+    select id, ${source?.plugin ?? null}::text, ${source?.isByPlugin === true}::boolean from entry where ${source?.plugin ?? null}::text is not null
   `)
 }
 

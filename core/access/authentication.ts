@@ -3,8 +3,10 @@
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Postgres, User } from '../contract/index.ts'
 import type { Background } from './background.ts'
+import { createCaller } from './caller.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
 import { Flights } from './flights.ts'
+import { PermissionSet } from './permission-set.ts'
 import { narrow } from './project-permission.ts'
 import { extendEveryMs, sessionEndMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
@@ -71,7 +73,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     putOffEnd(row)
     const { names, untilMs } = await permissions.find(row.userId, null, row.epoch)
     const signedInBy = { kind: 'session', id: row.id, expiresAt: row.expiresAt } as const
-    return { user: { ...personOf(row), permissions: names, signedInBy }, untilMs: Math.min(untilMs, Date.parse(row.expiresAt)) }
+    return { user: createCaller({ ...personOf(row), permissions: names, signedInBy }), untilMs: Math.min(untilMs, Date.parse(row.expiresAt)) }
   }
 
   async function findByToken (tokenHash: string): Promise<Known> {
@@ -89,7 +91,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     const { names, untilMs } = projectId === null ? await permissions.find(row.userId, null, row.epoch) : nothing
     const signedInBy = { kind: 'token', id, scopes, projectId, expiresAt } as const
     return {
-      user: { ...personOf(row), permissions: narrow(names, signedInBy), signedInBy },
+      user: createCaller({ ...personOf(row), permissions: narrow(names, signedInBy), signedInBy }),
       untilMs: expiresAt === null ? untilMs : Math.min(untilMs, Date.parse(expiresAt))
     }
   }
@@ -132,7 +134,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
   }
 }
 
-const nothing: EffectivePermissions = { names: new Set(), untilMs: Infinity }
+const nothing: EffectivePermissions = { names: new PermissionSet(), untilMs: Infinity }
 const nobody: Known = { user: undefined, untilMs: Infinity }
 
 const PersonRow = z.object({ userId: z.uuid(), name: z.string(), displayName: z.string().nullable(), email: z.string(), epoch: z.int() })

@@ -4,6 +4,7 @@ import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres, Valkey } from '../contract/index.ts'
 import type { Background } from './background.ts'
 import { counts } from './held.ts'
+import { PermissionSet } from './permission-set.ts'
 
 export interface EffectivePermissions {
   readonly names: ReadonlySet<string>
@@ -87,4 +88,4 @@ export function createEffectivePermissionFinder ({ postgres, valkey, log, clock,
 
 const untilMsOf = ({ until }: Computed): number => until === null ? Infinity : Date.parse(until)
 
-const effective = (computed: Computed): EffectivePermissions => ({ names: new Set(computed.permissions), untilMs: untilMsOf(computed) })
+const effective = (computed: Computed): EffectivePermissions => ({ names: new PermissionSet(computed.permissions), untilMs: untilMsOf(computed) })

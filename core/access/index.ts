@@ -1,5 +1,7 @@
 // Who may do what: what the composition root and the http room use of it.
 
+export { writeAs } from './audit.ts'
+export { isCaller } from './caller.ts'
 export { createAccess, type AccessParts, type AccessRoom } from './room.ts'
 export { createEncryption, type EncryptionRoom, type Kept } from './encryption.ts'
 export { FirstAdminRefused, firstRun, type FirstAdmin, type FirstRun, type FirstRunParts } from './first-run.ts'

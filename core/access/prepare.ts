@@ -3,18 +3,20 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../contract/index.ts'
+import { createAuditSource, sealAuditSource } from './audit-source.ts'
 
 /** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
 export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArchived = false } = {}): Promise<void> {
   const isPrepared = await postgres.oneFirst(sql.type(z.object({ isPrepared: z.boolean() }))`
-    select count(to_regclass(name)) = 8 as "isPrepared"
+    select count(to_regclass(name)) = 9 as "isPrepared"
     from unnest(array[
       'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.archive_row',
-      'bulkhead.master_key_check', 'bulkhead.master_key', 'bulkhead.master_key_use', 'bulkhead.sealed'
+      'bulkhead.master_key_check', 'bulkhead.master_key', 'bulkhead.master_key_use', 'bulkhead.sealed', 'bulkhead.audit_source'
     ]) as name
   `)
   if (!isPrepared) await postgres.transaction(createTables)
   await sealAuditLog(postgres, log)
+  await sealAuditSource(postgres)
   await allowArchive(postgres, auditIsArchived)
 }
 
@@ -85,6 +87,7 @@ async function createTables (tx: Transaction): Promise<void> {
       primary key (source, row_id)
     )
   `)
+  await createAuditSource(tx)
 }
 
 const Seal = z.object({ isSealed: z.boolean(), isOwner: z.boolean(), isSuperuser: z.boolean(), role: z.string() })
@@ -136,10 +139,11 @@ async function seal (tx: Transaction): Promise<void> {
  * and takes it away again, in one transaction. It is there only while the settings ask for it.
  */
 async function allowArchive (postgres: Postgres, isAllowed: boolean): Promise<void> {
-  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
-    select to_regprocedure('bulkhead.delete_archived_audit(text)') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
+  // A host of version 1.2 made it without what stands beside the entries.
+  const made = await postgres.maybeOneFirst(sql.type(z.object({ isCurrent: z.boolean() }))`
+    select prosrc like '%audit_source%' as "isCurrent" from pg_proc where oid = to_regprocedure('bulkhead.delete_archived_audit(text)')
   `)
-  if (isThere === isAllowed) return
+  if (isAllowed ? made === true : made === null) return
   await postgres.transaction(async tx => {
     await lockAccess(tx)
     await tx.query(isAllowed ? deleteArchived : sql.type(z.object({}))`drop function if exists bulkhead.delete_archived_audit(text)`)
@@ -153,11 +157,13 @@ const deleteArchived = sql.type(z.object({}))`
   declare
     gone bigint;
   begin
-    grant delete on public.audit_log to current_user;
+    grant delete on public.audit_log, bulkhead.audit_source to current_user;
+    delete from bulkhead.audit_source s using bulkhead.archive_row r, public.audit_log a
+    where r.source = 'audit_log' and r.object = archive and s.audit_id = r.row_id and a.id = r.row_id and a.created_at < now() - interval '30 days';
     delete from public.audit_log a using bulkhead.archive_row r
     where r.source = 'audit_log' and r.object = archive and a.id = r.row_id and a.created_at < now() - interval '30 days';
     get diagnostics gone = row_count;
-    revoke delete on public.audit_log from current_user;
+    revoke delete on public.audit_log, bulkhead.audit_source from current_user;
     return gone;
   end
   $$

@@ -2,6 +2,7 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Access, Clock, Postgres, Reach, User } from '../contract/index.ts'
+import { isActingUser } from './caller.ts'
 import { counts } from './held.ts'
 
 const Row = z.object({ isEverywhere: z.boolean(), projectIds: z.array(z.uuid()) }) satisfies z.ZodType<Reach>
@@ -10,6 +11,7 @@ const nowhere: Reach = { isEverywhere: false, projectIds: [] }
 export function createReach ({ postgres, clock }: { postgres: Postgres, clock: Clock }): Access['projectsWith'] {
   return async (user, permission) => {
     if (typeof user === 'string') return find(user, permission)
+    if (isActingUser(user)) return find(user.id, permission)
     const { signedInBy } = user
     if (signedInBy.kind === 'session') return find(user.id, permission)
     if (signedInBy.scopes.length > 0 && !signedInBy.scopes.includes(permission)) return nowhere

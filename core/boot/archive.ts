@@ -93,7 +93,9 @@ async function note (postgres: Postgres, source: Source, days: number): Promise<
 
 const read = (source: Source, object: string) => source === 'audit_log'
   ? sql.type(Line)`
-    select to_jsonb(a)::text as line from audit_log a join bulkhead.archive_row r on r.source = 'audit_log' and r.row_id = a.id
+    select (to_jsonb(a) || jsonb_build_object('plugin', s.plugin, 'is_by_plugin', coalesce(s.is_by_plugin, false)))::text as line
+    from audit_log a join bulkhead.archive_row r on r.source = 'audit_log' and r.row_id = a.id
+    left join bulkhead.audit_source s on s.audit_id = a.id
     where r.object = ${object} order by a.created_at, a.id
   `
   : sql.type(Line)`

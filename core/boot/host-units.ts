@@ -8,6 +8,7 @@ import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
 import { steadyClock } from './clock.ts'
+import { createHostHandle } from './host-handle.ts'
 import { rewrapTask } from './host-tasks.ts'
 import { createOperation } from './operation.ts'
 import { migratePlugins } from './plugin-migrations.ts'
@@ -96,8 +97,8 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
         valkey: id => opened.valkey.scoped(id),
         storage: id => opened.storage.scoped(id),
         kubernetes: () => createKubernetesHandle(parts),
-        access: () => opened.access.access,
-        host: () => opened.host,
+        access: id => opened.access.accessFor(id),
+        host: id => createHostHandle(opened.host, id),
         encryption: id => opened.encryption.scoped(id)
       })
       const { authenticate, permissionsIn, noteRefused } = opened.access

@@ -14,6 +14,8 @@ const Entry = z.object({
   projectId: z.uuid().nullable(),
   detail: z.unknown(),
   address: z.string().nullable(),
+  plugin: z.string().nullable(),
+  isByPlugin: z.boolean(),
   createdAt: z.iso.datetime()
 })
 
@@ -24,6 +26,7 @@ const Filter = Page.extend({
   resource: Line.optional(),
   resourceId: z.uuid().optional(),
   projectId: z.uuid().optional(),
+  plugin: Line.optional(),
   from: moment,
   to: moment
 })

@@ -26,7 +26,7 @@ const Plugin = z.object({
 const params = z.object({ id: z.string().max(48) })
 const Why = z.object({ reason: z.string().min(1).max(500).regex(/^\P{Cc}*$/u, 'Control characters are not allowed.').optional() })
 
-const by = ({ id, name }: User, address: string): Operator => ({ id, name, address })
+const by = (user: User, address: string): Operator => ({ id: user.id, name: user.name, address, user })
 
 const operate = { permission: 'host:operate', params, returns: Plugin } as const
 

@@ -41,10 +41,11 @@ const ids = async ({ postgres }: Place, source: Source): Promise<readonly string
   source === 'audit_log' ? sql.type(z.object({ id: z.uuid() }))`select id from audit_log` : sql.type(z.object({ id: z.uuid() }))`select id from log_entries`)
 const run = (place: Place, source: Source, signal = new AbortController().signal): Promise<number> =>
   archive({ ...place, audit: { record: recordAudit } }, { source, olderThanDays: 40, signal, log: createLog() })
-async function archived ({ storage }: Place, prefix: string): Promise<{ id: string }[]> {
+type Archived = Record<string, unknown> & { id: string }
+async function archived ({ storage }: Place, prefix: string): Promise<Archived[]> {
   const objects = await storage.list(prefix)
   const texts = await Promise.all(objects.map(async ({ key }) => gunzipSync(await storage.read(key)).toString()))
-  return texts.flatMap(text => text.trimEnd().split('\n')).map(line => JSON.parse(line) as { id: string })
+  return texts.flatMap(text => text.trimEnd().split('\n')).map(line => JSON.parse(line) as Archived)
 }
 
 void suite('the archive', { concurrency: true }, () => {
@@ -52,6 +53,9 @@ void suite('the archive', { concurrency: true }, () => {
     test(`each old row of ${source} is in one object, though the archiver is killed at every step; the others stay`, async (t) => {
       const place = await open(t)
       await fill(place, 2_500)
+      await place.postgres.query(sql.type(z.object({}))`
+        insert into bulkhead.audit_source (audit_id, plugin, is_by_plugin) select id, 'notes', true from audit_log
+      `)
       const before = await ids(place, source)
       for (const deathAt of ['before write', 'after write', 'before commit']) {
         const child = spawn(process.execPath, [join(import.meta.dirname, 'archiver.ts'), place.url, place.path, source, deathAt], { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -65,6 +69,9 @@ void suite('the archive', { concurrency: true }, () => {
       assert.equal(gone.length, 2_500)
       assert.deepEqual(there.map(({ id }) => id).toSorted(), gone.toSorted())
       assert.equal((await place.storage.list(prefix)).length, 2)
+      if (source === 'audit_log') {
+        assert.ok(there.every(row => row['plugin'] === 'notes' && row['is_by_plugin'] === true), 'the archive says which plugin wrote an entry')
+      }
       assert.equal(await place.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from bulkhead.archive_row`), 0)
       // The audit log says itself what has left, and where to.
       const told = await place.postgres.anyFirst(sql.type(z.object({ rows: z.int() }))`
