@@ -38,7 +38,7 @@ export interface AccessRoom {
    * Not a promise when the answer is known, as it is for a second after it was found.
    */
   permissionsIn (user: User, projectId: string): ReadonlySet<string> | Promise<ReadonlySet<string>>
-  /** Writes a refused request to the audit log, in the background. */
+  /** Writes a refused request to the audit log, in the background; those of unknown callers are counted, and written by the minute. */
   noteRefused (user: User | undefined, facts: RefusalFacts): void
   /** Always as the database has it now; in no project when `projectId` is undefined. */
   permissionsOf (userId: string, projectId: string | undefined): Promise<ReadonlySet<string>>
@@ -100,7 +100,7 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
     delegations: createDelegations({ postgres, clock, decisions, changeAccess }),
     isSignedIn: createIsSignedIn({ postgres, clock }),
     contact: createContact(postgres),
-    ...createSessions({ postgres, clock, limits, sessionIdleMs, forget }),
+    ...createSessions({ postgres, clock, limits, sessionIdleMs, forget, countFailedLogin: refusals.countFailedLogin }),
     ...createApiTokens({ postgres, clock, limits, inProjects, forget })
   }
   const permissionsOf: AccessRoom['permissionsOf'] = (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null)
@@ -121,6 +121,7 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
     },
     async close () {
       await leave()
+      refusals.close()
       await background.settled()
     }
   }

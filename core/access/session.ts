@@ -6,6 +6,7 @@ import { addressOf, nobodyId, recordAudit } from './audit.ts'
 import { networkOf, rememberedSince, rememberNetwork } from './network.ts'
 import { isPassword } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
+import type { RefusalLog } from './refusal-log.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
 import { createSessionToken, hashOf } from './token.ts'
@@ -17,6 +18,8 @@ interface Parts {
   readonly limits: RateLimits
   readonly sessionIdleMs: number
   readonly forget: (tokenHash: string) => void
+  /** Whether a failure with an unknown name was counted, and gets no row of its own. */
+  readonly countFailedLogin: RefusalLog['countFailedLogin']
 }
 
 const attemptsMax = 10
@@ -35,7 +38,7 @@ const UserRow = z.object({
 })
 type UserRow = z.output<typeof UserRow>
 
-export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget }: Parts): Pick<Access, 'login' | 'logout'> {
+export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget, countFailedLogin }: Parts): Pick<Access, 'login' | 'logout'> {
   /** By name and network, those who have not signed in from there before. */
   const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
 
@@ -84,10 +87,13 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
 
   async function recordFailure (name: string, user: UserRow | null, origin: Origin): Promise<void> {
     const reason = user === null ? 'no such user' : user.isActive ? 'wrong password' : 'not active'
-    await recordAudit(postgres, {
-      actor: { id: user?.id ?? nobodyId, name }, action: 'auth.login_failed', resource: 'user', resourceId: user?.id ?? null,
-      detail: { reason }, origin
-    })
+    const isCounted = user === null && countFailedLogin(origin)
+    if (!isCounted) {
+      await recordAudit(postgres, {
+        actor: { id: user?.id ?? nobodyId, name }, action: 'auth.login_failed', resource: 'user', resourceId: user?.id ?? null,
+        detail: { reason }, origin
+      })
+    }
     await limits.forgetOld(postgres)
   }
 

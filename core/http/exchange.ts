@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock, Log, User } from '../contract/index.ts'
 import { LateSignal } from './late-signal.ts'
+import type { LineBudget } from './line-budget.ts'
 import type { Plugin } from './mount-table.ts'
 import type { Route } from './route.ts'
 
@@ -49,6 +50,9 @@ export class Exchange {
   /** Asks an answer that goes on and on to come to its end. */
   end (reason: Error): void { this.#ending.abort(reason) }
 
+  /** Names it in the log: its route, or else its plugin. */
+  get place (): string { return this.route?.label ?? this.plugin?.id ?? 'no route' }
+
   logOf (base: Log): Log {
     return this.#log ??= (this.plugin?.log ?? base).child({ requestId: this.requestId, route: this.route?.label })
   }
@@ -70,7 +74,11 @@ export interface Traffic {
   untilQuiet (signal: AbortSignal): Promise<void>
 }
 
-export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traffic {
+/** A URL may be as long as all headers together; in a line of the log the beginning of it tells which request it was. */
+const urlLengthMax = 1_000
+const shorten = (url = ''): string => url.length <= urlLengthMax ? url : `${url.slice(0, urlLengthMax)}…`
+
+export function createTraffic ({ clock, log, lines }: { clock: Clock, log: Log, lines: LineBudget }): Traffic {
   // Unique among replicas by its first part, within this one by the second; cheaper than a UUID for each request.
   const replica = randomBytes(6).toString('hex')
   let opened = 0
@@ -87,8 +95,9 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
     underWay.delete(exchange)
     ended++
     if (!res.writableFinished) exchange.abandon(new Error('the client has gone'))
-    const facts = { requestId, method: req.method, url: req.url, status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
-    if (res.statusCode < 500) log.debug(facts, 'answered')
+    const facts = { requestId, method: req.method, url: shorten(req.url), status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
+    const isTold = res.statusCode >= 500 && (exchange.caller !== undefined || lines.take('answered', exchange.place))
+    if (!isTold) log.debug(facts, 'answered')
     else log.info(facts, 'answered')
     for (const listener of endListeners) listener(exchange)
     if (underWay.size === 0) onQuiet?.()

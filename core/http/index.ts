@@ -9,6 +9,7 @@ import type { Authenticate } from './dispatcher.ts'
 import { createTraffic } from './exchange.ts'
 import { createFailure } from './failure.ts'
 import type { PermissionsIn } from './guard.ts'
+import { createLineBudget } from './line-budget.ts'
 import { createMountTable } from './mount-table.ts'
 import type { MountTable, Plugin } from './mount-table.ts'
 import { createRefusalNoter } from './refusal.ts'
@@ -58,9 +59,10 @@ export interface HttpParts {
 
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
-  const traffic = createTraffic({ clock, log })
+  const lines = createLineBudget(log)
+  const traffic = createTraffic({ clock, log, lines })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
-  const fail = createFailure({ log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
+  const fail = createFailure({ log, lines, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
   const application = createApplication({ log, trustProxyHops, secureCookies, setOwnHeaders, fail })
   const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
   const dispatch = createDispatcher({ mounts, application, answering, authenticate, permissionsIn, corsOrigins, trustProxyHops })
