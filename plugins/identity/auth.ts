@@ -3,12 +3,12 @@
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
 import { sessionCookie } from './cookie.ts'
+import { Password } from './form.ts'
 import { originOf } from './origin.ts'
 
 const Credentials = z.object({
   name: z.string().min(1).max(255),
-  // As short as it likes: what no password can be is a wrong one, and is answered as such.
-  password: z.string().min(1).max(1_024)
+  password: Password.min(1)
 })
 
 const Person = z.object({

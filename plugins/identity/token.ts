@@ -7,7 +7,7 @@ import { originOf } from './origin.ts'
 
 const NewToken = z.object({
   name: Line,
-  scopes: z.array(z.string().max(255)).max(100).default([]),
+  scopes: z.array(Line).max(100).default([]),
   projectId: z.uuid().optional(),
   expiresInDays: z.int().min(1).max(365).default(90)
 })

@@ -2,7 +2,7 @@
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
-import { Email, Id, Line, listOf, Name, NewPassword, Page } from './form.ts'
+import { Email, Id, Line, listOf, Name, NewPassword, Page, Password } from './form.ts'
 import { originOf } from './origin.ts'
 
 const User = z.object({
@@ -21,8 +21,7 @@ const UserChange = z.object({
   displayName: Line.nullable(),
   email: Email,
   password: NewPassword,
-  // As short as it likes: what no password can be is a wrong one, and is answered as such.
-  currentPassword: z.string().max(1_024),
+  currentPassword: Password,
   isActive: z.boolean()
 }).partial()
 

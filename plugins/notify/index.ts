@@ -11,7 +11,7 @@ import { createPreferences } from './preference.ts'
 import { registerRoutes } from './route.ts'
 import { createStreams } from './stream.ts'
 import { createTell } from './tell.ts'
-import { html } from './text.ts'
+import { html, storableOf } from './text.ts'
 import { createMaySee } from './visibility.ts'
 import { createWebhooks } from './webhook.ts'
 
@@ -65,7 +65,7 @@ export default definePlugin({
 
     registerRoutes(routes, { inbox, preferences, webhooks, streams, wake })
     return {
-      send: async (userId, notice, options) => { await tasks.send('tell', { ...notice, to: userId }, options) },
+      send: async (userId, notice, options) => { await tasks.send('tell', { ...storableOf(notice), to: userId }, options) },
       html
     }
   }
