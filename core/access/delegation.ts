@@ -54,7 +54,7 @@ export function createDelegations ({ postgres, clock, decisions, changeAccess }:
       `)
       if (id === null) throw new Conflict('You delegate this already. Revoke it first to change it.')
       await recordAudit(tx, {
-        actor, action: 'delegation.create', resource: 'delegation', resourceId: id, projectId, detail: { delegateId, permission, expiresAt, reason: reason?.slice(0, 500) ?? null }, origin
+        actor, action: 'delegation.create', resource: 'delegation', resourceId: id, projectId, detail: { delegateId, permission, expiresAt, reason: reason?.slice(0, 500).toWellFormed() ?? null }, origin
       })
       return tx.one(sql.type(Row)`${selection(now())} where d.id = ${id}`)
     })
@@ -132,7 +132,8 @@ export function createDelegations ({ postgres, clock, decisions, changeAccess }:
 const selection = (now: string) => sql.fragment`
   select
     d.id, d.delegator_id as "delegatorId", lender.name as "delegatorName", d.delegate_id as "delegateId", borrower.name as "delegateName",
-    p.name as permission, d.project_id as "projectId", d.expires_at as "expiresAt", d.reason, d.created_at as "createdAt", d.revoked_at as "revokedAt",
+    p.name as permission, d.project_id as "projectId",
+    case when d.expires_at >= '10000-01-01' then '9999-12-31T23:59:59Z' else d.expires_at end as "expiresAt", d.reason, d.created_at as "createdAt", d.revoked_at as "revokedAt",
     ${counts(now)} as "isEffective"
   from delegations d
   join users lender on lender.id = d.delegator_id join users borrower on borrower.id = d.delegate_id join permissions p on p.id = d.permission_id

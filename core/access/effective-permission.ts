@@ -76,7 +76,8 @@ export function createEffectivePermissionFinder ({ postgres, valkey, log, clock,
       select
         (select value from bulkhead.access_epoch) as epoch,
         coalesce(array_agg(distinct p.name), '{}') as permissions,
-        min(held.expires_at) as until
+        -- Earlier versions took an end in the year 10000.
+        min(case when held.expires_at >= '10000-01-01' then '9999-12-31T23:59:59Z' else held.expires_at end) as until
       from held join permissions p on p.id = held.permission_id
       where exists (select from users where id = ${userId} and is_active)
     `)

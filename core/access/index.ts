@@ -7,4 +7,5 @@ export { createKeyRotation, type KeyRotation, type KeyStatus } from './key-rotat
 export { MasterKeyStillNeeded, verifyMasterKey, WrongMasterKey, type MasterKeys } from './master-key.ts'
 export { corePermissions, syncPermissions, type DeclaredPermission } from './permission.ts'
 export { prepareAccess } from './prepare.ts'
+export { warnOfPairs } from './user-key.ts'
 export type { RefusalFacts } from './refusal-log.ts'

@@ -3,6 +3,7 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../contract/index.ts'
+import { prepareUserKeys } from './user-key.ts'
 
 /** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
 export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArchived = false } = {}): Promise<void> {
@@ -14,6 +15,7 @@ export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArc
     ]) as name
   `)
   if (!isPrepared) await postgres.transaction(createTables)
+  await prepareUserKeys(postgres)
   await sealAuditLog(postgres, log)
   await allowArchive(postgres, auditIsArchived)
 }

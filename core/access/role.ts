@@ -5,6 +5,7 @@ import type { PermissionRecord, Postgres, RoleRecord, Roles, Transaction } from 
 import { recordAudit } from './audit.ts'
 import type { ChangeAccess } from './change.ts'
 import type { Decisions } from './decision.ts'
+import { nameKeyOf } from './user-key.ts'
 
 export interface RoleParts {
   readonly postgres: Postgres
@@ -140,9 +141,13 @@ async function findOwn (tx: Transaction, id: string): Promise<RoleRecord> {
   return role
 }
 
+/** In any case. Of two that come at once the second sees the first. */
 async function assertFree (tx: Transaction, name: string, exceptId: string | null): Promise<void> {
+  await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
+    select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead roles', 0))
+  `)
   const isTaken = await tx.oneFirst(sql.type(z.object({ isTaken: z.boolean() }))`
-    select exists (select from roles where name = ${name} and id is distinct from ${exceptId}::uuid) as "isTaken"
+    select exists (select from roles where lower(name collate "C") = ${nameKeyOf(name)} and id is distinct from ${exceptId}::uuid) as "isTaken"
   `)
   if (isTaken) throw new Conflict('There is a role of this name already.')
 }

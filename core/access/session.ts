@@ -1,14 +1,16 @@
 // Signing in with a name and a password, and out again.
 
-import { BadRequest, sql, Unauthorized, z } from '../contract/index.ts'
+import { BadRequest, sql, Unauthorized, ValidationFailed, z } from '../contract/index.ts'
 import type { Access, Clock, NewSession, Origin, Postgres, Transaction } from '../contract/index.ts'
+import { isStorable } from '../contract/text.ts'
 import { addressOf, nobodyId, recordAudit } from './audit.ts'
 import { networkOf, rememberedSince, rememberNetwork } from './network.ts'
-import { isPassword } from './password.ts'
+import { isPassword, unstorablePassword } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
 import { createSessionToken, hashOf } from './token.ts'
+import { nameKeyOf } from './user-key.ts'
 import { holdUser } from './user-row.ts'
 
 interface Parts {
@@ -40,9 +42,10 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
   const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
 
   async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
+    if (!isStorable(password)) throw new ValidationFailed([{ path: 'body.password', message: unstorablePassword }])
     const network = networkOf(origin)
     // Whoever was no one to let through a moment ago, against a limit that is full: a flood of them costs no query.
-    const stranger = `${hashOf(name)} ${network ?? ''}`
+    const stranger = `${hashOf(nameKeyOf(name))} ${network ?? ''}`
     if (strangers.get(stranger) === true) limitsOf(name, network, null).forEach(limits.assertNotKnownFull)
     const askedAtMs = clock.now()
     const user = await findUser(name, network)
@@ -72,14 +75,21 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     })
   }
 
-  // Postgres takes no NUL, so nobody has a name with one.
+  // The exact name comes first, because names of before may differ only in case; in another case it must be the only one. Postgres takes no NUL, so
+  // no user has a name with one.
   const findUser = async (name: string, network: string | null): Promise<UserRow | null> => name.includes('\0') ? null : postgres.maybeOne(sql.type(UserRow)`
     select
       id, name, display_name as "displayName", email, password_hash as "passwordHash", is_active as "isActive",
       exists (
         select from bulkhead.known_network k where k.user_id = users.id and k.network = ${network} and k.seen_at > ${rememberedSince(clock)}
       ) as "isKnownThere"
-    from users where name = ${name}
+    from users where id = coalesce(
+      (select id from users where name = ${name}),
+      (
+        select (array_agg(u.id))[1] from bulkhead.user_key k join users u on u.id = k.user_id and u.name = k.value
+        where k.kind = 'name' and k.key = ${nameKeyOf(name)} having count(*) = 1
+      )
+    )
   `)
 
   async function recordFailure (name: string, user: UserRow | null, origin: Origin): Promise<void> {
@@ -133,6 +143,6 @@ function limitsOf (name: string, network: string | null, user: UserRow | null): 
   const limit = (key: string): Limit =>
     ({ key, max: attemptsMax, windowMs: attemptWindowMs, refusal: 'Too many attempts to sign in. Try again later.' })
   if (user?.isKnownThere === true) return [limit(`login:known:${user.id}:${network ?? ''}`)]
-  // Hashed, because a name may be any text of any length.
-  return [...network === null ? [] : [limit(`login:address:${network}`)], limit(`login:name:${hashOf(name)}`)]
+  // Hashed, because a name may be any text of any length; without regard to case, so that its spellings share one count.
+  return [...network === null ? [] : [limit(`login:address:${network}`)], limit(`login:name:${hashOf(nameKeyOf(name))}`)]
 }

@@ -8,7 +8,8 @@ import type { Decisions } from './decision.ts'
 import { counts } from './held.ts'
 import { hashPassword, isPassword } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
-import { assertForms, assertFree, refuseUnknown, shutOut, UserRow } from './user-row.ts'
+import { assertFree, moveUserKeys } from './user-key.ts'
+import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
 
 export interface UserParts {
   readonly postgres: Postgres
@@ -84,7 +85,7 @@ export function createUserChange ({ postgres, clock, limits, decisions, changeAc
       from users where id = ${id} for update
     `)
     if (before === null) return refuseUnknown()
-    await assertFree(tx, { name, email }, id)
+    await assertFree(tx, { name: name === before.name ? null : name, email: email === before.email ? null : email }, id)
     const after = await tx.one(sql.type(UserRow)`
       update users set
         name = coalesce(${name}, name), email = coalesce(${email}, email), is_active = coalesce(${isActive}, is_active),
@@ -93,6 +94,7 @@ export function createUserChange ({ postgres, clock, limits, decisions, changeAc
       where id = ${id}
       returning id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
     `)
+    await moveUserKeys(tx, before, after)
     const changed = (['name', 'displayName', 'email'] as const).filter(field => before[field] !== after[field])
     const record = (action: string, detail?: Record<string, unknown>): Promise<void> =>
       recordAudit(tx, { actor, action, resource: 'user', resourceId: id, ...detail && { detail }, origin })

@@ -1,11 +1,11 @@
 // A user as the table has it, and what is checked whenever one is written.
 
-import { Conflict, NotFound, sql, Unauthorized, ValidationFailed, z } from '../contract/index.ts'
+import { NotFound, sql, Unauthorized, ValidationFailed, z } from '../contract/index.ts'
 import type { FieldError, Origin, Transaction, User, UserChange, UserRecord } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
 import { assertAdminLeft } from './change.ts'
-import { emailForm, nameForm } from './form.ts'
-import { isPasswordLength, passwordLength } from './password.ts'
+import { isEmail, nameForm } from './form.ts'
+import { findPasswordFault } from './password.ts'
 
 export const UserRow = z.object({
   id: z.uuid(),
@@ -24,22 +24,10 @@ export function assertForms ({ name, email, password }: UserChange): void {
   if (name !== undefined && !nameForm.test(name)) {
     errors.push({ path: 'body.name', message: 'It must be 1 to 255 letters, digits, "-", "_" or ".", without a dot at either end or two in a row.' })
   }
-  if (email !== undefined && !emailForm.test(email)) errors.push({ path: 'body.email', message: 'It must be an e-mail address of 3 to 254 characters.' })
-  if (password !== undefined && !isPasswordLength(password)) {
-    errors.push({ path: 'body.password', message: `It must have ${passwordLength.min} to ${passwordLength.max} characters.` })
-  }
+  if (email !== undefined && !isEmail(email)) errors.push({ path: 'body.email', message: 'It must be an e-mail address of 3 to 254 characters.' })
+  const fault = password === undefined ? undefined : findPasswordFault(password)
+  if (fault !== undefined) errors.push({ path: 'body.password', message: fault })
   if (errors.length > 0) throw new ValidationFailed(errors)
-}
-
-/** Says which of the two is taken; of two who come at once the database lets one through. */
-export async function assertFree (
-  tx: Transaction, { name, email }: { name: string | null, email: string | null }, exceptId: string | null
-): Promise<void> {
-  const taken = await tx.any(sql.type(z.object({ name: z.string(), email: z.string() }))`
-    select name, email from users where (name = ${name} or email = ${email}) and id is distinct from ${exceptId}::uuid
-  `)
-  if (taken.some(other => other.name === name)) throw new Conflict('There is a user of this name already.')
-  if (taken.length > 0) throw new Conflict('There is a user with this e-mail address already.')
 }
 
 /** What a deactivation takes away beside the right to do anything: when the user comes back, nothing of before opens a door. */

@@ -5,7 +5,8 @@ import type { Users } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
 import { hashPassword } from './password.ts'
 import { createUserChange, type UserParts } from './user-change.ts'
-import { assertForms, assertFree, refuseUnknown, shutOut, UserRow } from './user-row.ts'
+import { addUserKeys, assertFree } from './user-key.ts'
+import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
 
 export function createUsers (parts: UserParts): Users {
   const { postgres, decisions, changeAccess } = parts
@@ -20,6 +21,7 @@ export function createUsers (parts: UserParts): Users {
         insert into users (name, display_name, email, password_hash) values (${name}, ${displayName}, ${email}, ${passwordHash})
         returning id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
       `)
+      await addUserKeys(tx, user)
       await recordAudit(tx, { actor, action: 'user.create', resource: 'user', resourceId: user.id, detail: { name, email }, origin })
       return user
     })

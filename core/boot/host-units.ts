@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
-import { createAccess, createEncryption, createKeyRotation, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
+import { createAccess, createEncryption, createKeyRotation, firstRun, prepareAccess, verifyMasterKey, warnOfPairs } from '../access/index.ts'
 import { countStrays, createContainer, openChoices, registerBulkhead } from '../host/index.ts'
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
@@ -48,6 +48,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       const { postgres, valkey } = opened
       const { admin, masterKey, dataPath, environment, archive } = settings
       await prepareAccess(postgres, environment === 'production' ? log : undefined, { auditIsArchived: archive.auditDays > 0 })
+      await warnOfPairs(postgres, log)
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
       const keys = { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous }
       await verifyMasterKey(postgres, keys)
