@@ -105,7 +105,7 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
     'POST /api/projects/:projectId/issues/:number/reopen': { params: first, by: { ...notWriting, developer: 409 } },
     'GET /api/projects/:projectId/issues/:number/comments': { params: first, by: unseen },
     'POST /api/projects/:projectId/issues/:number/comments': { params: first, body: { body: 'Aye' }, by: unseen },
-    'POST /api/projects/:projectId/merge-requests': { params: inProject, body: { title: 'Another', sourceBranch: 'a' }, by: notWriting },
+    'POST /api/projects/:projectId/merge-requests': { params: inProject, body: { title: 'Another', sourceBranch: 'a' }, by: { ...notWriting, developer: 409 } },
     'GET /api/projects/:projectId/merge-requests': { params: inProject, by: unseen },
     'GET /api/projects/:projectId/merge-requests/:number': { params: first, by: unseen },
     'PATCH /api/projects/:projectId/merge-requests/:number': { params: first, body: { title: 'Changed' }, by: notWriting },
