@@ -12,6 +12,7 @@ import type { PermissionsIn } from './guard.ts'
 import { createMountTable } from './mount-table.ts'
 import type { MountTable, Plugin } from './mount-table.ts'
 import { createRefusalNoter } from './refusal.ts'
+import { createRefusedValueLog } from './refused-value.ts'
 import type { NoteRefused } from './refusal.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { openServer } from './server.ts'
@@ -60,7 +61,9 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const traffic = createTraffic({ clock, log })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
-  const fail = createFailure({ log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
+  const fail = createFailure({
+    log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops), noteRefusedValue: createRefusedValueLog(log, () => clock.now())
+  })
   const application = createApplication({ log, trustProxyHops, secureCookies, setOwnHeaders, fail })
   const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
   const dispatch = createDispatcher({ mounts, application, answering, authenticate, permissionsIn, corsOrigins, trustProxyHops })

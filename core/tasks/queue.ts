@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { PgBoss, SendOptions } from 'pg-boss'
-import { ServiceUnavailable, sql, type Log, type Transaction } from '../contract/index.ts'
+import { ServiceUnavailable, sql, ValidationFailed, type Log, type Transaction } from '../contract/index.ts'
 import { createPlaces } from './place.ts'
 
 export interface QueueSettings {
@@ -364,11 +364,12 @@ function asDatabase (tx: Transaction): IDatabase {
   }
 }
 
-/** What a caller is told of a database that is away; what it has refused is told as it is. */
+/** What a caller is told of a database that is away, or that refused a value; what else it has refused is told as it is. */
 export function refuseAway (cause: unknown): never {
   const { code = '' } = cause as { code?: unknown }
   const isAway = typeof code === 'string' && /^(08...|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)
   if (isAway || /timeout|terminated|not opened/i.test(Error.isError(cause) ? cause.message : '')) throw new ServiceUnavailable('The task queue is away.', { cause })
+  if (typeof code === 'string' && code.startsWith('22')) throw new ValidationFailed([], { cause, message: 'A value is not one that the task queue can store.' })
   throw cause
 }
 

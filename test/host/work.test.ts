@@ -33,6 +33,17 @@ test('what is sent is checked as the JSON it becomes, and handed on as it was gi
   assert.equal(sent.length, 1)
 })
 
+test('a broadcast holds no NUL and no half of a surrogate pair, as an event does', async () => {
+  const heard: unknown[] = []
+  const { scope: { events } } = make({ broadcast: async (name, payload) => { heard.push([name, payload]) } })
+  for (const text of ['\0', '\ud800']) {
+    await assert.rejects(events.broadcast('price.changed', { item: { name: text } }), { code: 'BULKHEAD_VALIDATION_FAILED', message: /"price\.changed".*"payload\.item\.name" holds/ })
+  }
+  await events.broadcast('price.changed', { item: { name: '\\u0000' } })
+  await events.broadcast('price.changed', undefined)
+  assert.equal(heard.length, 2)
+})
+
 test('a queue that the plugin does not declare is refused with the one that was meant', async () => {
   const { scope: { tasks } } = make()
   await assert.rejects(tasks.send('deliver', 1), { code: 'BULKHEAD_UNKNOWN_QUEUE', message: /declares no queue.*tasks\.queue/ })
