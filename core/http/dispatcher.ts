@@ -14,11 +14,15 @@ import type { Input } from './input.ts'
 import type { MountTable } from './mount-table.ts'
 import { discard, findJson, isPromise, settle } from './result.ts'
 import type { Route } from './route.ts'
+import type { UserLimit } from './user-limit.ts'
 
 type Wait = PromiseLike<void> | undefined
 
 /** Undefined when nobody is behind the token. Not waited for when it is not a promise: a cached answer costs no turn of the loop. */
 export type Authenticate = (token: string) => User | undefined | Promise<User | undefined>
+
+/** Runs what a request of this user asks for, so that what it uses can be counted for the user. */
+export type RunForUser = <Result>(userId: string, work: () => Result) => Result
 
 export interface DispatcherParts {
   mounts: MountTable
@@ -28,6 +32,8 @@ export interface DispatcherParts {
   permissionsIn: PermissionsIn
   corsOrigins: readonly string[]
   trustProxyHops: number
+  userLimit: UserLimit
+  runForUser: RunForUser
 }
 
 /** Throws, or rejects, with what the answer is to be made from. */
@@ -35,6 +41,7 @@ export type Dispatch = (exchange: Exchange) => Wait
 
 export function createDispatcher (parts: DispatcherParts): Dispatch {
   const { mounts, application, answering: { sendJson, sendEmpty }, authenticate, permissionsIn, corsOrigins, trustProxyHops } = parts
+  const { userLimit, runForUser } = parts
   const origins = new Set(corsOrigins)
   const guard = createGuard({ permissionsIn, origins, trustProxyHops })
 
@@ -71,6 +78,23 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
 
   const admit = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined): Wait => {
     exchange.caller = caller
+    return caller === undefined ? check(exchange, route, params, caller) : admitUser(exchange, route, params, caller)
+  }
+
+  const admitUser = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User): Wait => {
+    const end = userLimit.begin(exchange, caller.id)
+    try {
+      const waits = runForUser(caller.id, () => check(exchange, route, params, caller))
+      if (waits === undefined) end()
+      else waits.then(end, end)
+      return waits
+    } catch (error) {
+      end()
+      throw error
+    }
+  }
+
+  const check = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined): Wait => {
     const user = guard(exchange, route, params, caller)
     return isPromise(user)
       ? user.then(admitted => take(exchange, route, params, admitted))

@@ -5,7 +5,7 @@ import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
 import { createAnswering } from './answer.ts'
 import { createApplication } from './application.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
-import type { Authenticate } from './dispatcher.ts'
+import type { Authenticate, RunForUser } from './dispatcher.ts'
 import { createTraffic } from './exchange.ts'
 import { createFailure } from './failure.ts'
 import type { PermissionsIn } from './guard.ts'
@@ -16,6 +16,7 @@ import type { NoteRefused } from './refusal.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { openServer } from './server.ts'
 import type { Listening, ServerSettings } from './server.ts'
+import { createUserLimit } from './user-limit.ts'
 
 export { findRouteProblems } from './route-problem.ts'
 export { InvalidRoutes } from './mount-table.ts'
@@ -33,6 +34,8 @@ export interface HttpSettings extends ServerSettings {
   secureCookies: boolean
   /** Origins whose pages may read answers: `https://app.example.org`. */
   corsOrigins: readonly string[]
+  /** Under way at once. 64 by default. */
+  requestsPerUserMax?: number
   /** For the requests that a plugin has when it ends. 10 s unless said. */
   drainMs?: number
 }
@@ -53,17 +56,21 @@ export interface HttpParts {
   authenticate: Authenticate
   permissionsIn: PermissionsIn
   noteRefused: NoteRefused
+  runForUser?: RunForUser
   settings: HttpSettings
 }
 
-export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, settings }: HttpParts): Http {
+export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, runForUser = (_id, work) => work(), settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const traffic = createTraffic({ clock, log })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
   const fail = createFailure({ log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
   const application = createApplication({ log, trustProxyHops, secureCookies, setOwnHeaders, fail })
   const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
-  const dispatch = createDispatcher({ mounts, application, answering, authenticate, permissionsIn, corsOrigins, trustProxyHops })
+  const userLimit = createUserLimit({ max: settings.requestsPerUserMax ?? 64, requestTimeoutMs: settings.requestTimeoutMs, now: () => clock.now() })
+  const dispatch = createDispatcher({
+    mounts, application, answering, authenticate, permissionsIn, corsOrigins, trustProxyHops, userLimit, runForUser
+  })
 
   const callback: RequestListener = (req, res) => {
     const exchange = traffic.open(req, res)
