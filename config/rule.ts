@@ -22,6 +22,12 @@ export const checkArchive = ({ auditDays }: Settings['archive']): string[] => au
   `archive.auditDays: PLATFORM_ARCHIVE_AUDIT_DAYS ${auditDays} is too few; write ${auditDaysMin} or more, or 0 to keep the audit log in the database`
 ]
 
+/** The host's own connections are some of all, and plugins need at least one. */
+export const checkPool = ({ poolMax, hostConnections }: Settings['postgres']): string[] => hostConnections === 0 || hostConnections < poolMax ? [] : [
+  `postgres.hostConnections: DATABASE_HOST_CONNECTIONS ${hostConnections} leaves plugins none of the ${poolMax} connections of DATABASE_POOL_MAX; ` +
+  'write fewer, or 0 for a fifth'
+]
+
 /** Half a storage would quietly be a folder, or fail at the first object. */
 export function checkStorage ({ endpoint, accessKey, secretKey }: Settings['storage']): string[] {
   const parts = Object.entries({ MINIO_ENDPOINT: endpoint, MINIO_ACCESS_KEY: accessKey, MINIO_SECRET_KEY: secretKey })

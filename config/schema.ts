@@ -7,7 +7,7 @@ import type { ConfigFields } from '../core/contract/index.ts'
 import { readContent } from './file.ts'
 import { leavesOf, loadSection, type Row, type Section, type Tree, type Values } from './load.ts'
 import { loadPluginSection } from './plugin.ts'
-import { checkArchive, checkBudgets, checkProduction, checkStorage } from './rule.ts'
+import { checkArchive, checkBudgets, checkPool, checkProduction, checkStorage } from './rule.ts'
 
 const keyDoc = 'Encrypts what is secret in the database'
 
@@ -19,10 +19,12 @@ export const schema = {
   },
   postgres: {
     url: { doc: 'Empty: an embedded server', format: 'postgres url', default: '', env: 'DATABASE_URL', sensitive: true, production: 'required' },
-    poolMax: { doc: 'Connections to the database', format: 'positive', default: 10, env: 'DATABASE_POOL_MAX' },
+    poolMax: { doc: 'Connections to the database for the host and all plugins together, those for tasks apart; 2 at least', format: 'positive', default: 10, env: 'DATABASE_POOL_MAX' },
+    hostConnections: { doc: 'Of these, how many no plugin can take; 0: a fifth', format: 'nat', default: 0, env: 'DATABASE_HOST_CONNECTIONS' },
+    pluginConnections: { doc: 'Of the others, how many one plugin may have at once (fewer while other plugins have some); 0: half', format: 'nat', default: 0, env: 'DATABASE_PLUGIN_CONNECTIONS' },
     connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 5_000, env: 'DATABASE_CONNECT_TIMEOUT_MS' },
     acquireTimeoutMs: { doc: 'To wait for a free connection', format: 'milliseconds', default: 2_000, env: 'DATABASE_ACQUIRE_TIMEOUT_MS' },
-    acquireQueueMax: { doc: 'How many may wait for one', format: 'nat', default: 1_000, env: 'DATABASE_ACQUIRE_QUEUE_MAX' },
+    acquireQueueMax: { doc: 'How many calls of one plugin, or of the host, may wait for one', format: 'nat', default: 1_000, env: 'DATABASE_ACQUIRE_QUEUE_MAX' },
     statementTimeoutMs: { doc: 'For one statement', format: 'milliseconds', default: 30_000, env: 'DATABASE_STATEMENT_TIMEOUT_MS' }
   },
   valkey: {
@@ -65,6 +67,7 @@ export const schema = {
     trustProxyHops: { doc: 'How many proxies in front tell the client address', format: 'nat', default: 0, env: 'PLATFORM_TRUST_PROXY' },
     corsOrigins: { doc: 'Origins whose scripts may call', format: 'origins', default: [], env: 'PLATFORM_CORS_ORIGINS' },
     bodyLimitBytes: { doc: 'Of a request', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
+    requestsPerUserMax: { doc: 'That one user may have under way; more are answered 429', format: 'positive', default: 64, env: 'PLATFORM_REQUESTS_PER_USER_MAX' },
     requestTimeoutMs: { doc: 'For one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
   },
   egress: {
@@ -142,7 +145,7 @@ export function loadSettings ({ env, folder, root }: Where): Loaded {
   const settings: Settings = { ...rest, gitReposPath: gitReposPath === '' ? join(rest.dataPath, 'repos') : gitReposPath }
 
   const problems = [
-    ...file.problems, ...section.problems, ...checkBudgets(settings.budgets), ...checkArchive(settings.archive),
+    ...file.problems, ...section.problems, ...checkBudgets(settings.budgets), ...checkArchive(settings.archive), ...checkPool(settings.postgres),
     ...environment === 'production' ? checkProduction(settings, schema, section.rows) : checkStorage(settings.storage)
   ]
   if (problems.length > 0) throw new InvalidSettings(problems)

@@ -46,7 +46,7 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
       await limits.take(tx, limitOf(user))
       await holdUser(tx, user.id, null)
       const row = await tx.one(sql.type(Row)`
-        insert into api_tokens (user_id, name, token_hash, scopes, project_id, expires_at)
+        insert into public.api_tokens (user_id, name, token_hash, scopes, project_id, expires_at)
         values (${user.id}, ${name}, ${hashOf(token)}, ${sql.array(scopes, 'text')}::text[], ${projectId}, ${expiresAt})
         returning id, name, scopes, project_id as "projectId", last_used_at as "lastUsedAt", expires_at as "expiresAt", created_at as "createdAt"
       `)
@@ -61,7 +61,7 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
   async function findScopeProblems (scopes: readonly string[]): Promise<FieldError[]> {
     if (scopes.length === 0) return []
     const known = new Set(await postgres.anyFirst(sql.type(z.object({ name: z.string() }))`
-      select name from permissions where name = any(${sql.array(scopes, 'text')}::text[])
+      select name from public.permissions where name = any(${sql.array(scopes, 'text')}::text[])
     `))
     return scopes.flatMap((scope, index) =>
       known.has(scope) ? [] : [{ path: `body.scopes.${index}`, message: `There is no permission "${scope}".` }])
@@ -84,9 +84,9 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
     const [items, total] = await Promise.all([
       postgres.any(sql.type(Row)`
         select id, name, scopes, project_id as "projectId", last_used_at as "lastUsedAt", expires_at as "expiresAt", created_at as "createdAt"
-        from api_tokens where user_id = ${user.id} order by created_at desc, id limit ${limit} offset ${offset}
+        from public.api_tokens where user_id = ${user.id} order by created_at desc, id limit ${limit} offset ${offset}
       `),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from api_tokens where user_id = ${user.id}`)
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.api_tokens where user_id = ${user.id}`)
     ])
     return { items: [...items], total }
   }
@@ -94,7 +94,7 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
   const revokeToken: Access['revokeToken'] = async (user, id, origin) => {
     const tokenHash = await postgres.transaction(async tx => {
       const row = await tx.maybeOne(sql.type(z.object({ name: z.string(), tokenHash: z.string(), projectId: z.uuid().nullable() }))`
-        delete from api_tokens where id = ${id} and user_id = ${user.id} returning name, token_hash as "tokenHash", project_id as "projectId"
+        delete from public.api_tokens where id = ${id} and user_id = ${user.id} returning name, token_hash as "tokenHash", project_id as "projectId"
       `)
       if (row === null) throw new NotFound('You have no such token.')
       const { name, projectId } = row

@@ -27,10 +27,10 @@ export function createAssignments (
         select
           ur.id, ur.user_id as "userId", ur.role_id as "roleId", r.name as "roleName", ur.project_id as "projectId",
           ur.granted_by as "grantedBy", ur.created_at as "createdAt"
-        from user_roles ur join roles r on r.id = ur.role_id where ur.user_id = ${userId}
+        from public.user_roles ur join public.roles r on r.id = ur.role_id where ur.user_id = ${userId}
         order by ur.created_at desc, ur.id limit ${limit} offset ${offset}
       `),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from user_roles where user_id = ${userId}`)
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.user_roles where user_id = ${userId}`)
     ])
     return { items: [...items], total }
   }
@@ -39,14 +39,14 @@ export function createAssignments (
     await decisions.require(actor, 'admin:roles')
     return changeAccess(async tx => {
       const userName = await findUserName(tx, userId)
-      const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from roles where id = ${roleId}`)
+      const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from public.roles where id = ${roleId}`)
       const problems = [
         ...roleName === null ? [{ path: 'body.roleId', message: 'There is no such role.' }] : [],
         ...projectId !== null && !await hasProject(tx, projectId) ? [{ path: 'body.projectId', message: 'There is no such project.' }] : []
       ]
       if (problems.length > 0) throw new ValidationFailed(problems)
       const row = await tx.maybeOne(sql.type(Row)`
-        insert into user_roles (user_id, role_id, project_id, granted_by) values (${userId}, ${roleId}, ${projectId}, ${actor.id})
+        insert into public.user_roles (user_id, role_id, project_id, granted_by) values (${userId}, ${roleId}, ${projectId}, ${actor.id})
         on conflict do nothing
         returning
           id, user_id as "userId", role_id as "roleId", ${roleName ?? ''}::text as "roleName", project_id as "projectId",
@@ -65,7 +65,7 @@ export function createAssignments (
     await changeAccess(async tx => {
       const userName = await findUserName(tx, userId)
       const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`
-        delete from user_roles ur using roles r
+        delete from public.user_roles ur using public.roles r
         where r.id = ur.role_id and ur.user_id = ${userId} and ur.role_id = ${roleId} and ur.project_id is not distinct from ${projectId}::uuid
         returning r.name
       `)
@@ -83,10 +83,10 @@ export function createAssignments (
 }
 
 async function findUserName (queries: Pick<Transaction, 'maybeOneFirst'>, id: string): Promise<string> {
-  const name = await queries.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from users where id = ${id}`)
+  const name = await queries.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from public.users where id = ${id}`)
   if (name === null) throw new NotFound('There is no such user.')
   return name
 }
 
 export const hasProject = (queries: Pick<Transaction, 'oneFirst'>, id: string): Promise<boolean> =>
-  queries.oneFirst(sql.type(z.object({ exists: z.boolean() }))`select exists (select from projects where id = ${id}) as exists`)
+  queries.oneFirst(sql.type(z.object({ exists: z.boolean() }))`select exists (select from public.projects where id = ${id}) as exists`)

@@ -38,9 +38,9 @@ export function createAudit ({ postgres, decisions }: { postgres: Postgres, deci
           select
             id, actor_id as "actorId", actor_name as "actorName", action, resource, resource_id as "resourceId", project_id as "projectId",
             detail, host(ip_addr) as address, created_at as "createdAt"
-          from audit_log ${where} order by created_at desc, id limit ${limit} offset ${offset}
+          from public.audit_log ${where} order by created_at desc, id limit ${limit} offset ${offset}
         `),
-        postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from audit_log ${where}`)
+        postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.audit_log ${where}`)
       ])
       return { items: [...items], total }
     }

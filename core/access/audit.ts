@@ -18,7 +18,7 @@ export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditE
   if (!actionForm.test(action)) throw new TypeError(`"${action}" is no action of the audit log: write it as thing.verb, in lower case`)
   if (!resourceForm.test(resource)) throw new TypeError(`"${resource}" is no resource of the audit log: name the kind of thing, in lower case`)
   await tx.query(sql.type(z.object({}))`
-    insert into audit_log (actor_id, actor_name, action, resource, resource_id, project_id, detail, ip_addr)
+    insert into public.audit_log (actor_id, actor_name, action, resource, resource_id, project_id, detail, ip_addr)
     values (
       ${actor.id}, ${readableName(actor.name)}, ${action}, ${resource}, ${resourceId}, ${projectId},
       ${detail === undefined ? null : maskedJson(action, detail)}::jsonb, ${addressOf(origin)}

@@ -64,7 +64,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
   async function findBySession (tokenHash: string): Promise<Known> {
     const row = await postgres.maybeOne(sql.type(SessionRow)`
       select s.id, s.created_at as "createdAt", s.expires_at as "expiresAt", u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
-      from auth_sessions s join users u on u.id = s.user_id cross join bulkhead.access_epoch e
+      from public.auth_sessions s join public.users u on u.id = s.user_id cross join bulkhead.access_epoch e
       where s.token_hash = ${tokenHash} and u.is_active and s.expires_at > ${now()}
     `)
     if (row === null) return nobody
@@ -79,7 +79,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
       select
         t.id, t.scopes, t.project_id as "projectId", t.expires_at as "expiresAt", t.last_used_at as "lastUsedAt",
         u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
-      from api_tokens t join users u on u.id = t.user_id cross join bulkhead.access_epoch e
+      from public.api_tokens t join public.users u on u.id = t.user_id cross join bulkhead.access_epoch e
       where t.token_hash = ${tokenHash} and u.is_active and (t.expires_at is null or t.expires_at > ${now()})
     `)
     if (row === null) return nobody
@@ -100,7 +100,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     if (endMs < Date.parse(expiresAt) + Math.min(extendEveryMs, sessionIdleMs / 10)) return
     const end = new Date(endMs).toISOString()
     background.run('the end of a session could not be put off; the next use does', () => postgres.query(sql.type(z.object({}))`
-      update auth_sessions set expires_at = ${end} where id = ${id} and expires_at > ${now()} and expires_at < ${end}
+      update public.auth_sessions set expires_at = ${end} where id = ${id} and expires_at > ${now()} and expires_at < ${end}
     `))
   }
 
@@ -109,7 +109,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     const staleMs = clock.now() - lastUsedEveryMs
     if (lastUsedAt !== null && Date.parse(lastUsedAt) > staleMs) return
     background.run('the last use of a token could not be written; the next one is', () => postgres.query(sql.type(z.object({}))`
-      update api_tokens set last_used_at = ${now()}
+      update public.api_tokens set last_used_at = ${now()}
       where id = ${id} and (last_used_at is null or last_used_at <= ${new Date(staleMs).toISOString()})
     `))
   }

@@ -32,7 +32,7 @@ export async function bumpEpoch (tx: Transaction): Promise<void> {
 export async function assertAdminLeft (tx: Transaction): Promise<void> {
   const isLeft = await tx.oneFirst(sql.type(z.object({ isLeft: z.boolean() }))`
     select exists (
-      select from user_roles ur join roles r on r.id = ur.role_id join users u on u.id = ur.user_id
+      select from public.user_roles ur join public.roles r on r.id = ur.role_id join public.users u on u.id = ur.user_id
       where r.name = 'admin' and r.is_system and ur.project_id is null and u.is_active
     ) as "isLeft"
   `)

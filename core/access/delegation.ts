@@ -45,7 +45,7 @@ export function createDelegations ({ postgres, clock, decisions, changeAccess }:
       const permissionId = await assertSound(tx, input)
       await assertMayLend(tx, actor, { permission, permissionId, projectId })
       const id = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`
-        insert into delegations as d (delegator_id, delegate_id, permission_id, project_id, expires_at, reason)
+        insert into public.delegations as d (delegator_id, delegate_id, permission_id, project_id, expires_at, reason)
         values (${actor.id}, ${delegateId}, ${permissionId}, ${projectId}, ${expiresAt}, ${reason})
         on conflict (delegator_id, delegate_id, permission_id, project_id) do update
         set expires_at = excluded.expires_at, reason = excluded.reason, created_at = excluded.created_at, revoked_at = null
@@ -62,8 +62,8 @@ export function createDelegations ({ postgres, clock, decisions, changeAccess }:
 
   /** Gives the permission's id. */
   async function assertSound (tx: Transaction, { delegateId, permission, projectId, expiresAt, reason }: NewDelegation): Promise<string> {
-    const permissionId = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`select id from permissions where name = ${permission}`)
-    const delegate = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`select id from users where id = ${delegateId} and is_active`)
+    const permissionId = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`select id from public.permissions where name = ${permission}`)
+    const delegate = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`select id from public.users where id = ${delegateId} and is_active`)
     const problems = [
       ...delegate === null ? [{ path: 'body.delegateId', message: 'There is no such active user.' }] : [],
       ...permissionId === null ? [{ path: 'body.permission', message: `There is no permission "${permission}".` }] : [],
@@ -83,7 +83,7 @@ export function createDelegations ({ postgres, clock, decisions, changeAccess }:
       select
         ${holdsByRole(sql.fragment`${actor.id}`, sql.fragment`${permissionId}`, sql.fragment`${projectId}::uuid`)} as "isByRole",
         exists (
-          select from delegations d
+          select from public.delegations d
           where d.delegate_id = ${actor.id} and d.permission_id = ${permissionId} and (d.project_id is null or d.project_id = ${projectId}::uuid)
             and ${counts(now())}
         ) as "isLent"
@@ -103,7 +103,7 @@ export function createDelegations ({ postgres, clock, decisions, changeAccess }:
         order by d.created_at desc, d.id limit ${limit} offset ${offset}
       `),
       postgres.oneFirst(sql.type(z.object({ total: z.int() }))`
-        select count(*) as total from delegations d where ${seesAll} or ${actor.id} in (d.delegator_id, d.delegate_id)
+        select count(*) as total from public.delegations d where ${seesAll} or ${actor.id} in (d.delegator_id, d.delegate_id)
       `)
     ])
     return { items: [...items], total }
@@ -118,7 +118,7 @@ export function createDelegations ({ postgres, clock, decisions, changeAccess }:
       if (!mayAll && found.delegatorId !== actor.id) throw new Forbidden('Only who delegated it, or who holds "admin:delegate", revokes it.')
       // Revoked already: what was asked for is so.
       if (found.revokedAt !== null) return
-      await tx.query(sql.type(z.object({}))`update delegations set revoked_at = ${now()} where id = ${id}`)
+      await tx.query(sql.type(z.object({}))`update public.delegations set revoked_at = ${now()} where id = ${id}`)
       const { delegatorId, delegateId, permission, projectId } = found
       await recordAudit(tx, {
         actor, action: 'delegation.revoke', resource: 'delegation', resourceId: id, projectId, detail: { delegatorId, delegateId, permission }, origin
@@ -134,6 +134,6 @@ const selection = (now: string) => sql.fragment`
     d.id, d.delegator_id as "delegatorId", lender.name as "delegatorName", d.delegate_id as "delegateId", borrower.name as "delegateName",
     p.name as permission, d.project_id as "projectId", d.expires_at as "expiresAt", d.reason, d.created_at as "createdAt", d.revoked_at as "revokedAt",
     ${counts(now)} as "isEffective"
-  from delegations d
-  join users lender on lender.id = d.delegator_id join users borrower on borrower.id = d.delegate_id join permissions p on p.id = d.permission_id
+  from public.delegations d
+  join public.users lender on lender.id = d.delegator_id join public.users borrower on borrower.id = d.delegate_id join public.permissions p on p.id = d.permission_id
 `

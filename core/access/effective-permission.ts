@@ -66,19 +66,19 @@ export function createEffectivePermissionFinder ({ postgres, valkey, log, clock,
     return postgres.one(sql.type(Computed)`
       with held as (
         select rp.permission_id, null::timestamptz as expires_at
-        from user_roles ur join role_permissions rp on rp.role_id = ur.role_id
+        from public.user_roles ur join public.role_permissions rp on rp.role_id = ur.role_id
         where ur.user_id = ${userId} and (ur.project_id is null or ur.project_id = ${projectId}::uuid)
         union all
         select d.permission_id, d.expires_at
-        from delegations d
+        from public.delegations d
         where d.delegate_id = ${userId} and (d.project_id is null or d.project_id = ${projectId}::uuid) and ${counts(now)}
       )
       select
         (select value from bulkhead.access_epoch) as epoch,
         coalesce(array_agg(distinct p.name), '{}') as permissions,
         min(held.expires_at) as until
-      from held join permissions p on p.id = held.permission_id
-      where exists (select from users where id = ${userId} and is_active)
+      from held join public.permissions p on p.id = held.permission_id
+      where exists (select from public.users where id = ${userId} and is_active)
     `)
   }
 

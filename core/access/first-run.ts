@@ -53,10 +53,10 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
     if (await hasUsers(tx)) return false
     await writePermissions(tx, wantedOf([]))
     const id = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
-      insert into users (name, email, password_hash) values (${name}, ${email}, ${await hashPassword(password)}) returning id
+      insert into public.users (name, email, password_hash) values (${name}, ${email}, ${await hashPassword(password)}) returning id
     `)
     await tx.query(sql.type(z.object({}))`
-      insert into user_roles (user_id, role_id) select ${id}, id from roles where name = 'admin' and is_system
+      insert into public.user_roles (user_id, role_id) select ${id}, id from public.roles where name = 'admin' and is_system
     `)
     await recordAudit(tx, {
       actor: { id: nobodyId, name: 'first run' }, action: 'user.create', resource: 'user', resourceId: id,
@@ -70,7 +70,7 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
 }
 
 const hasUsers = (queries: Pick<Postgres, 'oneFirst'>): Promise<boolean> =>
-  queries.oneFirst(sql.type(z.object({ hasUsers: z.boolean() }))`select exists (select from users) as "hasUsers"`)
+  queries.oneFirst(sql.type(z.object({ hasUsers: z.boolean() }))`select exists (select from public.users) as "hasUsers"`)
 
 function findProblems ({ name, email, password }: FirstAdmin & { email: string }, requirePassword: boolean): string[] {
   const problems: string[] = []

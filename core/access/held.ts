@@ -7,9 +7,9 @@ type Sql = ReturnType<typeof sql.fragment>
 
 /** By a role, everywhere or in the project (null: everywhere only). Whoever is not active holds nothing. */
 export const holdsByRole = (user: Sql, permission: Sql, project: Sql) => sql.fragment`exists (
-  select from users holder
-  join user_roles ur on ur.user_id = holder.id and (ur.project_id is null or ur.project_id = ${project})
-  join role_permissions rp on rp.role_id = ur.role_id and rp.permission_id = ${permission}
+  select from public.users holder
+  join public.user_roles ur on ur.user_id = holder.id and (ur.project_id is null or ur.project_id = ${project})
+  join public.role_permissions rp on rp.role_id = ur.role_id and rp.permission_id = ${permission}
   where holder.id = ${user} and holder.is_active
 )`
 

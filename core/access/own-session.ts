@@ -29,11 +29,11 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
         select
           id, host(ip_addr) as address, user_agent as "userAgent", created_at as "createdAt", expires_at as "expiresAt",
           id is not distinct from ${currentOf(user)}::uuid as "isCurrent"
-        from auth_sessions where user_id = ${user.id} and expires_at > ${now()}
+        from public.auth_sessions where user_id = ${user.id} and expires_at > ${now()}
         order by created_at desc, id limit ${limit} offset ${offset}
       `),
       postgres.oneFirst(sql.type(z.object({ total: z.int() }))`
-        select count(*) as total from auth_sessions where user_id = ${user.id} and expires_at > ${now()}
+        select count(*) as total from public.auth_sessions where user_id = ${user.id} and expires_at > ${now()}
       `)
     ])
     return { items: [...items], total }
@@ -44,7 +44,7 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
       select
         id, host(ip_addr) as address, user_agent as "userAgent", created_at as "createdAt", expires_at as "expiresAt",
         id is not distinct from ${currentOf(user)}::uuid as "isCurrent"
-      from auth_sessions where id = ${id} and user_id = ${user.id} and expires_at > ${now()}
+      from public.auth_sessions where id = ${id} and user_id = ${user.id} and expires_at > ${now()}
     `)
     if (session === null) throw new NotFound(noSession)
     return session
@@ -55,7 +55,7 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
     assertNotNarrow(user)
     const hashes = await postgres.transaction(async tx => {
       const ended = await tx.any(sql.type(z.object({ id: z.uuid(), tokenHash: z.string() }))`
-        delete from auth_sessions where user_id = ${user.id} and (${id}::uuid is null or id = ${id}::uuid) returning id, token_hash as "tokenHash"
+        delete from public.auth_sessions where user_id = ${user.id} and (${id}::uuid is null or id = ${id}::uuid) returning id, token_hash as "tokenHash"
       `)
       for (const { id: resourceId } of ended) await recordAudit(tx, { actor: user, action: 'session.end', resource: 'session', resourceId, origin })
       return ended.map(({ tokenHash }) => tokenHash)

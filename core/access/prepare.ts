@@ -117,17 +117,17 @@ async function sealAuditLog (postgres: Postgres, log: Log | undefined): Promise<
 
 async function seal (tx: Transaction): Promise<void> {
   await lockAccess(tx)
-  await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on audit_log from current_user, public`)
-  await tx.query(sql.type(z.object({}))`grant update (project_id) on audit_log to current_user`)
+  await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on public.audit_log from current_user, public`)
+  await tx.query(sql.type(z.object({}))`grant update (project_id) on public.audit_log to current_user`)
   // With a condition Postgres still asks for the right first: whoever lacks it is told so.
-  await tx.query(sql.type(z.object({}))`drop rule if exists audit_log_keep_rows on audit_log`)
+  await tx.query(sql.type(z.object({}))`drop rule if exists audit_log_keep_rows on public.audit_log`)
   await tx.query(sql.type(z.object({}))`
-    create or replace rule audit_log_keep_unarchived as on delete to audit_log
+    create or replace rule audit_log_keep_unarchived as on delete to public.audit_log
     where not exists (select from bulkhead.archive_row r where r.source = 'audit_log' and r.row_id = old.id) do instead nothing
   `)
   await tx.query(sql.type(z.object({}))`
-    create or replace rule audit_log_keep as on update to audit_log
-    where new.project_id is not null or exists (select from projects p where p.id = old.project_id) do instead nothing
+    create or replace rule audit_log_keep as on update to public.audit_log
+    where new.project_id is not null or exists (select from public.projects p where p.id = old.project_id) do instead nothing
   `)
 }
 

@@ -64,11 +64,11 @@ export function createRefusalLog ({ postgres, log, clock, background }: Parts): 
 
   // A project that is not there, as anyone may name one, leaves the column empty.
   const write = (batch: readonly Noted[]): Promise<unknown> => postgres.query(sql.type(z.object({}))`
-    insert into audit_log (actor_id, actor_name, action, resource, project_id, detail, ip_addr, created_at)
+    insert into public.audit_log (actor_id, actor_name, action, resource, project_id, detail, ip_addr, created_at)
     select n.actor_id, n.actor_name, 'request.refuse', 'route', p.id, n.detail, n.ip_addr, n.created_at
     from jsonb_to_recordset(${sql.jsonb(batch)})
       as n (actor_id uuid, actor_name text, project_id uuid, ip_addr inet, created_at timestamptz, detail jsonb)
-    left join projects p on p.id = n.project_id
+    left join public.projects p on p.id = n.project_id
   `)
 
   return {

@@ -79,7 +79,7 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
       exists (
         select from bulkhead.known_network k where k.user_id = users.id and k.network = ${network} and k.seen_at > ${rememberedSince(clock)}
       ) as "isKnownThere"
-    from users where name = ${name}
+    from public.users where name = ${name}
   `)
 
   async function recordFailure (name: string, user: UserRow | null, origin: Origin): Promise<void> {
@@ -98,9 +98,9 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     const nowMs = clock.now()
     const now = new Date(nowMs).toISOString()
     const endsAt = new Date(sessionEndMs({ createdAtMs: nowMs, usedAtMs: nowMs, idleMs: sessionIdleMs })).toISOString()
-    await tx.query(sql.type(z.object({}))`delete from auth_sessions where user_id = ${userId} and expires_at <= ${now}`)
+    await tx.query(sql.type(z.object({}))`delete from public.auth_sessions where user_id = ${userId} and expires_at <= ${now}`)
     const sessionId = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
-      insert into auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at, created_at)
+      insert into public.auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at, created_at)
       values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${origin.userAgent?.slice(0, userAgentLengthMax) ?? null}, ${endsAt}, ${now})
       returning id
     `)
@@ -113,7 +113,7 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     if (signedInBy.kind !== 'session') throw new BadRequest('An API token has no session to end. Revoke it under /api/tokens instead.')
     const tokenHash = await postgres.transaction(async tx => {
       const ended = await tx.maybeOneFirst(sql.type(z.object({ tokenHash: z.string() }))`
-        delete from auth_sessions where id = ${signedInBy.id} and user_id = ${user.id} returning token_hash as "tokenHash"
+        delete from public.auth_sessions where id = ${signedInBy.id} and user_id = ${user.id} returning token_hash as "tokenHash"
       `)
       // Ended already, by a request at the same time: what was asked for is so.
       if (ended !== null) await recordAudit(tx, { actor: user, action: 'auth.logout', resource: 'session', resourceId: signedInBy.id, origin })

@@ -59,7 +59,7 @@ export function createUserChange ({ postgres, clock, limits, decisions, changeAc
     if (actor.id === id) {
       if (currentPassword === undefined) throw new ValidationFailed([{ path: 'body.currentPassword', message: 'Give the current password, too.' }])
       await limits.take(postgres, passwordLimitOf(id))
-      const stored = await postgres.oneFirst(sql.type(z.object({ hash: z.string() }))`select password_hash as hash from users where id = ${id}`)
+      const stored = await postgres.oneFirst(sql.type(z.object({ hash: z.string() }))`select password_hash as hash from public.users where id = ${id}`)
       if (!await isPassword(currentPassword, stored)) throw new Forbidden('The current password is not the right one.')
     } else {
       for (const name of await administrationOf(id)) await decisions.require(actor, name)
@@ -70,10 +70,10 @@ export function createUserChange ({ postgres, clock, limits, decisions, changeAc
 
   /** What the user holds of it anywhere, or would hold if they were active: who is not may be again. */
   const administrationOf = (id: string): Promise<readonly string[]> => postgres.anyFirst(sql.type(z.object({ name: z.string() }))`
-    select p.name from permissions p
+    select p.name from public.permissions p
     where p.resource = 'admin' and (
-      exists (select from user_roles ur join role_permissions rp on rp.role_id = ur.role_id where ur.user_id = ${id} and rp.permission_id = p.id)
-      or exists (select from delegations d where d.delegate_id = ${id} and d.permission_id = p.id and ${counts(new Date(clock.now()).toISOString())})
+      exists (select from public.user_roles ur join public.role_permissions rp on rp.role_id = ur.role_id where ur.user_id = ${id} and rp.permission_id = p.id)
+      or exists (select from public.delegations d where d.delegate_id = ${id} and d.permission_id = p.id and ${counts(new Date(clock.now()).toISOString())})
     )
   `)
 
@@ -81,12 +81,12 @@ export function createUserChange ({ postgres, clock, limits, decisions, changeAc
     const { name = null, email = null, displayName, isActive = null } = wanted
     const before = await tx.maybeOne(sql.type(UserRow)`
       select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
-      from users where id = ${id} for update
+      from public.users where id = ${id} for update
     `)
     if (before === null) return refuseUnknown()
     await assertFree(tx, { name, email }, id)
     const after = await tx.one(sql.type(UserRow)`
-      update users set
+      update public.users set
         name = coalesce(${name}, name), email = coalesce(${email}, email), is_active = coalesce(${isActive}, is_active),
         display_name = case when ${displayName !== undefined} then ${displayName ?? null} else display_name end,
         password_hash = coalesce(${passwordHash}, password_hash)
@@ -115,7 +115,7 @@ async function endOtherSessions (tx: Transaction, actor: User, id: string, origi
   const { signedInBy } = actor
   const kept = actor.id === id && signedInBy.kind === 'session' ? signedInBy.id : null
   const ended = await tx.anyFirst(sql.type(z.object({ id: z.uuid() }))`
-    delete from auth_sessions where user_id = ${id} and id is distinct from ${kept}::uuid returning id
+    delete from public.auth_sessions where user_id = ${id} and id is distinct from ${kept}::uuid returning id
   `)
   for (const resourceId of ended) {
     await recordAudit(tx, { actor, action: 'session.end', resource: 'session', resourceId, detail: { reason: 'new password' }, origin })

@@ -36,7 +36,7 @@ export async function assertFree (
   tx: Transaction, { name, email }: { name: string | null, email: string | null }, exceptId: string | null
 ): Promise<void> {
   const taken = await tx.any(sql.type(z.object({ name: z.string(), email: z.string() }))`
-    select name, email from users where (name = ${name} or email = ${email}) and id is distinct from ${exceptId}::uuid
+    select name, email from public.users where (name = ${name} or email = ${email}) and id is distinct from ${exceptId}::uuid
   `)
   if (taken.some(other => other.name === name)) throw new Conflict('There is a user of this name already.')
   if (taken.length > 0) throw new Conflict('There is a user with this e-mail address already.')
@@ -46,14 +46,14 @@ export async function assertFree (
 export async function shutOut (tx: Transaction, actor: User, id: string, origin: Origin): Promise<void> {
   const isAdmin = await tx.oneFirst(sql.type(z.object({ isAdmin: z.boolean() }))`
     select exists (
-      select from user_roles ur join roles r on r.id = ur.role_id
+      select from public.user_roles ur join public.roles r on r.id = ur.role_id
       where ur.user_id = ${id} and ur.project_id is null and r.name = 'admin' and r.is_system
     ) as "isAdmin"
   `)
   if (isAdmin) await assertAdminLeft(tx)
   const { sessions, tokens } = await tx.one(sql.type(z.object({ sessions: z.int(), tokens: z.int() }))`
-    with sessions as (delete from auth_sessions where user_id = ${id} returning id),
-      tokens as (delete from api_tokens where user_id = ${id} returning id)
+    with sessions as (delete from public.auth_sessions where user_id = ${id} returning id),
+      tokens as (delete from public.api_tokens where user_id = ${id} returning id)
     select (select count(*) from sessions) as sessions, (select count(*) from tokens) as tokens
   `)
   await recordAudit(tx, { actor, action: 'user.deactivate', resource: 'user', resourceId: id, detail: { sessions, tokens }, origin })
@@ -62,7 +62,7 @@ export async function shutOut (tx: Transaction, actor: User, id: string, origin:
 /** The user behind a session or a token that is about to be opened: gone, shut out or with another password by now, they open nothing. */
 export async function holdUser (tx: Transaction, id: string, passwordHash: string | null): Promise<void> {
   const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`
-    select id from users where id = ${id} and is_active and password_hash = coalesce(${passwordHash}, password_hash) for share
+    select id from public.users where id = ${id} and is_active and password_hash = coalesce(${passwordHash}, password_hash) for share
   `)
   if (found === null) throw new Unauthorized('The name or the password is wrong.')
 }

@@ -17,7 +17,7 @@ export function createUsers (parts: UserParts): Users {
     return postgres.transaction(async tx => {
       await assertFree(tx, { name, email }, null)
       const user = await tx.one(sql.type(UserRow)`
-        insert into users (name, display_name, email, password_hash) values (${name}, ${displayName}, ${email}, ${passwordHash})
+        insert into public.users (name, display_name, email, password_hash) values (${name}, ${displayName}, ${email}, ${passwordHash})
         returning id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
       `)
       await recordAudit(tx, { actor, action: 'user.create', resource: 'user', resourceId: user.id, detail: { name, email }, origin })
@@ -30,9 +30,9 @@ export function createUsers (parts: UserParts): Users {
     const [items, total] = await Promise.all([
       postgres.any(sql.type(UserRow)`
         select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
-        from users order by name, id limit ${limit} offset ${offset}
+        from public.users order by name, id limit ${limit} offset ${offset}
       `),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from users`)
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.users`)
     ])
     return { items: [...items], total }
   }
@@ -41,7 +41,7 @@ export function createUsers (parts: UserParts): Users {
     if (actor.id !== id) await decisions.require(actor, 'admin:users')
     const user = await postgres.maybeOne(sql.type(UserRow)`
       select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
-      from users where id = ${id}
+      from public.users where id = ${id}
     `)
     return user ?? refuseUnknown()
   }
@@ -49,7 +49,7 @@ export function createUsers (parts: UserParts): Users {
   const deactivate: Users['deactivate'] = async (actor, id, origin) => {
     await decisions.require(actor, 'admin:users')
     await changeAccess(async tx => {
-      const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`update users set is_active = false where id = ${id} returning id`)
+      const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`update public.users set is_active = false where id = ${id} returning id`)
       if (found === null) refuseUnknown()
       await shutOut(tx, actor, id, origin)
     })

@@ -3,15 +3,16 @@
 import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
 import { createAccess, createEncryption, createKeyRotation, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
-import { countStrays, createContainer, openChoices, registerBulkhead } from '../host/index.ts'
+import { countStrays, createContainer, InvalidPlugins, openChoices, registerBulkhead } from '../host/index.ts'
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
+import { runForUser } from './caller.ts'
 import { steadyClock } from './clock.ts'
 import { rewrapTask } from './host-tasks.ts'
 import { createOperation } from './operation.ts'
 import { migratePlugins } from './plugin-migrations.ts'
-import { declarePermissions, readPlugins } from './plugin-units.ts'
+import { declarePermissions, findRoleProblems, readPlugins } from './plugin-units.ts'
 import { createKubernetesHandle } from './resource-units.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
@@ -41,11 +42,13 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     // After access: with the wrong master key nothing of a plugin is touched.
     pluginMigrations: migration('plugin migrations', ['plugins', 'access'], async ({ signal }) => {
+      const problems = findRoleProblems(opened, [...opened.found.plugins, ...opened.found.failures].map(({ candidate }) => candidate))
+      if (problems.length > 0) throw new InvalidPlugins(problems)
       await migratePlugins(parts, signal)
     }),
 
     access: unit('access', ['migrations', 'valkey'], async ({ undo }) => {
-      const { postgres, valkey } = opened
+      const { postgres: { host: postgres }, valkey } = opened
       const { admin, masterKey, dataPath, environment, archive } = settings
       await prepareAccess(postgres, environment === 'production' ? log : undefined, { auditIsArchived: archive.auditDays > 0 })
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
@@ -78,7 +81,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
     }),
 
     host: unit('host', ['plugins', 'access', 'valkey', 'tasks'], async ({ undo }) => {
-      const { postgres, valkey } = opened
+      const { postgres: { host: postgres }, valkey } = opened
       const choices = await openChoices({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica })
       opened.choices = await choices.read()
       opened.operation = createOperation({
@@ -92,7 +95,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     container: unit('container', ['postgres', 'valkey', 'storage', 'access', 'host', 'encryption'], () => {
       opened.container = createContainer({
-        postgres: () => opened.postgres,
+        postgres: id => opened.postgres.scoped(id),
         valkey: id => opened.valkey.scoped(id),
         storage: id => opened.storage.scoped(id),
         kubernetes: () => createKubernetesHandle(parts),
@@ -102,7 +105,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       })
       const { authenticate, permissionsIn, noteRefused } = opened.access
       const { http, budgets: { drainMs } } = settings
-      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, settings: { ...http, drainMs } })
+      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, runForUser, settings: { ...http, drainMs } })
     })
   }
 }

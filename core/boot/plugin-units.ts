@@ -7,7 +7,7 @@ import { corePermissions, syncPermissions } from '../access/index.ts'
 import type { GuardedFetch, Log } from '../contract/index.ts'
 import {
   createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
-  type Discovery, type LoadedPlugin, type Roster
+  type Candidate, type Discovery, type LoadedPlugin, type Problem, type Roster
 } from '../host/index.ts'
 import { findRouteProblems } from '../http/index.ts'
 import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
@@ -50,6 +50,14 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
   opened.found = { ...found, unmigrated: new Set() }
 }
 
+/** Postgres itself prefers the schema that is called like the role: what names a table without its schema would find that of such a plugin. */
+export const findRoleProblems = ({ postgres: { roles } }: Pick<Opened, 'postgres'>, candidates: readonly Candidate[]): Problem[] =>
+  candidates.filter(({ id }) => roles.has(id)).map(({ id, file }) => ({
+    plugin: id, file,
+    what: `The id "${id}" is the name of the database role that the host signs in with, and the plugin's schema would be that role's own ("$user").`,
+    mend: 'Choose another id, or give DATABASE_URL another role.'
+  }))
+
 const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition }: LoadedPlugin) =>
   loaded.pluginSettings({ id, fields: definition.config ?? {} })
 
@@ -67,7 +75,10 @@ export function createPluginRoster (parts: UnitParts): Roster {
     recover: { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 },
     faultLimit: { max: errorsMax, windowMs: errorWindowMs },
     needs: ['container', 'permissions', 'tasks'],
-    discover: () => discoverPlugins(parts),
+    discover: async () => {
+      const discovery = await discoverPlugins(parts)
+      return { ...discovery, problems: [...discovery.problems, ...findRoleProblems(opened, discovery.candidates)] }
+    },
     findSettingProblems: plugin => sectionOf(loaded, plugin).problems,
     configOf: plugin => sectionOf(loaded, plugin).values as Readonly<Record<string, unknown>>,
     logOf: (id, generation) => log.child({ plugin: id, ...generation > 1 && { generation } }),
@@ -114,7 +125,7 @@ export function createPluginUnits ({ opened: { roster, found, choices } }: UnitP
 export async function declarePermissions ({ postgres, access }: Pick<Opened, 'postgres' | 'access'>, plugins: readonly LoadedPlugin[]): Promise<void> {
   const declared = plugins.flatMap(({ candidate: { id }, definition }) =>
     Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles })))
-  await syncPermissions(postgres, declared)
+  await syncPermissions(postgres.host, declared)
   access.declare(declared)
 }
 

@@ -7,8 +7,10 @@ import { Held, type UnitDefinition } from '../kernel/index.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { openPostgres } from '../resources/postgres.ts'
+import { withSessionOptions } from '../resources/postgres-session-options.ts'
 import { openTasks } from '../tasks/index.ts'
 import { maskPasswords, maskValues } from '../telemetry/mask.ts'
+import { findUser } from './caller.ts'
 import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
 
 export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
@@ -28,7 +30,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'postgres',
       needs: isEmbedded ? [embeddedPostgres.id] : [],
-      open: openParts => openPostgres({ ...postgres, url: opened.databaseUrl }, openParts),
+      open: openParts => openPostgres({ ...postgres, url: opened.databaseUrl }, openParts, findUser),
       keep: value => { opened.postgres = value }
     }),
     hostUnit(parts, budgets.migrationMs)('migrations', ['postgres'], async ({ signal }) => {
@@ -51,7 +53,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'tasks',
       needs: ['postgres'],
-      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, isNewer, mask }, openParts),
+      open: openParts => openTasks({ url: withSessionOptions(opened.databaseUrl), ...tasks, drainMs: budgets.drainMs, isNewer, mask }, openParts),
       keep: value => { opened.tasks = value }
     })
   ]

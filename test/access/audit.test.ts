@@ -170,10 +170,10 @@ test('a project is deleted, which clears its id in the log and nothing else; nob
 
 test('even a superuser\'s delete and update do nothing, and production is told that the role is one', async (t) => {
   const house = await openHouse(t)
-  await house.rows('insert into audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), \'ada\', \'a.b\', \'x\')')
-  await house.rows('delete from audit_log')
-  await house.rows('update audit_log set project_id = null')
-  assert.equal(await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from audit_log`), 1)
+  await house.rows('insert into public.audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), \'ada\', \'a.b\', \'x\')')
+  await house.rows('delete from public.audit_log')
+  await house.rows('update public.audit_log set project_id = null')
+  assert.equal(await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from public.audit_log`), 1)
   const logged: object[] = []
   await prepareAccess(house.postgres, createLog(logged))
   assert.match(JSON.stringify(logged), /superuser/)

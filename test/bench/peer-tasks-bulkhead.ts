@@ -17,7 +17,7 @@ const log = { ...silent, warn: console.warn, error: console.error }
 // As many as the others have: for `tx` the plugin's own are most of them.
 const poolMax = isExact ? connections - 2 : 1
 const settings = { ...postgresSettings, url, poolMax, acquireTimeoutMs: 30_000, acquireQueueMax: 10_000 }
-const { value: postgres } = await openPostgres(settings, openParts({ log }))
+const { value: { host: postgres } } = await openPostgres(settings, openParts({ log }))
 const { value: tasks } = await openTasks({ url, maxConnections: isExact ? 2 : connections, historyHours: 1, drainMs: 10_000 }, openParts({ log }))
 const { candidate, owner } = inMemory('bench', { start () { /* below */ } }, { resources: ['postgres'] })
 const { scope, registration } = createScope({

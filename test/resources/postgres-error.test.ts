@@ -11,7 +11,7 @@ import { openTestPostgres } from '../support/postgres.ts'
 const nothing = z.object({})
 
 async function openLibrary (t: TestContext): Promise<Postgres> {
-  const { postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
+  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
   for (const statement of [
     sql.type(nothing)`CREATE TABLE shelf (id int PRIMARY KEY)`,
     sql.type(nothing)`CREATE TABLE book (
