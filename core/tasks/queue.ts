@@ -169,7 +169,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
   /** Each queue is made once a process; who comes meanwhile waits for that. */
   const made = new Map<string, Promise<void>>()
 
-  const inTransaction = (work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(async () => {
+  const inTransaction = (name: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(pluginOf(name), async () => {
     // The pool of pg-boss's own always can.
     const transaction = await db.beginTransaction?.()
     if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
@@ -222,7 +222,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       const data: JobData = { input, retryLimit, ...version !== undefined && { version }, ...priority !== undefined && { priority } }
       if (key === undefined) {
         const put = async (): Promise<string | undefined> => await boss.send(name, data, options) ?? undefined
-        return tx === undefined ? sending.run(put) : put()
+        return tx === undefined ? sending.run(pluginOf(name), put) : put()
       }
       // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
       const sendAt = async (through: IDatabase): Promise<string | undefined> => {
@@ -232,7 +232,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       }
       if (tx !== undefined) return sendAt(asDatabase(tx))
       let sent: string | undefined
-      await inTransaction(async through => { sent = await sendAt(through) })
+      await inTransaction(name, async through => { sent = await sendAt(through) })
       return sent
     },
 
@@ -262,26 +262,26 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
         return
       }
       // The delay is not pg-boss's own, which would also keep from others what a dead replica had.
-      await inTransaction(async through => {
+      await inTransaction(queue, async through => {
         const lost = !settled([claim], await boss.fail(queue, [attemptOf(claim)], { message }, { db: through })).has(claim)
         if (!lost) await boss.update(queue, undefined, { id, startAfter: retryInMs / 1_000, db: through })
       })
     },
 
     giveBack: async (name, claims, message) => {
-      await inTransaction(async through => {
+      await inTransaction(name, async through => {
         await giveBack(name, claims, { message }, through)
         await through.executeSql('SELECT pg_notify($1, $2)', [channel, name])
       })
     },
     defer: async (claim, message, afterMs) => {
-      await inTransaction(async through => {
+      await inTransaction(claim.queue, async through => {
         const back = await giveBack(claim.queue, [claim], { message }, through)
         if (back.has(claim)) await boss.update(claim.queue, undefined, { id: claim.id, startAfter: afterMs / 1_000, db: through })
       })
     },
     putOff: async (name, claims) => {
-      await inTransaction(async through => {
+      await inTransaction(name, async through => {
         let afterMs = putOffMs
         for (const { id } of await giveBack(name, claims, lossOutput, through)) {
           await boss.update(name, undefined, { id, startAfter: afterMs / 1_000, db: through })
@@ -346,6 +346,9 @@ interface Tried { readonly id: string, readonly retry_limit: number, readonly ou
 const lossOutput = { value: { message: 'job heartbeat timeout' } }
 const losses: readonly unknown[] = [lossOutput.value.message, 'job timed out']
 const isLoss = (output: unknown): boolean => losses.includes((output as { value?: { message?: unknown } } | null)?.value?.message)
+
+/** Queues are called `<plugin>/<task>`. */
+const pluginOf = (queue: string): string => queue.slice(0, queue.indexOf('/'))
 
 const attemptOf = ({ id, retryCount }: Claim): { id: string, retryCount: number } => ({ id, retryCount })
 
