@@ -143,17 +143,14 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
   }
 }
 
-/** The ticks of a cron expression, read by pg-boss's own parser; rejects with a sentence about an expression or a zone that is malformed. */
-export async function readCron (cron: string, timezone: string): Promise<(afterMs: number) => number> {
+/**
+ * Reads a cron expression with pg-boss's own parser, in UTC. The result finds the first `count` times after another one, fewer when that takes it a
+ * second; it throws a sentence about an expression that is malformed or never due.
+ */
+export async function readWallTimes (cron: string): Promise<(afterMs: number, count: number) => readonly number[]> {
   const { PgBoss } = await import('pg-boss')
   const parser = new PgBoss({ connectionString: 'postgres://never-connected' })
-  const next = (afterMs: number): number => {
-    const [at] = parser.previewSchedule(cron, { tz: timezone, from: new Date(afterMs), count: 1 })
-    if (at === undefined) throw new Error('is never due')
-    return at.getTime()
-  }
-  next(0)
-  return next
+  return (afterMs, count) => parser.previewSchedule(cron, { tz: 'UTC', from: new Date(afterMs), count }).map(at => at.getTime())
 }
 
 interface News {
