@@ -149,6 +149,10 @@ function readFolder (folder: string, hostVersion: string): Read {
   }
   const migrations = join(folder, 'migrations')
   const hasMigrations = statSync(migrations, { throwIfNoEntry: false })?.isDirectory() === true
+  if (hasMigrations && !manifest.resources.includes('postgres') && readdirSync(migrations).some(name => name.endsWith('.sql'))) {
+    const resources = [...manifest.resources, 'postgres'].map(name => `"${name}"`).join(', ')
+    return fail(manifest.id, ['It has migrations, and "postgres" is not in "resources".', `Write "resources": [${resources}], or take the folder "migrations" away.`])
+  }
   return { candidate: { id: manifest.id, version, manifest, folder, entry, migrations: hasMigrations ? migrations : undefined, file } }
 }
 

@@ -3,6 +3,7 @@
 import type { Umzug } from 'umzug'
 import { loadDown, loadMigrations, type DownFile, type MigrationFile } from './migration-file.ts'
 import { createJournal, describeMissing, findPending, readJournal, type Journal } from './migration-journal.ts'
+import { watchOutside } from './migration-outside.ts'
 import { lock, runStep, withSession, type SessionParts, type Step } from './migration-session.ts'
 import type { Client } from './postgres-client.ts'
 
@@ -13,9 +14,12 @@ export interface MigrationSet {
   readonly owner: string
   /** One that does not exist holds no migrations. */
   readonly folder: string
-  /** Created with the owner's first migration when it is missing. */
+  /** Created with the owner's first migration when it is missing. Only the core may change anything outside. */
   readonly schema: string
 }
+
+/** By owner. The first file of `notify` makes an index of the core's table of notifications, and a file that has run is not edited. */
+const indexesOf: Readonly<Record<string, readonly string[]>> = { notify: ['public.entry_listed'] }
 
 export interface MigrationStatus {
   readonly owner: string
@@ -132,7 +136,8 @@ async function openUmzug (
   const { Umzug } = await import('umzug')
   const run = async (name: string, done: 'migrated' | 'undone', step: Step): Promise<void> => {
     const startedAt = clock.now()
-    await runStep(client, step)
+    const watch = owner === 'core' ? undefined : (client: Client) => watchOutside(client, step.path, { schema, indexes: indexesOf[owner] ?? [] })
+    await runStep(client, { ...step, watch })
     log.info({ owner, migration: name, durationMs: Math.round(clock.now() - startedAt) }, done)
   }
   return new Umzug({
