@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import convict from 'convict'
 import { distance } from 'fastest-levenshtein'
 import { formats, type FormatName, type ReadAs } from './format.ts'
+import { fileVariable, readSecretFiles } from './secret-file.ts'
 
 export interface Setting {
   readonly doc: string
@@ -28,7 +29,7 @@ export interface Row {
   readonly env: string | undefined
   /** `[secret]` when the setting is secret and set. */
   readonly value: string
-  /** `default`, the config file's path, or `environment` and the variable's name. */
+  /** `default`, the config file's path, `environment` and the variable's name, or `file` and the path of the file that holds the secret. */
   readonly source: string
 }
 
@@ -49,6 +50,8 @@ export interface Section {
   readonly problems: readonly string[]
   /** The values of what is sensitive and set; of a URL its password, too. */
   readonly secrets: readonly string[]
+  /** Hold a secret, or stand for a file that does. */
+  readonly secretVariables: readonly string[]
 }
 
 export type Content = Readonly<Record<string, unknown>>
@@ -68,7 +71,9 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
   const leaves = leavesOf(tree)
   const { known, problems } = sift(tree, file.content, name => `${file.path}: "${prefix}${name}"`)
   // A variable that is there but empty counts as not set, so that a compose file may name what it leaves open.
-  const set = Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text !== ''))
+  const given = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ''))
+  const files = readSecretFiles(given, secretVariablesOf(tree), root)
+  const set = files.env
   const config = convict<Record<string, unknown>>(tree as convict.Schema<Record<string, unknown>>, { env: set, args: [] }).load(known)
 
   const values: Record<string, unknown> = {}
@@ -76,7 +81,11 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
   const secrets: string[] = []
   for (const [name, setting] of leaves) {
     const text = setting.env === undefined ? undefined : set[setting.env]
-    const source = text !== undefined ? `environment ${setting.env ?? ''}` : find(known, name) !== undefined ? file.path : 'default'
+    const path = files.paths.get(setting.env ?? '')
+    const source = path !== undefined ? `file ${path}`
+      : text !== undefined ? `environment ${setting.env ?? ''}` : find(known, name) !== undefined ? file.path : 'default'
+    const unread = files.problems.get(setting.env ?? '')
+    if (unread !== undefined) problems.push(`${prefix}${name}: ${unread}`)
     const value: unknown = config.get(name)
     const hasDefault = isDeepStrictEqual(value, setting.default)
     // convict reads a number out of "2abc" when the options are numbers.
@@ -85,15 +94,20 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
       : hasDefault || formats[setting.format as FormatName].fits(value)
     if (!passes) {
       const shown = setting.sensitive === true ? 'a value that does not fit' : JSON.stringify(text ?? value)
-      problems.push(`${prefix}${name}: ${text === undefined ? source : setting.env ?? ''} is ${shown}; it must be ${wantsOf(setting)}`)
+      const where = path !== undefined ? `${fileVariable(setting.env ?? '')} (${path})` : text === undefined ? source : setting.env ?? ''
+      problems.push(`${prefix}${name}: ${where} is ${shown}; it must be ${wantsOf(setting)}`)
     }
     const read = readAs(setting, passes ? value : setting.default, root)
     put(values, name, read)
     if (setting.sensitive === true && typeof read === 'string' && read !== '') secrets.push(read, ...passwordOf(read))
-    rows.push({ name: prefix + name, env: setting.env, source, value: setting.sensitive === true && value !== '' ? '[secret]' : show(read, value) })
+    rows.push({ name: prefix + name, env: setting.env, source, value: setting.sensitive === true && (value !== '' || path !== undefined) ? '[secret]' : show(read, value) })
   }
-  return { values, rows, problems, secrets }
+  return { values, rows, problems, secrets, secretVariables: secretVariablesOf(tree) }
 }
+
+/** The variables that hold a secret, or whose `_FILE` names one. */
+export const secretVariablesOf = (tree: Tree): string[] =>
+  leavesOf(tree).flatMap(([, { env, sensitive }]) => sensitive === true && env !== undefined ? [env] : [])
 
 /** As it is written there, and as it is said. */
 function passwordOf (text: string): string[] {

@@ -17,7 +17,7 @@ export function loadPluginSection ({ id, fields, content }: Declared, given: Giv
   return load({ id, fields, content: content ?? {} }, given, hostEnvs)
 }
 
-const nothing: Section = { values: {}, rows: [], problems: [], secrets: [] }
+const nothing: Section = { values: {}, rows: [], problems: [], secrets: [], secretVariables: [] }
 
 function load ({ id, fields, content }: Declared, given: Given, hostEnvs: ReadonlySet<string | undefined>): Section {
   const prefix = `plugins.config.${id}.`

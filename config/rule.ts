@@ -2,6 +2,7 @@
 
 import type { Settings } from './schema.ts'
 import { leavesOf, wantsOf, type Row, type Tree } from './load.ts'
+import { fileVariable } from './secret-file.ts'
 
 /** Left of the grace for the last log lines and the exit itself. */
 const exitMarginMs = 1_000
@@ -22,6 +23,12 @@ export const checkArchive = ({ auditDays }: Settings['archive']): string[] => au
   `archive.auditDays: PLATFORM_ARCHIVE_AUDIT_DAYS ${auditDays} is too few; write ${auditDaysMin} or more, or 0 to keep the audit log in the database`
 ]
 
+/** The host's own connections are some of all, and plugins need at least one. */
+export const checkPool = ({ poolMax, hostConnections }: Settings['postgres']): string[] => hostConnections === 0 || hostConnections < poolMax ? [] : [
+  `postgres.hostConnections: DATABASE_HOST_CONNECTIONS ${hostConnections} leaves plugins none of the ${poolMax} connections of DATABASE_POOL_MAX; ` +
+  'write fewer, or 0 for a fifth'
+]
+
 /** Half a storage would quietly be a folder, or fail at the first object. */
 export function checkStorage ({ endpoint, accessKey, secretKey }: Settings['storage']): string[] {
   const parts = Object.entries({ MINIO_ENDPOINT: endpoint, MINIO_ACCESS_KEY: accessKey, MINIO_SECRET_KEY: secretKey })
@@ -40,12 +47,12 @@ const knownPasswords = new Set([
 export function checkProduction ({ storage, masterKey, admin }: Settings, schema: Tree, rows: readonly Row[]): string[] {
   const unset = new Set(rows.filter(({ value }) => value === '').map(({ name }) => name))
   const missing = leavesOf(schema).flatMap(([name, setting]) => setting.production === 'required' && unset.has(name)
-    ? [`${name}: ${setting.env ?? ''} is not set; production needs ${wantsOf(setting)}`] : [])
+    ? [`${name}: ${setting.env ?? ''} is not set; production needs ${wantsOf(setting)}${setting.sensitive === true ? `. ${fileVariable(setting.env ?? '')} may name a file that holds it` : ''}`] : [])
   const weak = [
     ...[storage.accessKey, storage.secretKey].includes('minioadmin') ? ['storage: MINIO_ACCESS_KEY and MINIO_SECRET_KEY must not be MinIO\'s defaults in production; make a key pair'] : [],
     ...Object.entries({ PLATFORM_MASTER_KEY: masterKey.current, PLATFORM_MASTER_KEY_PREVIOUS: masterKey.previous })
       .flatMap(([env, key]) => /^(.{1,16})\1+$/.test(key) ? [`masterKey: ${env} repeats itself; production needs random digits, as \`openssl rand -hex 32\` makes them`] : []),
-    ...admin.password !== '' && knownPasswords.has(admin.password.toLowerCase().replace(/[\d!?.]+$/, ''))
+    ...admin.password !== '' && knownPasswords.has(admin.password.toLowerCase().replace(/(?<![\d!?.])[\d!?.]+$/, ''))
       ? ['admin.password: PLATFORM_ADMIN_PASSWORD is one that anybody would try first; production needs another'] : []
   ]
   return [...missing, ...weak]

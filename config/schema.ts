@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { closest, distance } from 'fastest-levenshtein'
 import type { ConfigFields } from '../core/contract/index.ts'
 import { readContent } from './file.ts'
-import { leavesOf, loadSection, type Row, type Section, type Tree, type Values } from './load.ts'
+import { leavesOf, loadSection, secretVariablesOf, type Row, type Section, type Tree, type Values } from './load.ts'
 import { loadPluginSection } from './plugin.ts'
-import { checkArchive, checkBudgets, checkProduction, checkStorage } from './rule.ts'
+import { checkArchive, checkBudgets, checkPool, checkProduction, checkStorage } from './rule.ts'
+import { fileVariable } from './secret-file.ts'
 
 const keyDoc = 'Encrypts what is secret in the database'
 
@@ -19,10 +20,12 @@ export const schema = {
   },
   postgres: {
     url: { doc: 'Empty: an embedded server', format: 'postgres url', default: '', env: 'DATABASE_URL', sensitive: true, production: 'required' },
-    poolMax: { doc: 'Connections to the database', format: 'positive', default: 10, env: 'DATABASE_POOL_MAX' },
+    poolMax: { doc: 'Connections to the database for the host and all plugins together, those for tasks apart; 2 at least', format: 'positive', default: 10, env: 'DATABASE_POOL_MAX' },
+    hostConnections: { doc: 'Of these, how many no plugin can take; 0: a fifth', format: 'nat', default: 0, env: 'DATABASE_HOST_CONNECTIONS' },
+    pluginConnections: { doc: 'Of the others, how many one plugin may have at once (fewer while other plugins have some); 0: half', format: 'nat', default: 0, env: 'DATABASE_PLUGIN_CONNECTIONS' },
     connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 5_000, env: 'DATABASE_CONNECT_TIMEOUT_MS' },
     acquireTimeoutMs: { doc: 'To wait for a free connection', format: 'milliseconds', default: 2_000, env: 'DATABASE_ACQUIRE_TIMEOUT_MS' },
-    acquireQueueMax: { doc: 'How many may wait for one', format: 'nat', default: 1_000, env: 'DATABASE_ACQUIRE_QUEUE_MAX' },
+    acquireQueueMax: { doc: 'How many calls of one plugin, or of the host, may wait for one', format: 'nat', default: 1_000, env: 'DATABASE_ACQUIRE_QUEUE_MAX' },
     statementTimeoutMs: { doc: 'For one statement', format: 'milliseconds', default: 30_000, env: 'DATABASE_STATEMENT_TIMEOUT_MS' }
   },
   valkey: {
@@ -64,7 +67,8 @@ export const schema = {
     secureCookies: { doc: 'Cookies over https only', format: 'boolean', default: false, env: 'PLATFORM_SECURE_COOKIES' },
     trustProxyHops: { doc: 'How many proxies in front tell the client address', format: 'nat', default: 0, env: 'PLATFORM_TRUST_PROXY' },
     corsOrigins: { doc: 'Origins whose scripts may call', format: 'origins', default: [], env: 'PLATFORM_CORS_ORIGINS' },
-    bodyLimitBytes: { doc: 'Of a request', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
+    bodyLimitBytes: { doc: 'The largest body a route may take; public routes take 64 kB by default', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
+    requestsPerUserMax: { doc: 'That one user may have under way; more are answered 429', format: 'positive', default: 64, env: 'PLATFORM_REQUESTS_PER_USER_MAX' },
     requestTimeoutMs: { doc: 'For one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
   },
   egress: {
@@ -130,33 +134,44 @@ interface Where {
   readonly folder: string
   /** Relative paths in settings are relative to it. */
   readonly root: string
+  /** Called for each variable that holds a secret, or names its file, once it is read. What is read again later is read from a copy. */
+  readonly forget?: (variable: string) => void
 }
 
-/** Defaults, then the config file, then the environment; an empty variable counts as not set. Throws `InvalidSettings`. */
-export function loadSettings ({ env, folder, root }: Where): Loaded {
+/**
+ * Defaults, then the config file, then the environment; an empty variable counts as not set. A secret comes from its variable, or from the file that
+ * `<VARIABLE>_FILE` names. Throws `InvalidSettings`.
+ */
+export function loadSettings ({ env: given, folder, root, forget = () => undefined }: Where): Loaded {
+  const env = { ...given }
   const environment = schema.environment.format.find(name => name === env.NODE_ENV) ?? schema.environment.default
   const file = readContent(join(folder, `${environment}.json`), root, environment)
-  const given = { env, root, file }
-  const section = loadSection(schema, given)
+  const source = { env, root, file }
+  const section = loadSection(schema, source)
   const { gitReposPath, ...rest } = section.values as Settings
-  const settings: Settings = { ...rest, gitReposPath: gitReposPath === '' ? join(rest.dataPath, 'repos') : gitReposPath }
+  const postgres = { ...rest.postgres, url: withPassword(rest.postgres.url, env.PGPASSWORD) }
+  const settings: Settings = { ...rest, postgres, gitReposPath: gitReposPath === '' ? join(rest.dataPath, 'repos') : gitReposPath }
 
   const problems = [
-    ...file.problems, ...section.problems, ...checkBudgets(settings.budgets), ...checkArchive(settings.archive),
+    ...file.problems, ...section.problems, ...checkBudgets(settings.budgets), ...checkArchive(settings.archive), ...checkPool(settings.postgres),
     ...environment === 'production' ? checkProduction(settings, schema, section.rows) : checkStorage(settings.storage)
   ]
   if (problems.length > 0) throw new InvalidSettings(problems)
 
   const rows = section.rows.map(row => row.name === 'gitReposPath' ? { ...row, value: settings.gitReposPath } : row)
   const plugins = new Map<string, Section>()
-  const hostEnvs = new Set(leavesOf(schema).map(([, { env }]) => env))
+  const secretVariables = secretVariablesOf(schema)
+  const hostEnvs = new Set([...leavesOf(schema).map(([, { env }]) => env), ...secretVariables.map(fileVariable)])
+  const forgetSecrets = (names: readonly string[]): void => names.flatMap(name => [name, fileVariable(name)]).forEach(forget)
+  forgetSecrets([...secretVariables, 'PGPASSWORD'])
   return {
     settings,
     describe: () => [rows, ...[...plugins.values()].map(({ rows }) => rows)].flat(),
-    secrets: () => [section, ...plugins.values()].flatMap(({ secrets }) => secrets),
+    secrets: () => [...[section, ...plugins.values()].flatMap(({ secrets }) => secrets), ...env.PGPASSWORD ? [env.PGPASSWORD] : []],
     pluginSettings: ({ id, fields }) => {
-      const own = loadPluginSection({ id, fields, content: file.plugins[id] }, given, hostEnvs)
+      const own = loadPluginSection({ id, fields, content: file.plugins[id] }, source, hostEnvs)
       plugins.set(id, own)
+      forgetSecrets(own.secretVariables)
       return own
     },
     configured: Object.keys(file.plugins),
@@ -164,10 +179,20 @@ export function loadSettings ({ env, folder, root }: Where): Loaded {
   }
 }
 
+/** The database's own client would read `PGPASSWORD` at each connection; here it is taken once, so that it need not stay in the environment. */
+function withPassword (url: string, password: string | undefined): string {
+  if (!URL.canParse(url) || password === undefined || password === '') return url
+  const whole = new URL(url)
+  if (whole.password === '' && !whole.searchParams.has('password')) whole.password = password
+  return whole.href
+}
+
 /** Others may have variables that begin like ours (Kubernetes sets `…_SERVICE_HOST`), so only what is near to one of ours is told. */
 function findMisspelt (env: Where['env'], known: ReadonlySet<string | undefined>): string[] {
   const names = [...known].filter(name => name !== undefined)
+  const ofNoSecret = new Set(names.map(fileVariable).filter(name => !known.has(name)))
   return Object.keys(env).filter(name => /^(?:PLATFORM|DATABASE|VALKEY|MINIO|LIGHTSHIP)_/.test(name) && !known.has(name)).flatMap(name => {
+    if (ofNoSecret.has(name)) return [`The variable ${name} is set and sets nothing: only secrets are read from files. Set ${name.replace(/_FILE$/, '')} itself.`]
     const nearest = closest(name, names)
     return distance(name, nearest) > 3 ? [] : [`The variable ${name} is set and sets nothing; did you mean ${nearest}?`]
   })

@@ -26,7 +26,11 @@ const commands = { start, dev, settings: printSettings, migrate, plugins, tasks,
 export async function main ([name = 'start', ...args]: string[]): Promise<void> {
   if (!Object.hasOwn(commands, name)) { refuse(`"${name}" is not a command; they are ${Object.keys(commands).join(', ')}.`); return }
   try {
-    const loaded = loadSettings({ env: process.env, folder: join(root, 'config'), root })
+    const loaded = loadSettings({
+      env: process.env, folder: join(root, 'config'), root,
+      // Neither the code of plugins nor child processes are to find secrets there.
+      forget: variable => { Reflect.deleteProperty(process.env, variable) }
+    })
     await commands[name as keyof typeof commands](loaded, args, root)
   } catch (error) {
     if (!(error instanceof InvalidSettings)) throw error

@@ -2,18 +2,17 @@
 
 import { Forbidden, NotFound, sql, ValidationFailed, z } from '../contract/index.ts'
 import type { Access, Clock, FieldError, Postgres, TokenRecord, User } from '../contract/index.ts'
-import { hasProject } from './assignment.ts'
 import { recordAudit } from './audit.ts'
-import type { ProjectPermissions } from './project-permission.ts'
+import { assertMayName, isNarrowed, mayKnowProject } from './authority.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import { createApiToken, hashOf } from './token.ts'
+import { revokeTokensOf } from './new-password.ts'
 import { holdUser } from './user-row.ts'
 
 interface Parts {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly limits: RateLimits
-  readonly inProjects: ProjectPermissions
   readonly forget: (tokenHash: string) => void
 }
 
@@ -32,13 +31,16 @@ const Row = z.object({
   createdAt: z.iso.datetime()
 }) satisfies z.ZodType<TokenRecord>
 
-export function createApiTokens ({ postgres, clock, limits, inProjects, forget }: Parts): Pick<Access, 'createToken' | 'listTokens' | 'revokeToken'> {
+export function createApiTokens (
+  { postgres, clock, limits, forget }: Parts
+): Pick<Access, 'createToken' | 'listTokens' | 'revokeToken' | 'revokeTokens'> {
   const createToken: Access['createToken'] = async (user, input, origin) => {
     const { name, projectId = null } = input
     const scopes = [...new Set(input.scopes)]
-    const problems = [...findLifeProblems(input), ...await findScopeProblems(input.scopes), ...await findProjectProblems(user, projectId)]
+    const problems = [...findLifeProblems(input), ...await findScopeProblems(input.scopes), ...await findProjectProblems(user, projectId, scopes)]
     if (problems.length > 0) throw new ValidationFailed(problems)
     assertNotWider(user, scopes, projectId)
+    await assertMayName(postgres, user, scopes)
 
     const token = createApiToken()
     const expiresAt = expiryOf(user, input)
@@ -46,7 +48,7 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
       await limits.take(tx, limitOf(user))
       await holdUser(tx, user.id, null)
       const row = await tx.one(sql.type(Row)`
-        insert into api_tokens (user_id, name, token_hash, scopes, project_id, expires_at)
+        insert into public.api_tokens (user_id, name, token_hash, scopes, project_id, expires_at)
         values (${user.id}, ${name}, ${hashOf(token)}, ${sql.array(scopes, 'text')}::text[], ${projectId}, ${expiresAt})
         returning id, name, scopes, project_id as "projectId", last_used_at as "lastUsedAt", expires_at as "expiresAt", created_at as "createdAt"
       `)
@@ -61,17 +63,17 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
   async function findScopeProblems (scopes: readonly string[]): Promise<FieldError[]> {
     if (scopes.length === 0) return []
     const known = new Set(await postgres.anyFirst(sql.type(z.object({ name: z.string() }))`
-      select name from permissions where name = any(${sql.array(scopes, 'text')}::text[])
+      select name from public.permissions where name = any(${sql.array(scopes, 'text')}::text[])
     `))
     return scopes.flatMap((scope, index) =>
       known.has(scope) ? [] : [{ path: `body.scopes.${index}`, message: `There is no permission "${scope}".` }])
   }
 
-  /** Where the caller holds nothing, a project that is there looks like one that is not. */
-  async function findProjectProblems (user: User, projectId: string | null): Promise<FieldError[]> {
+  /** A project that the caller may not know of looks like one that is not there. */
+  async function findProjectProblems (user: User, projectId: string | null, scopes: readonly string[]): Promise<FieldError[]> {
     if (projectId === null) return []
-    const isTheirs = (await inProjects.find(user, projectId)).size > 0 && await hasProject(postgres, projectId)
-    return isTheirs ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
+    const isKnown = await mayKnowProject(postgres, user, { projectId, about: scopes, now: new Date(clock.now()).toISOString() })
+    return isKnown ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
   }
 
   const expiryOf = ({ signedInBy }: User, { expiresInDays }: NewToken): string => {
@@ -81,20 +83,24 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
   }
 
   const listTokens: Access['listTokens'] = async (user, { limit, offset }) => {
+    // A narrowed token sees itself only.
+    const only = isNarrowed(user) ? user.signedInBy.id : null
+    const where = sql.fragment`where user_id = ${user.id} and (${only}::uuid is null or id = ${only}::uuid)`
     const [items, total] = await Promise.all([
       postgres.any(sql.type(Row)`
         select id, name, scopes, project_id as "projectId", last_used_at as "lastUsedAt", expires_at as "expiresAt", created_at as "createdAt"
-        from api_tokens where user_id = ${user.id} order by created_at desc, id limit ${limit} offset ${offset}
+        from public.api_tokens ${where} order by created_at desc, id limit ${limit} offset ${offset}
       `),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from api_tokens where user_id = ${user.id}`)
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.api_tokens ${where}`)
     ])
     return { items: [...items], total }
   }
 
   const revokeToken: Access['revokeToken'] = async (user, id, origin) => {
+    if (isNarrowed(user) && user.signedInBy.id !== id) throw new Forbidden(revokesItself)
     const tokenHash = await postgres.transaction(async tx => {
       const row = await tx.maybeOne(sql.type(z.object({ name: z.string(), tokenHash: z.string(), projectId: z.uuid().nullable() }))`
-        delete from api_tokens where id = ${id} and user_id = ${user.id} returning name, token_hash as "tokenHash", project_id as "projectId"
+        delete from public.api_tokens where id = ${id} and user_id = ${user.id} returning name, token_hash as "tokenHash", project_id as "projectId"
       `)
       if (row === null) throw new NotFound('You have no such token.')
       const { name, projectId } = row
@@ -104,8 +110,16 @@ export function createApiTokens ({ postgres, clock, limits, inProjects, forget }
     forget(tokenHash)
   }
 
-  return { createToken, listTokens, revokeToken }
+  const revokeTokens: Access['revokeTokens'] = async (user, origin) => {
+    if (isNarrowed(user)) throw new Forbidden(revokesItself)
+    const hashes = await postgres.transaction(tx => revokeTokensOf(tx, user, user.id, origin))
+    hashes.forEach(forget)
+  }
+
+  return { createToken, listTokens, revokeToken, revokeTokens }
 }
+
+const revokesItself = 'A token with scopes or a project revokes itself and no other. Sign in, or use a token without them.'
 
 function findLifeProblems ({ expiresInDays }: NewToken): FieldError[] {
   const fits = Number.isInteger(expiresInDays) && expiresInDays >= 1 && expiresInDays <= lifeDaysMax

@@ -3,6 +3,7 @@
 import { Conflict, NotFound, sql, ValidationFailed, z } from '../contract/index.ts'
 import type { AssignmentRecord, Roles, Transaction } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { assertMayGrant, mayKnowProject } from './authority.ts'
 import { assertAdminLeft } from './change.ts'
 import type { RoleParts } from './role.ts'
 
@@ -17,7 +18,7 @@ const Row = z.object({
 }) satisfies z.ZodType<AssignmentRecord>
 
 export function createAssignments (
-  { postgres, decisions, changeAccess }: Pick<RoleParts, 'postgres' | 'decisions' | 'changeAccess'>
+  { postgres, clock, decisions, changeAccess }: Pick<RoleParts, 'postgres' | 'clock' | 'decisions' | 'changeAccess'>
 ): Pick<Roles, 'assignmentsOf' | 'assign' | 'unassign'> {
   const assignmentsOf: Roles['assignmentsOf'] = async (actor, userId, { limit, offset }) => {
     await decisions.require(actor, 'admin:roles')
@@ -27,10 +28,10 @@ export function createAssignments (
         select
           ur.id, ur.user_id as "userId", ur.role_id as "roleId", r.name as "roleName", ur.project_id as "projectId",
           ur.granted_by as "grantedBy", ur.created_at as "createdAt"
-        from user_roles ur join roles r on r.id = ur.role_id where ur.user_id = ${userId}
+        from public.user_roles ur join public.roles r on r.id = ur.role_id where ur.user_id = ${userId}
         order by ur.created_at desc, ur.id limit ${limit} offset ${offset}
       `),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from user_roles where user_id = ${userId}`)
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.user_roles where user_id = ${userId}`)
     ])
     return { items: [...items], total }
   }
@@ -39,17 +40,18 @@ export function createAssignments (
     await decisions.require(actor, 'admin:roles')
     return changeAccess(async tx => {
       const userName = await findUserName(tx, userId)
-      const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from roles where id = ${roleId}`)
-      const problems = [
-        ...roleName === null ? [{ path: 'body.roleId', message: 'There is no such role.' }] : [],
-        ...projectId !== null && !await hasProject(tx, projectId) ? [{ path: 'body.projectId', message: 'There is no such project.' }] : []
-      ]
-      if (problems.length > 0) throw new ValidationFailed(problems)
+      const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from public.roles where id = ${roleId}`)
+      const about = await permissionsOf(tx, roleId)
+      const isNoProject = projectId !== null && !await mayKnowProject(tx, actor, { projectId, about, now: new Date(clock.now()).toISOString() })
+      const noProject = isNoProject ? [{ path: 'body.projectId', message: 'There is no such project.' }] : []
+      if (roleName === null) throw new ValidationFailed([{ path: 'body.roleId', message: 'There is no such role.' }, ...noProject])
+      await assertMayGrant(tx, actor, about, projectId)
+      if (isNoProject) throw new ValidationFailed(noProject)
       const row = await tx.maybeOne(sql.type(Row)`
-        insert into user_roles (user_id, role_id, project_id, granted_by) values (${userId}, ${roleId}, ${projectId}, ${actor.id})
+        insert into public.user_roles (user_id, role_id, project_id, granted_by) values (${userId}, ${roleId}, ${projectId}, ${actor.id})
         on conflict do nothing
         returning
-          id, user_id as "userId", role_id as "roleId", ${roleName ?? ''}::text as "roleName", project_id as "projectId",
+          id, user_id as "userId", role_id as "roleId", ${roleName}::text as "roleName", project_id as "projectId",
           granted_by as "grantedBy", created_at as "createdAt"
       `)
       if (row === null) throw new Conflict('The user has this role there already.')
@@ -65,7 +67,7 @@ export function createAssignments (
     await changeAccess(async tx => {
       const userName = await findUserName(tx, userId)
       const roleName = await tx.maybeOneFirst(sql.type(z.object({ name: z.string() }))`
-        delete from user_roles ur using roles r
+        delete from public.user_roles ur using public.roles r
         where r.id = ur.role_id and ur.user_id = ${userId} and ur.role_id = ${roleId} and ur.project_id is not distinct from ${projectId}::uuid
         returning r.name
       `)
@@ -83,10 +85,11 @@ export function createAssignments (
 }
 
 async function findUserName (queries: Pick<Transaction, 'maybeOneFirst'>, id: string): Promise<string> {
-  const name = await queries.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from users where id = ${id}`)
+  const name = await queries.maybeOneFirst(sql.type(z.object({ name: z.string() }))`select name from public.users where id = ${id}`)
   if (name === null) throw new NotFound('There is no such user.')
   return name
 }
 
-export const hasProject = (queries: Pick<Transaction, 'oneFirst'>, id: string): Promise<boolean> =>
-  queries.oneFirst(sql.type(z.object({ exists: z.boolean() }))`select exists (select from projects where id = ${id}) as exists`)
+const permissionsOf = (tx: Transaction, roleId: string): Promise<readonly string[]> => tx.anyFirst(sql.type(z.object({ name: z.string() }))`
+  select p.name from public.role_permissions rp join public.permissions p on p.id = rp.permission_id where rp.role_id = ${roleId} order by p.name
+`)

@@ -3,8 +3,10 @@
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Postgres, User } from '../contract/index.ts'
 import type { Background } from './background.ts'
+import { createCaller } from './caller.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
 import { Flights } from './flights.ts'
+import { PermissionSet } from './permission-set.ts'
 import { narrow } from './project-permission.ts'
 import { extendEveryMs, sessionEndMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
@@ -64,14 +66,14 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
   async function findBySession (tokenHash: string): Promise<Known> {
     const row = await postgres.maybeOne(sql.type(SessionRow)`
       select s.id, s.created_at as "createdAt", s.expires_at as "expiresAt", u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
-      from auth_sessions s join users u on u.id = s.user_id cross join bulkhead.access_epoch e
+      from public.auth_sessions s join public.users u on u.id = s.user_id cross join bulkhead.access_epoch e
       where s.token_hash = ${tokenHash} and u.is_active and s.expires_at > ${now()}
     `)
     if (row === null) return nobody
     putOffEnd(row)
     const { names, untilMs } = await permissions.find(row.userId, null, row.epoch)
     const signedInBy = { kind: 'session', id: row.id, expiresAt: row.expiresAt } as const
-    return { user: { ...personOf(row), permissions: names, signedInBy }, untilMs: Math.min(untilMs, Date.parse(row.expiresAt)) }
+    return { user: createCaller({ ...personOf(row), permissions: names, signedInBy }), untilMs: Math.min(untilMs, Date.parse(row.expiresAt)) }
   }
 
   async function findByToken (tokenHash: string): Promise<Known> {
@@ -79,7 +81,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
       select
         t.id, t.scopes, t.project_id as "projectId", t.expires_at as "expiresAt", t.last_used_at as "lastUsedAt",
         u.id as "userId", u.name, u.display_name as "displayName", u.email, e.value as epoch
-      from api_tokens t join users u on u.id = t.user_id cross join bulkhead.access_epoch e
+      from public.api_tokens t join public.users u on u.id = t.user_id cross join bulkhead.access_epoch e
       where t.token_hash = ${tokenHash} and u.is_active and (t.expires_at is null or t.expires_at > ${now()})
     `)
     if (row === null) return nobody
@@ -89,7 +91,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     const { names, untilMs } = projectId === null ? await permissions.find(row.userId, null, row.epoch) : nothing
     const signedInBy = { kind: 'token', id, scopes, projectId, expiresAt } as const
     return {
-      user: { ...personOf(row), permissions: narrow(names, signedInBy), signedInBy },
+      user: createCaller({ ...personOf(row), permissions: narrow(names, signedInBy), signedInBy }),
       untilMs: expiresAt === null ? untilMs : Math.min(untilMs, Date.parse(expiresAt))
     }
   }
@@ -100,7 +102,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     if (endMs < Date.parse(expiresAt) + Math.min(extendEveryMs, sessionIdleMs / 10)) return
     const end = new Date(endMs).toISOString()
     background.run('the end of a session could not be put off; the next use does', () => postgres.query(sql.type(z.object({}))`
-      update auth_sessions set expires_at = ${end} where id = ${id} and expires_at > ${now()} and expires_at < ${end}
+      update public.auth_sessions set expires_at = ${end} where id = ${id} and expires_at > ${now()} and expires_at < ${end}
     `))
   }
 
@@ -109,7 +111,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     const staleMs = clock.now() - lastUsedEveryMs
     if (lastUsedAt !== null && Date.parse(lastUsedAt) > staleMs) return
     background.run('the last use of a token could not be written; the next one is', () => postgres.query(sql.type(z.object({}))`
-      update api_tokens set last_used_at = ${now()}
+      update public.api_tokens set last_used_at = ${now()}
       where id = ${id} and (last_used_at is null or last_used_at <= ${new Date(staleMs).toISOString()})
     `))
   }
@@ -132,7 +134,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
   }
 }
 
-const nothing: EffectivePermissions = { names: new Set(), untilMs: Infinity }
+const nothing: EffectivePermissions = { names: new PermissionSet(), untilMs: Infinity }
 const nobody: Known = { user: undefined, untilMs: Infinity }
 
 const PersonRow = z.object({ userId: z.uuid(), name: z.string(), displayName: z.string().nullable(), email: z.string(), epoch: z.int() })

@@ -28,11 +28,16 @@ export async function bumpEpoch (tx: Transaction): Promise<void> {
   await tx.query(sql.type(z.object({}))`update bulkhead.access_epoch set value = value + 1`)
 }
 
+/** Keeps what everyone may do as it is until the transaction ends: changes to it wait. It comes before any lock on a user. */
+export async function holdAccess (tx: Transaction): Promise<void> {
+  await tx.oneFirst(sql.type(z.object({ value: z.int() }))`select value from bulkhead.access_epoch for share`)
+}
+
 /** The last word of a change that takes an admin away: without one nobody could ever mend it. */
 export async function assertAdminLeft (tx: Transaction): Promise<void> {
   const isLeft = await tx.oneFirst(sql.type(z.object({ isLeft: z.boolean() }))`
     select exists (
-      select from user_roles ur join roles r on r.id = ur.role_id join users u on u.id = ur.user_id
+      select from public.user_roles ur join public.roles r on r.id = ur.role_id join public.users u on u.id = ur.user_id
       where r.name = 'admin' and r.is_system and ur.project_id is null and u.is_active
     ) as "isLeft"
   `)

@@ -1,7 +1,8 @@
 // Whether someone may: the same answers for the guard of every route, for plugins and for the administration here.
 
 import { Forbidden, NotFound, sql, z } from '../contract/index.ts'
-import type { Access, Postgres, User } from '../contract/index.ts'
+import type { Access, ActingUser, Postgres, User } from '../contract/index.ts'
+import { isActingUser } from './caller.ts'
 import type { EffectivePermissionFinder } from './effective-permission.ts'
 import type { ProjectPermissions } from './project-permission.ts'
 
@@ -9,7 +10,7 @@ export type Decisions = Pick<Access, 'can' | 'require'> & {
   /** Always as the database has it now; in no project when `projectId` is null. */
   permissionsOf (userId: string, projectId: string | null): Promise<ReadonlySet<string>>
   /** For the caller of a request a second old at most, and narrowed to what their token may. */
-  heldBy (user: User | string, projectId: string | undefined): Promise<ReadonlySet<string>>
+  heldBy (user: User | ActingUser | string, projectId: string | null | undefined): Promise<ReadonlySet<string>>
 }
 
 interface Parts {
@@ -24,8 +25,10 @@ export function createDecisions ({ postgres, permissions, inProjects }: Parts): 
     return (await permissions.find(userId, projectId, epoch)).names
   }
 
-  const heldBy: Decisions['heldBy'] = async (user, projectId) =>
-    typeof user === 'string' ? permissionsOf(user, projectId ?? null) : inProjects.find(user, projectId ?? null)
+  const heldBy: Decisions['heldBy'] = async (user, projectId = null) => {
+    if (typeof user === 'string') return permissionsOf(user, projectId)
+    return isActingUser(user) ? permissionsOf(user.id, projectId) : inProjects.find(user, projectId)
+  }
 
   return {
     permissionsOf,

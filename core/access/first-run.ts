@@ -3,11 +3,13 @@
 import { randomBytes } from 'node:crypto'
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres } from '../contract/index.ts'
+import { isStorable } from '../contract/text.ts'
 import { nobodyId, recordAudit } from './audit.ts'
-import { emailForm, nameForm } from './form.ts'
+import { isEmail, nameForm } from './form.ts'
 import { hashPassword, isPasswordLength, passwordLength } from './password.ts'
 import { wantedOf, writePermissions } from './permission.ts'
 import { lockAccess } from './prepare.ts'
+import { addUserKeys } from './user-key.ts'
 
 export interface FirstAdmin {
   readonly name: string
@@ -53,10 +55,11 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
     if (await hasUsers(tx)) return false
     await writePermissions(tx, wantedOf([]))
     const id = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
-      insert into users (name, email, password_hash) values (${name}, ${email}, ${await hashPassword(password)}) returning id
+      insert into public.users (name, email, password_hash) values (${name}, ${email}, ${await hashPassword(password)}) returning id
     `)
+    await addUserKeys(tx, { id, name, email })
     await tx.query(sql.type(z.object({}))`
-      insert into user_roles (user_id, role_id) select ${id}, id from roles where name = 'admin' and is_system
+      insert into public.user_roles (user_id, role_id) select ${id}, id from public.roles where name = 'admin' and is_system
     `)
     await recordAudit(tx, {
       actor: { id: nobodyId, name: 'first run' }, action: 'user.create', resource: 'user', resourceId: id,
@@ -70,14 +73,14 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
 }
 
 const hasUsers = (queries: Pick<Postgres, 'oneFirst'>): Promise<boolean> =>
-  queries.oneFirst(sql.type(z.object({ hasUsers: z.boolean() }))`select exists (select from users) as "hasUsers"`)
+  queries.oneFirst(sql.type(z.object({ hasUsers: z.boolean() }))`select exists (select from public.users) as "hasUsers"`)
 
 function findProblems ({ name, email, password }: FirstAdmin & { email: string }, requirePassword: boolean): string[] {
   const problems: string[] = []
   if (!nameForm.test(name)) {
     problems.push(`PLATFORM_ADMIN_NAME is ${JSON.stringify(name)}: it must be 1 to 255 letters, digits, "-", "_" or ".", without a dot at either end or two in a row`)
   }
-  if (!emailForm.test(email)) {
+  if (!isEmail(email)) {
     problems.push(`PLATFORM_ADMIN_EMAIL is ${JSON.stringify(email)}: it must be an e-mail address of 3 to 254 characters`)
   }
   if (password === undefined && requirePassword) {
@@ -85,6 +88,8 @@ function findProblems ({ name, email, password }: FirstAdmin & { email: string }
   }
   if (password !== undefined && !isPasswordLength(password)) {
     problems.push(`PLATFORM_ADMIN_PASSWORD has ${password.length} characters: it must have ${passwordLength.min} to ${passwordLength.max}`)
+  } else if (password !== undefined && !isStorable(password)) {
+    problems.push('PLATFORM_ADMIN_PASSWORD holds a NUL character or half of a surrogate pair: leave it out')
   }
   return problems
 }

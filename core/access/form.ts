@@ -1,5 +1,8 @@
 // The forms of what people type about themselves, and of ids.
 
+import { findLineFault } from '../contract/text.ts'
+
 export const nameForm = /^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]{1,255}(?<!\.)$/
-export const emailForm = /^(?=.{3,254}$)[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u
+const emailForm = /^[^\s@]+@[^\s@]+$/u
+export const isEmail = (text: string): boolean => text.length <= 254 && emailForm.test(text) && findLineFault(text) === undefined
 export const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i

@@ -11,13 +11,13 @@ export function createIsSignedIn ({ postgres, clock }: { postgres: Postgres, clo
     return postgres.oneFirst(kind === 'session'
       ? sql.type(Row)`
         select exists (
-          select from auth_sessions s join users u on u.id = s.user_id
+          select from public.auth_sessions s join public.users u on u.id = s.user_id
           where s.id = ${id} and u.id = ${userId} and u.is_active and s.expires_at > ${now}
         ) as is
       `
       : sql.type(Row)`
         select exists (
-          select from api_tokens t join users u on u.id = t.user_id
+          select from public.api_tokens t join public.users u on u.id = t.user_id
           where t.id = ${id} and u.id = ${userId} and u.is_active and (t.expires_at is null or t.expires_at > ${now})
         ) as is
       `)

@@ -3,6 +3,7 @@
 import { Forbidden, NotFound, sql, z } from '../contract/index.ts'
 import type { Clock, Origin, Postgres, SessionRecord, Sessions, User } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { isNarrowed } from './authority.ts'
 
 interface Parts {
   readonly postgres: Postgres
@@ -24,27 +25,29 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
   const currentOf = ({ signedInBy }: User): string | null => signedInBy.kind === 'session' ? signedInBy.id : null
 
   const list: Sessions['list'] = async (user, { limit, offset }) => {
+    assertNotNarrow(user)
     const [items, total] = await Promise.all([
       postgres.any(sql.type(Row)`
         select
           id, host(ip_addr) as address, user_agent as "userAgent", created_at as "createdAt", expires_at as "expiresAt",
           id is not distinct from ${currentOf(user)}::uuid as "isCurrent"
-        from auth_sessions where user_id = ${user.id} and expires_at > ${now()}
+        from public.auth_sessions where user_id = ${user.id} and expires_at > ${now()}
         order by created_at desc, id limit ${limit} offset ${offset}
       `),
       postgres.oneFirst(sql.type(z.object({ total: z.int() }))`
-        select count(*) as total from auth_sessions where user_id = ${user.id} and expires_at > ${now()}
+        select count(*) as total from public.auth_sessions where user_id = ${user.id} and expires_at > ${now()}
       `)
     ])
     return { items: [...items], total }
   }
 
   const find: Sessions['find'] = async (user, id) => {
+    assertNotNarrow(user)
     const session = await postgres.maybeOne(sql.type(Row)`
       select
         id, host(ip_addr) as address, user_agent as "userAgent", created_at as "createdAt", expires_at as "expiresAt",
         id is not distinct from ${currentOf(user)}::uuid as "isCurrent"
-      from auth_sessions where id = ${id} and user_id = ${user.id} and expires_at > ${now()}
+      from public.auth_sessions where id = ${id} and user_id = ${user.id} and expires_at > ${now()}
     `)
     if (session === null) throw new NotFound(noSession)
     return session
@@ -55,7 +58,7 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
     assertNotNarrow(user)
     const hashes = await postgres.transaction(async tx => {
       const ended = await tx.any(sql.type(z.object({ id: z.uuid(), tokenHash: z.string() }))`
-        delete from auth_sessions where user_id = ${user.id} and (${id}::uuid is null or id = ${id}::uuid) returning id, token_hash as "tokenHash"
+        delete from public.auth_sessions where user_id = ${user.id} and (${id}::uuid is null or id = ${id}::uuid) returning id, token_hash as "tokenHash"
       `)
       for (const { id: resourceId } of ended) await recordAudit(tx, { actor: user, action: 'session.end', resource: 'session', resourceId, origin })
       return ended.map(({ tokenHash }) => tokenHash)
@@ -78,8 +81,6 @@ export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions
 
 const noSession = 'You have no such session.'
 
-function assertNotNarrow ({ signedInBy }: User): void {
-  if (signedInBy.kind === 'token' && signedInBy.scopes.length > 0) {
-    throw new Forbidden('A token with scopes ends no sessions. Sign in, or use a token without scopes.')
-  }
+function assertNotNarrow (user: User): void {
+  if (isNarrowed(user)) throw new Forbidden('A token with scopes or a project neither sees nor ends sessions. Sign in, or use a token without them.')
 }

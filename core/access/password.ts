@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { argon2id, hash, verify } from 'argon2'
 import { TooManyRequests } from '../contract/index.ts'
+import { isStorable } from '../contract/text.ts'
 
 export const passwordLength = { min: 8, max: 1_024 } as const
 
@@ -14,6 +15,12 @@ const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
 const queueMax = 32
 const waitMaxMs = 10_000
 const retryAfterMs = 2_000
+
+/** Undefined for what may be a password. */
+export const findPasswordFault = (password: string): string | undefined => !isPasswordLength(password)
+  ? `It must have ${passwordLength.min} to ${passwordLength.max} characters.`
+  : isStorable(password) ? undefined : unstorablePassword
+export const unstorablePassword = 'It must hold no NUL character and no half of a surrogate pair.'
 
 export const isPasswordLength = ({ length }: string): boolean => length >= passwordLength.min && length <= passwordLength.max
 
@@ -35,7 +42,7 @@ export async function isPassword (password: string, stored: string | undefined, 
   })
 }
 
-const base64 = (length: number): string => randomBytes(length).toString('base64').replace(/=+$/, '')
+const base64 = (length: number): string => randomBytes(length).toString('base64').replaceAll('=', '')
 /** Of the same cost as a real one, and of no password: its digest is random. */
 const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
 

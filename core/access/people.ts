@@ -9,7 +9,7 @@ export const createPeople = (postgres: Postgres): Access['people'] => async ids 
   const wanted = [...new Set(ids)]
   if (wanted.length === 0) return new Map()
   const rows = await postgres.any(sql.type(Row)`
-    select id, name, display_name as "displayName", is_active as "isActive" from users where id = any(${sql.array(wanted, 'uuid')})
+    select id, name, display_name as "displayName", is_active as "isActive" from public.users where id = any(${sql.array(wanted, 'uuid')})
   `)
   return new Map(rows.map(row => [row.id, row]))
 }

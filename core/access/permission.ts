@@ -38,6 +38,20 @@ export const corePermissions: readonly DeclaredPermission[] = [
 ]
 
 /**
+ * Which plugin of the platform may declare further permissions under a first part that the host keeps for it, whether that plugin is here or not:
+ * a plugin that takes its place has its id.
+ */
+export const permissionHomes: Readonly<Record<string, string>> = {
+  project: 'projects',
+  secret: 'secrets',
+  host: 'operations',
+  agent: 'agent',
+  deploy: 'deployer',
+  observe: 'observe',
+  alert: 'observe'
+}
+
+/**
  * Makes the database say what the host and its plugins (`declared`) say: names, descriptions, and which system roles hold them.
  * One query, and no lock, when it does already. What is declared no longer stays, with its grants, because another replica may still run
  * the plugin; roles made by an admin are left alone.
@@ -72,8 +86,8 @@ const isInSync = (postgres: Postgres, { names, descriptions, holders }: Wanted):
   postgres.oneFirst(sql.type(z.object({ isInSync: z.boolean() }))`
     with present as (
       select p.name, p.description, coalesce(string_agg(r.name, ' ' order by r.name collate "C"), '') as holders
-      from permissions p
-      left join (role_permissions rp join roles r on r.id = rp.role_id and r.is_system) on rp.permission_id = p.id
+      from public.permissions p
+      left join (public.role_permissions rp join public.roles r on r.id = rp.role_id and r.is_system) on rp.permission_id = p.id
       group by p.id
     ), wanted as (
       select * from unnest(
@@ -89,26 +103,26 @@ const isInSync = (postgres: Postgres, { names, descriptions, holders }: Wanted):
 export async function writePermissions (tx: Transaction, { names, descriptions, holders }: Wanted): Promise<void> {
   await writeSystemRoles(tx)
   await tx.query(sql.type(z.object({}))`
-    insert into permissions as p (name, resource, action, description)
+    insert into public.permissions as p (name, resource, action, description)
     select name, split_part(name, ':', 1), split_part(name, ':', 2), description
     from unnest(${sql.array(names, 'text')}::text[], ${sql.array(descriptions, 'text')}::text[]) as w (name, description)
     on conflict (name) do update set description = excluded.description where p.description is distinct from excluded.description
   `)
   await tx.query(sql.type(z.object({}))`
-    delete from role_permissions rp
-    using roles r, permissions p, unnest(${sql.array(names, 'text')}::text[], ${sql.array(holders, 'text')}::text[]) as w (name, holders)
+    delete from public.role_permissions rp
+    using public.roles r, public.permissions p, unnest(${sql.array(names, 'text')}::text[], ${sql.array(holders, 'text')}::text[]) as w (name, holders)
     where r.id = rp.role_id and r.is_system and p.id = rp.permission_id and p.name = w.name
       and r.name <> all(string_to_array(w.holders, ' '))
   `)
   await tx.query(sql.type(z.object({}))`
-    insert into role_permissions (role_id, permission_id)
+    insert into public.role_permissions (role_id, permission_id)
     select r.id, p.id
     from unnest(${sql.array(names, 'text')}::text[], ${sql.array(holders, 'text')}::text[]) as w (name, holders)
     cross join string_to_table(w.holders, ' ') as holder
-    join roles r on r.name = holder and r.is_system
-    join permissions p on p.name = w.name
+    join public.roles r on r.name = holder and r.is_system
+    join public.permissions p on p.name = w.name
     union
-    select r.id, p.id from roles r cross join permissions p where r.name = 'admin' and r.is_system
+    select r.id, p.id from public.roles r cross join public.permissions p where r.name = 'admin' and r.is_system
     on conflict do nothing
   `)
   await bumpEpoch(tx)
@@ -116,7 +130,7 @@ export async function writePermissions (tx: Transaction, { names, descriptions, 
 
 async function writeSystemRoles (tx: Transaction): Promise<void> {
   await tx.query(sql.type(z.object({}))`
-    insert into roles (name, description, is_system)
+    insert into public.roles (name, description, is_system)
     select name, description, true
     from unnest(${sql.array(Object.keys(systemRoles), 'text')}::text[], ${sql.array(Object.values(systemRoles), 'text')}::text[]) as r (name, description)
     on conflict do nothing

@@ -3,18 +3,22 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../contract/index.ts'
+import { createAuditSource, sealAuditSource } from './audit-source.ts'
+import { prepareUserKeys } from './user-key.ts'
 
 /** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
 export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArchived = false } = {}): Promise<void> {
   const isPrepared = await postgres.oneFirst(sql.type(z.object({ isPrepared: z.boolean() }))`
-    select count(to_regclass(name)) = 8 as "isPrepared"
+    select count(to_regclass(name)) = 10 as "isPrepared"
     from unnest(array[
-      'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.archive_row',
-      'bulkhead.master_key_check', 'bulkhead.master_key', 'bulkhead.master_key_use', 'bulkhead.sealed'
+      'bulkhead.access_epoch', 'bulkhead.rate_limit', 'bulkhead.known_network', 'bulkhead.archive_row', 'bulkhead.password_link',
+      'bulkhead.master_key_check', 'bulkhead.master_key', 'bulkhead.master_key_use', 'bulkhead.sealed', 'bulkhead.audit_source'
     ]) as name
   `)
   if (!isPrepared) await postgres.transaction(createTables)
+  await prepareUserKeys(postgres)
   await sealAuditLog(postgres, log)
+  await sealAuditSource(postgres)
   await allowArchive(postgres, auditIsArchived)
 }
 
@@ -76,6 +80,15 @@ async function createTables (tx: Transaction): Promise<void> {
       primary key (plugin, name)
     )
   `)
+  // The link by which a user may set a new password; void once `updated_at` of the user is another.
+  await tx.query(sql.type(z.object({}))`
+    create table if not exists bulkhead.password_link (
+      user_id         uuid primary key,
+      token_hash      text not null unique,
+      user_updated_at timestamptz not null,
+      expires_at      timestamptz not null
+    )
+  `)
   // Which rows are on their way into which object: noted before it is written, until they are gone from their table.
   await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.archive_row (
@@ -85,6 +98,7 @@ async function createTables (tx: Transaction): Promise<void> {
       primary key (source, row_id)
     )
   `)
+  await createAuditSource(tx)
 }
 
 const Seal = z.object({ isSealed: z.boolean(), isOwner: z.boolean(), isSuperuser: z.boolean(), role: z.string() })
@@ -117,17 +131,17 @@ async function sealAuditLog (postgres: Postgres, log: Log | undefined): Promise<
 
 async function seal (tx: Transaction): Promise<void> {
   await lockAccess(tx)
-  await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on audit_log from current_user, public`)
-  await tx.query(sql.type(z.object({}))`grant update (project_id) on audit_log to current_user`)
+  await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on public.audit_log from current_user, public`)
+  await tx.query(sql.type(z.object({}))`grant update (project_id) on public.audit_log to current_user`)
   // With a condition Postgres still asks for the right first: whoever lacks it is told so.
-  await tx.query(sql.type(z.object({}))`drop rule if exists audit_log_keep_rows on audit_log`)
+  await tx.query(sql.type(z.object({}))`drop rule if exists audit_log_keep_rows on public.audit_log`)
   await tx.query(sql.type(z.object({}))`
-    create or replace rule audit_log_keep_unarchived as on delete to audit_log
+    create or replace rule audit_log_keep_unarchived as on delete to public.audit_log
     where not exists (select from bulkhead.archive_row r where r.source = 'audit_log' and r.row_id = old.id) do instead nothing
   `)
   await tx.query(sql.type(z.object({}))`
-    create or replace rule audit_log_keep as on update to audit_log
-    where new.project_id is not null or exists (select from projects p where p.id = old.project_id) do instead nothing
+    create or replace rule audit_log_keep as on update to public.audit_log
+    where new.project_id is not null or exists (select from public.projects p where p.id = old.project_id) do instead nothing
   `)
 }
 
@@ -136,10 +150,11 @@ async function seal (tx: Transaction): Promise<void> {
  * and takes it away again, in one transaction. It is there only while the settings ask for it.
  */
 async function allowArchive (postgres: Postgres, isAllowed: boolean): Promise<void> {
-  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
-    select to_regprocedure('bulkhead.delete_archived_audit(text)') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
+  // A host of version 1.2 made it without what stands beside the entries.
+  const made = await postgres.maybeOneFirst(sql.type(z.object({ isCurrent: z.boolean() }))`
+    select prosrc like '%audit_source%' as "isCurrent" from pg_proc where oid = to_regprocedure('bulkhead.delete_archived_audit(text)')
   `)
-  if (isThere === isAllowed) return
+  if (isAllowed ? made === true : made === null) return
   await postgres.transaction(async tx => {
     await lockAccess(tx)
     await tx.query(isAllowed ? deleteArchived : sql.type(z.object({}))`drop function if exists bulkhead.delete_archived_audit(text)`)
@@ -153,11 +168,13 @@ const deleteArchived = sql.type(z.object({}))`
   declare
     gone bigint;
   begin
-    grant delete on public.audit_log to current_user;
+    grant delete on public.audit_log, bulkhead.audit_source to current_user;
+    delete from bulkhead.audit_source s using bulkhead.archive_row r, public.audit_log a
+    where r.source = 'audit_log' and r.object = archive and s.audit_id = r.row_id and a.id = r.row_id and a.created_at < now() - interval '30 days';
     delete from public.audit_log a using bulkhead.archive_row r
     where r.source = 'audit_log' and r.object = archive and a.id = r.row_id and a.created_at < now() - interval '30 days';
     get diagnostics gone = row_count;
-    revoke delete on public.audit_log from current_user;
+    revoke delete on public.audit_log, bulkhead.audit_source from current_user;
     return gone;
   end
   $$

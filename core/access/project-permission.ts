@@ -5,6 +5,7 @@ import type { Clock, Postgres, User } from '../contract/index.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
 import { Flights } from './flights.ts'
 import { uuidForm } from './form.ts'
+import { PermissionSet } from './permission-set.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
 
 export interface ProjectPermissions {
@@ -20,7 +21,7 @@ interface Parts {
 }
 
 const entriesMax = 20_000
-const nothing: ReadonlySet<string> = new Set()
+const nothing: ReadonlySet<string> = new PermissionSet()
 
 export function createProjectPermissions ({ postgres, clock, permissions }: Parts): ProjectPermissions {
   const known = new ShortMemory<ReadonlySet<string>>({ clock, entriesMax })
@@ -55,4 +56,4 @@ export function createProjectPermissions ({ postgres, clock, permissions }: Part
 
 /** A token's scopes take away and never give; without any it may do what its user may. */
 export const narrow = (names: ReadonlySet<string>, signedInBy: User['signedInBy']): ReadonlySet<string> =>
-  signedInBy.kind === 'session' || signedInBy.scopes.length === 0 ? names : new Set(signedInBy.scopes.filter(scope => names.has(scope)))
+  signedInBy.kind === 'session' || signedInBy.scopes.length === 0 ? names : new PermissionSet(signedInBy.scopes.filter(scope => names.has(scope)))

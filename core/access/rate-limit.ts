@@ -70,6 +70,10 @@ export function createRateLimits ({ clock }: { clock: Clock }): RateLimits {
       await queries.query(sql.type(z.object({}))`
         update bulkhead.rate_limit set taken = taken - 1 where key = any(${sql.array(keys, 'text')}::text[]) and taken > 0
       `)
+      // Attempts that came to nothing, as those that are turned away for want of a turn, leave no row under an invented name.
+      await queries.query(sql.type(z.object({}))`
+        delete from bulkhead.rate_limit where key = any(${sql.array(keys, 'text')}::text[]) and taken <= 0
+      `)
     },
     async forgetOld (queries) {
       await queries.query(sql.type(z.object({}))`

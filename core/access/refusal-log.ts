@@ -1,13 +1,18 @@
-// Refused requests in the audit log, many in one statement, so that a flood of them costs the database little and the request nothing.
+// Refused requests in the audit log. Those of known users get a row each, many in one statement; those of unknown callers are counted by network
+// and minute, so that nobody can fill the log.
 
 import { sql, z } from '../contract/index.ts'
-import type { Clock, Log, Postgres, User } from '../contract/index.ts'
-import { addressOf, nobodyId } from './audit.ts'
+import type { Clock, Log, Origin, Postgres, User } from '../contract/index.ts'
+import { addressOf, readableName } from './audit.ts'
 import type { Background } from './background.ts'
 import { uuidForm } from './form.ts'
+import { RefusalTally, type RefusalRow } from './refusal-tally.ts'
+import { maskTokens } from './token.ts'
 
 /** What http knows of a request that it refused. */
 export interface RefusalFacts {
+  /** The id of the plugin whose route it is. */
+  readonly plugin: string
   readonly method: string
   /** As it was declared: `/api/notes/:id`. */
   readonly route: string
@@ -20,20 +25,31 @@ export interface RefusalFacts {
 }
 
 export interface RefusalLog {
-  /** `user` is undefined when nobody is behind the request. */
+  /** `user` is undefined when nobody is behind the request: such refusals are counted by network. */
   note (user: Pick<User, 'id' | 'name'> | undefined, facts: RefusalFacts): void
-}
-
-interface Noted {
-  readonly actor_id: string
-  readonly actor_name: string
-  readonly project_id: string | null
-  readonly ip_addr: string | null
-  readonly created_at: string
-  readonly detail: Readonly<Record<string, string | number>>
+  /**
+   * For a failed sign-in with a name that no user has. False for the first of a minute, which get a row each from the caller; the others are counted
+   * by network.
+   */
+  countFailedLogin (origin: Pick<Origin, 'address'>): boolean
+  /** Writes what is counted so far, and from now on at once. */
+  close (): void
 }
 
 const waitingMax = 1_000
+/** What is counted is written after this. */
+const windowMs = 60_000
+/** Refusals of one user that get a row each, in one window; further ones are counted. */
+const userRowsMax = 60
+/** Failed sign-ins with unknown names that get a row each, in one window. */
+const loginRowsMax = 20
+
+/** What happened since the first refusal that was noted after the last window had ended. */
+interface Window {
+  readonly tally: RefusalTally
+  readonly rowsOf: Map<string, number>
+  loginRows: number
+}
 
 interface Parts {
   readonly postgres: Postgres
@@ -43,9 +59,32 @@ interface Parts {
 }
 
 export function createRefusalLog ({ postgres, log, clock, background }: Parts): RefusalLog {
-  let waiting: Noted[] = []
+  const closing = new AbortController()
+  let waiting: RefusalRow[] = []
   let isWriting = false
-  let dropped = 0
+  let current: Window | undefined
+
+  const currentWindow = (): Window => {
+    if (current !== undefined) return current
+    const opened: Window = { tally: new RefusalTally(clock.now()), rowsOf: new Map(), loginRows: 0 }
+    current = opened
+    background.run('refusals that were counted could not be written to the audit log', async () => {
+      await clock.sleep(windowMs, closing.signal).catch(() => { /* The host is stopping: what is counted is written now. */ })
+      current = undefined
+      await writeCounted(opened.tally.rows(clock.now()))
+    })
+    return opened
+  }
+
+  const writeCounted = async (rows: readonly RefusalRow[]): Promise<void> => {
+    if (rows.length === 0) return
+    try {
+      await write(rows)
+    } catch (err) {
+      log.warn({ err, counted: rows.map(({ action, detail: { network, count } }) => ({ action, network, count })) },
+        'counts of refusals could not be written to the audit log, where they are missing; these are they')
+    }
+  }
 
   async function writeAll (): Promise<void> {
     isWriting = true
@@ -57,35 +96,55 @@ export function createRefusalLog ({ postgres, log, clock, background }: Parts): 
       }
     } finally {
       isWriting = false
-      if (dropped > 0) log.warn({ dropped }, 'more requests were refused than the audit log takes at once; these are missing in it')
-      dropped = 0
     }
   }
 
   // A project that is not there, as anyone may name one, leaves the column empty.
-  const write = (batch: readonly Noted[]): Promise<unknown> => postgres.query(sql.type(z.object({}))`
-    insert into audit_log (actor_id, actor_name, action, resource, project_id, detail, ip_addr, created_at)
-    select n.actor_id, n.actor_name, 'request.refuse', 'route', p.id, n.detail, n.ip_addr, n.created_at
-    from jsonb_to_recordset(${sql.jsonb(batch)})
-      as n (actor_id uuid, actor_name text, project_id uuid, ip_addr inet, created_at timestamptz, detail jsonb)
-    left join projects p on p.id = n.project_id
+  const write = (batch: readonly RefusalRow[]): Promise<unknown> => postgres.query(sql.type(z.object({}))`
+    insert into public.audit_log (actor_id, actor_name, action, resource, project_id, detail, ip_addr, created_at)
+    select n.actor_id, n.actor_name, n.action, n.resource, p.id, n.detail, n.ip_addr, n.created_at
+    from jsonb_to_recordset(${sql.jsonb(batch)}) as n (
+      actor_id uuid, actor_name text, action text, resource text, project_id uuid, ip_addr inet, created_at timestamptz, detail jsonb
+    )
+    left join public.projects p on p.id = n.project_id
   `)
 
+  /** Whether the refusal gets a row of its own. */
+  const takeRow = ({ rowsOf }: Window, userId: string): boolean => {
+    const taken = rowsOf.get(userId) ?? 0
+    if (taken >= userRowsMax || waiting.length >= waitingMax) return false
+    rowsOf.set(userId, taken + 1)
+    return true
+  }
+
   return {
-    note (user, { method, route, status, reason, requestId, address, projectId }) {
-      if (waiting.length >= waitingMax) {
-        dropped++
+    note (user, { plugin, method, route, status, reason, requestId, address, projectId }) {
+      const window = currentWindow()
+      if (user === undefined || !takeRow(window, user.id)) {
+        window.tally.add({ actor: user, action: 'request.refuse', resource: 'route', origin: { address }, status, route: `${method} ${route}`, requestId })
         return
       }
       waiting.push({
-        actor_id: user?.id ?? nobodyId,
-        actor_name: user?.name ?? 'nobody',
+        actor_id: user.id,
+        actor_name: readableName(user.name),
+        action: 'request.refuse',
+        resource: 'route',
         project_id: projectId !== undefined && uuidForm.test(projectId) ? projectId : null,
         ip_addr: addressOf({ address }),
         created_at: new Date(clock.now()).toISOString(),
-        detail: { method, route, status, reason, requestId }
+        detail: { plugin, method, route, status, reason: maskTokens(reason), requestId: maskTokens(requestId) }
       })
       if (!isWriting) background.run('refused requests could not be written to the audit log', writeAll)
-    }
+    },
+    countFailedLogin (origin) {
+      const window = currentWindow()
+      if (window.loginRows < loginRowsMax) {
+        window.loginRows++
+        return false
+      }
+      window.tally.add({ action: 'auth.login_failed', resource: 'user', origin, status: 401 })
+      return true
+    },
+    close: () => closing.abort()
   }
 }

@@ -1,13 +1,16 @@
 // Roles and what they may: made, changed and taken away by whoever may manage them; the system's own stay as they are.
 
 import { Conflict, NotFound, sql, ValidationFailed, z } from '../contract/index.ts'
-import type { PermissionRecord, Postgres, RoleRecord, Roles, Transaction } from '../contract/index.ts'
+import type { Clock, PermissionRecord, Postgres, RoleRecord, Roles, Transaction } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { assertMayGrant } from './authority.ts'
 import type { ChangeAccess } from './change.ts'
 import type { Decisions } from './decision.ts'
+import { nameKeyOf } from './user-key.ts'
 
 export interface RoleParts {
   readonly postgres: Postgres
+  readonly clock: Clock
   readonly decisions: Decisions
   readonly changeAccess: ChangeAccess
   /** Who contributes a permission, as `PermissionRecord` has it. */
@@ -31,10 +34,10 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
     await decisions.require(actor, 'admin:roles')
     const [items, total] = await Promise.all([
       postgres.any(sql.type(Row)`
-        select id, name, description, is_system as "isSystem", created_at as "createdAt" from roles
+        select id, name, description, is_system as "isSystem", created_at as "createdAt" from public.roles
         order by is_system desc, name, id limit ${limit} offset ${offset}
       `),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from roles`)
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.roles`)
     ])
     return { items: [...items], total }
   }
@@ -44,7 +47,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
     return postgres.transaction(async tx => {
       await assertFree(tx, name, null)
       const role = await tx.one(sql.type(Row)`
-        insert into roles (name, description) values (${name}, ${description})
+        insert into public.roles (name, description) values (${name}, ${description})
         returning id, name, description, is_system as "isSystem", created_at as "createdAt"
       `)
       await recordAudit(tx, { actor, action: 'role.create', resource: 'role', resourceId: role.id, detail: { name }, origin })
@@ -58,7 +61,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
       const before = await findOwn(tx, id)
       if (name !== null) await assertFree(tx, name, id)
       const role = await tx.one(sql.type(Row)`
-        update roles set name = coalesce(${name}, name),
+        update public.roles set name = coalesce(${name}, name),
           description = case when ${description !== undefined} then ${description ?? null} else description end
         where id = ${id} returning id, name, description, is_system as "isSystem", created_at as "createdAt"
       `)
@@ -72,14 +75,14 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
     await decisions.require(actor, 'admin:roles')
     await changeAccess(async tx => {
       const { name } = await findOwn(tx, id)
-      await tx.query(sql.type(z.object({}))`delete from roles where id = ${id}`)
+      await tx.query(sql.type(z.object({}))`delete from public.roles where id = ${id}`)
       await recordAudit(tx, { actor, action: 'role.delete', resource: 'role', resourceId: id, detail: { name }, origin })
     })
   }
 
   const permissionsHeld = async (queries: Pick<Transaction, 'any'>, id: string): Promise<readonly z.output<typeof PermissionRow>[]> =>
     queries.any(sql.type(PermissionRow)`
-      select p.name, p.description from role_permissions rp join permissions p on p.id = rp.permission_id where rp.role_id = ${id} order by p.name
+      select p.name, p.description from public.role_permissions rp join public.permissions p on p.id = rp.permission_id where rp.role_id = ${id} order by p.name
     `)
 
   const permissionsOf: Roles['permissionsOf'] = async (actor, id) => {
@@ -96,18 +99,19 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
       const role = await findOwn(tx, id)
       const before = (await permissionsHeld(tx, id)).map(({ name }) => name)
       await assertKnown(tx, wanted)
+      const added = names.filter(name => !before.includes(name))
+      // A role may be given to someone everywhere, so what it gains is held everywhere by whoever adds it.
+      await assertMayGrant(tx, actor, added, null)
       await tx.query(sql.type(z.object({}))`
-        delete from role_permissions rp using permissions p
+        delete from public.role_permissions rp using public.permissions p
         where rp.role_id = ${id} and p.id = rp.permission_id and p.name <> all(${sql.array(names, 'text')}::text[])
       `)
       await tx.query(sql.type(z.object({}))`
-        insert into role_permissions (role_id, permission_id)
-        select ${id}, id from permissions where name = any(${sql.array(names, 'text')}::text[]) on conflict do nothing
+        insert into public.role_permissions (role_id, permission_id)
+        select ${id}, id from public.permissions where name = any(${sql.array(names, 'text')}::text[]) on conflict do nothing
       `)
       const after = await permissionsHeld(tx, id)
-      const detail = {
-        name: role.name, added: names.filter(name => !before.includes(name)), removed: before.filter(name => !names.includes(name))
-      }
+      const detail = { name: role.name, added, removed: before.filter(name => !names.includes(name)) }
       await recordAudit(tx, { actor, action: 'role.permissions', resource: 'role', resourceId: id, detail, origin })
       return after
     })
@@ -117,8 +121,8 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
   const permissions: Roles['permissions'] = async (actor, { limit, offset }) => {
     await decisions.require(actor, 'admin:roles')
     const [items, total] = await Promise.all([
-      postgres.any(sql.type(PermissionRow)`select name, description from permissions order by name limit ${limit} offset ${offset}`),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from permissions`)
+      postgres.any(sql.type(PermissionRow)`select name, description from public.permissions order by name limit ${limit} offset ${offset}`),
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.permissions`)
     ])
     return { items: items.map(recordOf), total }
   }
@@ -128,7 +132,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
 
 async function findRole (queries: Pick<Transaction, 'maybeOne'>, id: string): Promise<RoleRecord> {
   const role = await queries.maybeOne(sql.type(Row)`
-    select id, name, description, is_system as "isSystem", created_at as "createdAt" from roles where id = ${id}
+    select id, name, description, is_system as "isSystem", created_at as "createdAt" from public.roles where id = ${id}
   `)
   if (role === null) throw new NotFound('There is no such role.')
   return role
@@ -140,16 +144,20 @@ async function findOwn (tx: Transaction, id: string): Promise<RoleRecord> {
   return role
 }
 
+/** In any case. Of two that come at once the second sees the first. */
 async function assertFree (tx: Transaction, name: string, exceptId: string | null): Promise<void> {
+  await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
+    select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead roles', 0))
+  `)
   const isTaken = await tx.oneFirst(sql.type(z.object({ isTaken: z.boolean() }))`
-    select exists (select from roles where name = ${name} and id is distinct from ${exceptId}::uuid) as "isTaken"
+    select exists (select from public.roles where lower(name collate "C") = ${nameKeyOf(name)} and id is distinct from ${exceptId}::uuid) as "isTaken"
   `)
   if (isTaken) throw new Conflict('There is a role of this name already.')
 }
 
 async function assertKnown (tx: Transaction, names: readonly string[]): Promise<void> {
   const known = new Set(await tx.anyFirst(sql.type(z.object({ name: z.string() }))`
-    select name from permissions where name = any(${sql.array(names, 'text')}::text[])
+    select name from public.permissions where name = any(${sql.array(names, 'text')}::text[])
   `))
   const errors = names.flatMap((name, index) => known.has(name) ? [] : [{ path: `body.permissions.${index}`, message: `There is no permission "${name}".` }])
   if (errors.length > 0) throw new ValidationFailed(errors)

@@ -16,6 +16,7 @@ import { createIsSignedIn } from './is-signed-in.ts'
 import { createOwnSessions } from './own-session.ts'
 import { corePermissions, type DeclaredPermission } from './permission.ts'
 import { createPeople } from './people.ts'
+import { createPluginAccess, type SharedAccess } from './plugin-access.ts'
 import { createProjectPermissions } from './project-permission.ts'
 import { createRateLimits } from './rate-limit.ts'
 import { createReach } from './reach.ts'
@@ -28,13 +29,16 @@ import { createUsers } from './user.ts'
 export interface AccessRoom {
   /** Undefined when nobody is behind the token. Not a promise when the answer is known, as it is for a second after it was found. */
   authenticate (token: string): User | undefined | Promise<User | undefined>
+  /** The host's own handle. */
   readonly access: Access
+  /** The plugin's handle: what it writes into the audit log names the plugin. */
+  accessFor (plugin: string): Access
   /**
    * What the caller may do in the project, narrowed to what their token may: nothing, for a token bound to another project.
    * Not a promise when the answer is known, as it is for a second after it was found.
    */
   permissionsIn (user: User, projectId: string): ReadonlySet<string> | Promise<ReadonlySet<string>>
-  /** Writes a refused request to the audit log, in the background. */
+  /** Writes a refused request to the audit log, in the background; those of unknown callers are counted, and written by the minute. */
   noteRefused (user: User | undefined, facts: RefusalFacts): void
   /** Always as the database has it now; in no project when `projectId` is undefined. */
   permissionsOf (userId: string, projectId: string | undefined): Promise<ReadonlySet<string>>
@@ -81,35 +85,43 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
   const limits = createRateLimits({ clock })
   const decisions = createDecisions({ postgres, permissions, inProjects })
   const changeAccess = createChangeAccess({ postgres, forget })
-  const roleParts = { postgres, decisions, changeAccess, contributorOf: (name: string) => contributors.get(name) ?? null }
+  const roleParts = { postgres, clock, decisions, changeAccess, contributorOf: (name: string) => contributors.get(name) ?? null }
+
+  const shared: SharedAccess = {
+    can: decisions.can,
+    require: decisions.require,
+    permissionsOf: decisions.heldBy,
+    projectsWith: createReach({ postgres, clock }),
+    people: createPeople(postgres),
+    audit: createAudit({ postgres, decisions }),
+    sessions: createOwnSessions({ postgres, clock, forget }),
+    users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),
+    roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
+    delegations: createDelegations({ postgres, clock, limits, decisions, changeAccess }),
+    isSignedIn: createIsSignedIn({ postgres, clock }),
+    contact: createContact(postgres),
+    ...createSessions({ postgres, clock, limits, sessionIdleMs, forget, countFailedLogin: refusals.countFailedLogin }),
+    ...createApiTokens({ postgres, clock, limits, forget })
+  }
+  const permissionsOf: AccessRoom['permissionsOf'] = (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null)
+  const accessFor = (plugin?: string): Access => createPluginAccess({
+    access: shared, log, permissionsOf: userId => permissionsOf(userId, undefined)
+  }, plugin)
 
   return {
     authenticate: authentication.authenticate,
-    access: {
-      can: decisions.can,
-      require: decisions.require,
-      permissionsOf: (user, projectId) => decisions.heldBy(user, projectId),
-      projectsWith: createReach({ postgres, clock }),
-      people: createPeople(postgres),
-      audit: createAudit({ postgres, decisions }),
-      sessions: createOwnSessions({ postgres, clock, forget }),
-      users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),
-      roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
-      delegations: createDelegations({ postgres, clock, decisions, changeAccess }),
-      isSignedIn: createIsSignedIn({ postgres, clock }),
-      contact: createContact(postgres),
-      ...createSessions({ postgres, clock, limits, sessionIdleMs, forget }),
-      ...createApiTokens({ postgres, clock, limits, inProjects, forget })
-    },
+    access: accessFor(),
+    accessFor,
     permissionsIn: inProjects.find,
     noteRefused: refusals.note,
-    permissionsOf: (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null),
+    permissionsOf,
     forget,
     declare (permissions) {
       for (const { name, plugin } of permissions) if (plugin !== undefined) contributors.set(name, plugin)
     },
     async close () {
       await leave()
+      refusals.close()
       await background.settled()
     }
   }

@@ -1,14 +1,17 @@
 // Signing in with a name and a password, and out again.
 
-import { BadRequest, sql, Unauthorized, z } from '../contract/index.ts'
+import { BadRequest, sql, Unauthorized, ValidationFailed, z } from '../contract/index.ts'
 import type { Access, Clock, NewSession, Origin, Postgres, Transaction } from '../contract/index.ts'
+import { isStorable } from '../contract/text.ts'
 import { addressOf, nobodyId, recordAudit } from './audit.ts'
 import { networkOf, rememberedSince, rememberNetwork } from './network.ts'
-import { isPassword } from './password.ts'
+import { isPassword, unstorablePassword } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
+import type { RefusalLog } from './refusal-log.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
-import { createSessionToken, hashOf } from './token.ts'
+import { createSessionToken, hashOf, maskTokens } from './token.ts'
+import { nameKeyOf } from './user-key.ts'
 import { holdUser } from './user-row.ts'
 
 interface Parts {
@@ -17,6 +20,8 @@ interface Parts {
   readonly limits: RateLimits
   readonly sessionIdleMs: number
   readonly forget: (tokenHash: string) => void
+  /** Whether a failure with an unknown name was counted, and gets no row of its own. */
+  readonly countFailedLogin: RefusalLog['countFailedLogin']
 }
 
 const attemptsMax = 10
@@ -35,14 +40,15 @@ const UserRow = z.object({
 })
 type UserRow = z.output<typeof UserRow>
 
-export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget }: Parts): Pick<Access, 'login' | 'logout'> {
+export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget, countFailedLogin }: Parts): Pick<Access, 'login' | 'logout'> {
   /** By name and network, those who have not signed in from there before. */
   const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
 
   async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
+    if (!isStorable(password)) throw new ValidationFailed([{ path: 'body.password', message: unstorablePassword }])
     const network = networkOf(origin)
     // Whoever was no one to let through a moment ago, against a limit that is full: a flood of them costs no query.
-    const stranger = `${hashOf(name)} ${network ?? ''}`
+    const stranger = `${hashOf(nameKeyOf(name))} ${network ?? ''}`
     if (strangers.get(stranger) === true) limitsOf(name, network, null).forEach(limits.assertNotKnownFull)
     const askedAtMs = clock.now()
     const user = await findUser(name, network)
@@ -72,22 +78,32 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     })
   }
 
-  // Postgres takes no NUL, so nobody has a name with one.
+  // The exact name comes first, because names of before may differ only in case; in another case it must be the only one. Postgres takes no NUL, so
+  // no user has a name with one.
   const findUser = async (name: string, network: string | null): Promise<UserRow | null> => name.includes('\0') ? null : postgres.maybeOne(sql.type(UserRow)`
     select
       id, name, display_name as "displayName", email, password_hash as "passwordHash", is_active as "isActive",
       exists (
         select from bulkhead.known_network k where k.user_id = users.id and k.network = ${network} and k.seen_at > ${rememberedSince(clock)}
       ) as "isKnownThere"
-    from users where name = ${name}
+    from public.users where id = coalesce(
+      (select id from public.users where name = ${name}),
+      (
+        select (array_agg(u.id))[1] from bulkhead.user_key k join public.users u on u.id = k.user_id and u.name = k.value
+        where k.kind = 'name' and k.key = ${nameKeyOf(name)} having count(*) = 1
+      )
+    )
   `)
 
   async function recordFailure (name: string, user: UserRow | null, origin: Origin): Promise<void> {
     const reason = user === null ? 'no such user' : user.isActive ? 'wrong password' : 'not active'
-    await recordAudit(postgres, {
-      actor: { id: user?.id ?? nobodyId, name }, action: 'auth.login_failed', resource: 'user', resourceId: user?.id ?? null,
-      detail: { reason }, origin
-    })
+    const isCounted = user === null && countFailedLogin(origin)
+    if (!isCounted) {
+      await recordAudit(postgres, {
+        actor: { id: user?.id ?? nobodyId, name }, action: 'auth.login_failed', resource: 'user', resourceId: user?.id ?? null,
+        detail: { reason }, origin
+      })
+    }
     await limits.forgetOld(postgres)
   }
 
@@ -98,10 +114,10 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     const nowMs = clock.now()
     const now = new Date(nowMs).toISOString()
     const endsAt = new Date(sessionEndMs({ createdAtMs: nowMs, usedAtMs: nowMs, idleMs: sessionIdleMs })).toISOString()
-    await tx.query(sql.type(z.object({}))`delete from auth_sessions where user_id = ${userId} and expires_at <= ${now}`)
+    await tx.query(sql.type(z.object({}))`delete from public.auth_sessions where user_id = ${userId} and expires_at <= ${now}`)
     const sessionId = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
-      insert into auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at, created_at)
-      values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${origin.userAgent?.slice(0, userAgentLengthMax) ?? null}, ${endsAt}, ${now})
+      insert into public.auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at, created_at)
+      values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${userAgentOf(origin)}, ${endsAt}, ${now})
       returning id
     `)
     await recordAudit(tx, { actor: { id: userId, name }, action: 'auth.login', resource: 'session', resourceId: sessionId, origin })
@@ -113,7 +129,7 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     if (signedInBy.kind !== 'session') throw new BadRequest('An API token has no session to end. Revoke it under /api/tokens instead.')
     const tokenHash = await postgres.transaction(async tx => {
       const ended = await tx.maybeOneFirst(sql.type(z.object({ tokenHash: z.string() }))`
-        delete from auth_sessions where id = ${signedInBy.id} and user_id = ${user.id} returning token_hash as "tokenHash"
+        delete from public.auth_sessions where id = ${signedInBy.id} and user_id = ${user.id} returning token_hash as "tokenHash"
       `)
       // Ended already, by a request at the same time: what was asked for is so.
       if (ended !== null) await recordAudit(tx, { actor: user, action: 'auth.logout', resource: 'session', resourceId: signedInBy.id, origin })
@@ -125,6 +141,8 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
   return { login, logout }
 }
 
+const userAgentOf = ({ userAgent }: Origin): string | null => userAgent === undefined ? null : maskTokens(userAgent).slice(0, userAgentLengthMax)
+
 /**
  * By address first: an attacker who has used up theirs does not use up a name's. Where users have signed in from before they have a limit of
  * their own, apart from what others try elsewhere with their name or from there with other names: nobody keeps them out.
@@ -133,6 +151,6 @@ function limitsOf (name: string, network: string | null, user: UserRow | null): 
   const limit = (key: string): Limit =>
     ({ key, max: attemptsMax, windowMs: attemptWindowMs, refusal: 'Too many attempts to sign in. Try again later.' })
   if (user?.isKnownThere === true) return [limit(`login:known:${user.id}:${network ?? ''}`)]
-  // Hashed, because a name may be any text of any length.
-  return [...network === null ? [] : [limit(`login:address:${network}`)], limit(`login:name:${hashOf(name)}`)]
+  // Hashed, because a name may be any text of any length; without regard to case, so that its spellings share one count.
+  return [...network === null ? [] : [limit(`login:address:${network}`)], limit(`login:name:${hashOf(nameKeyOf(name))}`)]
 }

@@ -1,11 +1,12 @@
 // A user as the table has it, and what is checked whenever one is written.
 
-import { Conflict, NotFound, sql, Unauthorized, ValidationFailed, z } from '../contract/index.ts'
+import { NotFound, sql, Unauthorized, ValidationFailed, z } from '../contract/index.ts'
 import type { FieldError, Origin, Transaction, User, UserChange, UserRecord } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
 import { assertAdminLeft } from './change.ts'
-import { emailForm, nameForm } from './form.ts'
-import { isPasswordLength, passwordLength } from './password.ts'
+import { isEmail, nameForm } from './form.ts'
+import { endLoansOf } from './loan.ts'
+import { findPasswordFault } from './password.ts'
 
 export const UserRow = z.object({
   id: z.uuid(),
@@ -24,45 +25,34 @@ export function assertForms ({ name, email, password }: UserChange): void {
   if (name !== undefined && !nameForm.test(name)) {
     errors.push({ path: 'body.name', message: 'It must be 1 to 255 letters, digits, "-", "_" or ".", without a dot at either end or two in a row.' })
   }
-  if (email !== undefined && !emailForm.test(email)) errors.push({ path: 'body.email', message: 'It must be an e-mail address of 3 to 254 characters.' })
-  if (password !== undefined && !isPasswordLength(password)) {
-    errors.push({ path: 'body.password', message: `It must have ${passwordLength.min} to ${passwordLength.max} characters.` })
-  }
+  if (email !== undefined && !isEmail(email)) errors.push({ path: 'body.email', message: 'It must be an e-mail address of 3 to 254 characters.' })
+  const fault = password === undefined ? undefined : findPasswordFault(password)
+  if (fault !== undefined) errors.push({ path: 'body.password', message: fault })
   if (errors.length > 0) throw new ValidationFailed(errors)
-}
-
-/** Says which of the two is taken; of two who come at once the database lets one through. */
-export async function assertFree (
-  tx: Transaction, { name, email }: { name: string | null, email: string | null }, exceptId: string | null
-): Promise<void> {
-  const taken = await tx.any(sql.type(z.object({ name: z.string(), email: z.string() }))`
-    select name, email from users where (name = ${name} or email = ${email}) and id is distinct from ${exceptId}::uuid
-  `)
-  if (taken.some(other => other.name === name)) throw new Conflict('There is a user of this name already.')
-  if (taken.length > 0) throw new Conflict('There is a user with this e-mail address already.')
 }
 
 /** What a deactivation takes away beside the right to do anything: when the user comes back, nothing of before opens a door. */
 export async function shutOut (tx: Transaction, actor: User, id: string, origin: Origin): Promise<void> {
   const isAdmin = await tx.oneFirst(sql.type(z.object({ isAdmin: z.boolean() }))`
     select exists (
-      select from user_roles ur join roles r on r.id = ur.role_id
+      select from public.user_roles ur join public.roles r on r.id = ur.role_id
       where ur.user_id = ${id} and ur.project_id is null and r.name = 'admin' and r.is_system
     ) as "isAdmin"
   `)
   if (isAdmin) await assertAdminLeft(tx)
   const { sessions, tokens } = await tx.one(sql.type(z.object({ sessions: z.int(), tokens: z.int() }))`
-    with sessions as (delete from auth_sessions where user_id = ${id} returning id),
-      tokens as (delete from api_tokens where user_id = ${id} returning id)
+    with sessions as (delete from public.auth_sessions where user_id = ${id} returning id),
+      tokens as (delete from public.api_tokens where user_id = ${id} returning id)
     select (select count(*) from sessions) as sessions, (select count(*) from tokens) as tokens
   `)
   await recordAudit(tx, { actor, action: 'user.deactivate', resource: 'user', resourceId: id, detail: { sessions, tokens }, origin })
+  await endLoansOf(tx, actor, id, origin)
 }
 
 /** The user behind a session or a token that is about to be opened: gone, shut out or with another password by now, they open nothing. */
 export async function holdUser (tx: Transaction, id: string, passwordHash: string | null): Promise<void> {
   const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`
-    select id from users where id = ${id} and is_active and password_hash = coalesce(${passwordHash}, password_hash) for share
+    select id from public.users where id = ${id} and is_active and password_hash = coalesce(${passwordHash}, password_hash) for share
   `)
   if (found === null) throw new Unauthorized('The name or the password is wrong.')
 }

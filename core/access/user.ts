@@ -3,12 +3,15 @@
 import { sql, z } from '../contract/index.ts'
 import type { Users } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
+import { assertMayTakeOver } from './authority.ts'
+import { createPasswordLinks } from './password-link.ts'
 import { hashPassword } from './password.ts'
 import { createUserChange, type UserParts } from './user-change.ts'
-import { assertForms, assertFree, refuseUnknown, shutOut, UserRow } from './user-row.ts'
+import { addUserKeys, assertFree } from './user-key.ts'
+import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
 
 export function createUsers (parts: UserParts): Users {
-  const { postgres, decisions, changeAccess } = parts
+  const { postgres, clock, decisions, changeAccess } = parts
   const create: Users['create'] = async (actor, input, origin) => {
     await decisions.require(actor, 'admin:users')
     assertForms(input)
@@ -17,9 +20,10 @@ export function createUsers (parts: UserParts): Users {
     return postgres.transaction(async tx => {
       await assertFree(tx, { name, email }, null)
       const user = await tx.one(sql.type(UserRow)`
-        insert into users (name, display_name, email, password_hash) values (${name}, ${displayName}, ${email}, ${passwordHash})
+        insert into public.users (name, display_name, email, password_hash) values (${name}, ${displayName}, ${email}, ${passwordHash})
         returning id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
       `)
+      await addUserKeys(tx, user)
       await recordAudit(tx, { actor, action: 'user.create', resource: 'user', resourceId: user.id, detail: { name, email }, origin })
       return user
     })
@@ -30,9 +34,9 @@ export function createUsers (parts: UserParts): Users {
     const [items, total] = await Promise.all([
       postgres.any(sql.type(UserRow)`
         select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
-        from users order by name, id limit ${limit} offset ${offset}
+        from public.users order by name, id limit ${limit} offset ${offset}
       `),
-      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from users`)
+      postgres.oneFirst(sql.type(z.object({ total: z.int() }))`select count(*) as total from public.users`)
     ])
     return { items: [...items], total }
   }
@@ -41,7 +45,7 @@ export function createUsers (parts: UserParts): Users {
     if (actor.id !== id) await decisions.require(actor, 'admin:users')
     const user = await postgres.maybeOne(sql.type(UserRow)`
       select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
-      from users where id = ${id}
+      from public.users where id = ${id}
     `)
     return user ?? refuseUnknown()
   }
@@ -49,11 +53,12 @@ export function createUsers (parts: UserParts): Users {
   const deactivate: Users['deactivate'] = async (actor, id, origin) => {
     await decisions.require(actor, 'admin:users')
     await changeAccess(async tx => {
-      const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`update users set is_active = false where id = ${id} returning id`)
+      await assertMayTakeOver(tx, actor, id, new Date(clock.now()).toISOString())
+      const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`update public.users set is_active = false where id = ${id} returning id`)
       if (found === null) refuseUnknown()
       await shutOut(tx, actor, id, origin)
     })
   }
 
-  return { create, list, find, change: createUserChange(parts), deactivate }
+  return { create, list, find, change: createUserChange(parts), deactivate, ...createPasswordLinks(parts) }
 }

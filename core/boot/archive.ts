@@ -72,7 +72,7 @@ async function note (postgres: Postgres, source: Source, days: number): Promise<
   const noted = await postgres.anyFirst(source === 'audit_log'
     ? sql.type(Place)`
       with old as (
-        select a.id, a.created_at as at from audit_log a where a.created_at < now() - make_interval(days => ${days})
+        select a.id, a.created_at as at from public.audit_log a where a.created_at < now() - make_interval(days => ${days})
         order by a.created_at, a.id limit ${rowsMax}
       )
       insert into bulkhead.archive_row (source, row_id, object)
@@ -81,7 +81,7 @@ async function note (postgres: Postgres, source: Source, days: number): Promise<
     `
     : sql.type(Place)`
       with old as (
-        select l.id, l.timestamp as at from log_entries l where l.timestamp < now() - make_interval(days => ${days})
+        select l.id, l.timestamp as at from public.log_entries l where l.timestamp < now() - make_interval(days => ${days})
         order by l.timestamp, l.id limit ${rowsMax}
       )
       insert into bulkhead.archive_row (source, row_id, object)
@@ -93,11 +93,13 @@ async function note (postgres: Postgres, source: Source, days: number): Promise<
 
 const read = (source: Source, object: string) => source === 'audit_log'
   ? sql.type(Line)`
-    select to_jsonb(a)::text as line from audit_log a join bulkhead.archive_row r on r.source = 'audit_log' and r.row_id = a.id
+    select (to_jsonb(a) || jsonb_build_object('plugin', s.plugin, 'is_by_plugin', coalesce(s.is_by_plugin, false)))::text as line
+    from public.audit_log a join bulkhead.archive_row r on r.source = 'audit_log' and r.row_id = a.id
+    left join bulkhead.audit_source s on s.audit_id = a.id
     where r.object = ${object} order by a.created_at, a.id
   `
   : sql.type(Line)`
-    select to_jsonb(l)::text as line from log_entries l join bulkhead.archive_row r on r.source = 'log_entries' and r.row_id = l.id
+    select to_jsonb(l)::text as line from public.log_entries l join bulkhead.archive_row r on r.source = 'log_entries' and r.row_id = l.id
     where r.object = ${object} order by l.timestamp, l.id
   `
 
@@ -105,7 +107,7 @@ const remove = (source: Source, object: string) => source === 'audit_log'
   ? sql.type(Count)`select bulkhead.delete_archived_audit(${object}) as count -- unchecked: it is there while the settings ask for it`
   : sql.type(Count)`
     with gone as (
-      delete from log_entries l using bulkhead.archive_row r
+      delete from public.log_entries l using bulkhead.archive_row r
       where r.source = 'log_entries' and r.object = ${object} and l.id = r.row_id returning l.id
     )
     select count(*) as count from gone

@@ -6,16 +6,17 @@ import { createServer, request, type IncomingMessage, type Server } from 'node:h
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { KeyRotation } from '../access/index.ts'
-import { AnswerableError, z, type Host, type JobState, type Log, type Operator } from '../contract/index.ts'
+import { AnswerableError, BadRequest, singleLine, z, type Host, type JobState, type Log, type Operator } from '../contract/index.ts'
 
 export const verbs = ['list', 'reload', 'enable', 'disable'] as const
 export const taskVerbs = ['list', 'retry', 'cancel', 'run', 'forget'] as const
 export const keyVerbs = ['status', 'rewrap', 'forget'] as const
 export const jobStates = ['waiting', 'retrying', 'running', 'done', 'dead', 'failed', 'cancelled'] as const satisfies readonly JobState[]
 
-const PluginQuestion = z.strictObject({ about: z.literal('plugins'), verb: z.enum(verbs), id: z.string().optional(), reason: z.string().optional() })
-const TaskQuestion = z.strictObject({ about: z.literal('tasks'), verb: z.enum(taskVerbs), id: z.string().optional(), state: z.enum(jobStates).optional() })
-const KeyQuestion = z.strictObject({ about: z.literal('keys'), verb: z.enum(keyVerbs), id: z.string().optional() })
+const Id = singleLine(200).optional()
+const PluginQuestion = z.strictObject({ about: z.literal('plugins'), verb: z.enum(verbs), id: Id, reason: singleLine(500).optional() })
+const TaskQuestion = z.strictObject({ about: z.literal('tasks'), verb: z.enum(taskVerbs), id: Id, state: z.enum(jobStates).optional() })
+const KeyQuestion = z.strictObject({ about: z.literal('keys'), verb: z.enum(keyVerbs), id: Id })
 const Question = z.discriminatedUnion('about', [PluginQuestion, TaskQuestion, KeyQuestion])
 export type Question = z.output<typeof Question>
 
@@ -84,8 +85,8 @@ const isAnswered = (path: string): Promise<boolean> => new Promise(resolve => {
 
 async function answer (req: IncomingMessage, { host, keys }: Asked): Promise<unknown> {
   let text = ''
-  for await (const chunk of req) if ((text += String(chunk)).length > questionBytesMax) throw new Error('the question is too long')
-  const question = Question.parse(JSON.parse(text))
+  for await (const chunk of req) if ((text += String(chunk)).length > questionBytesMax) throw new BadRequest(`The question is longer than ${questionBytesMax} characters.`)
+  const question = readQuestion(text)
   const { id = '' } = question
   if (question.about === 'keys') {
     if (question.verb === 'rewrap') await keys.rewrap(AbortSignal.timeout(rewrapWithinMs))
@@ -101,6 +102,15 @@ async function answer (req: IncomingMessage, { host, keys }: Asked): Promise<unk
   const { verb, reason } = question
   if (verb === 'list') return host.plugins()
   return [await (verb === 'reload' ? host.reload(id, operator) : verb === 'enable' ? host.enable(id, operator) : host.disable(id, operator, reason))]
+}
+
+function readQuestion (text: string): Question {
+  try {
+    return Question.parse(JSON.parse(text))
+  } catch (cause) {
+    const problems = cause instanceof z.ZodError ? cause.issues.map(({ path, message }) => `${path.join('.') || 'question'}: ${message}`).join('; ') : 'it is not JSON'
+    throw new BadRequest(`The question cannot be read: ${problems}`, { cause })
+  }
 }
 
 /** No host listens on the socket of this data folder. */

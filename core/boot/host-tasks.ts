@@ -16,15 +16,17 @@ const expiries: readonly TaskRecord[] = [
   {
     kind: 'cron', name: 'expired-sessions', expression: '17 * * * *', options: {},
     handler: async ({ tx, log }) => {
-      const { rowCount } = await tx.query(sql.unsafe`delete from auth_sessions where expires_at < now()`)
-      log.debug({ rowCount }, 'sessions that had expired are gone')
+      const { rowCount } = await tx.query(sql.unsafe`delete from public.auth_sessions where expires_at < now()`)
+      // Attempts to sign in remove some, those with names that no user has among them; after the last attempt no other would.
+      const { rowCount: limits } = await tx.query(sql.unsafe`delete from bulkhead.rate_limit where ends_at < now()`)
+      log.debug({ rowCount, limits }, 'sessions and counters of attempts that had expired are gone')
     }
   },
   {
     // Their owner may want to see for a while why a program was turned away.
     kind: 'cron', name: 'expired-tokens', expression: '23 3 * * *', options: {},
     handler: async ({ tx, log }) => {
-      const { rowCount } = await tx.query(sql.unsafe`delete from api_tokens where expires_at < now() - interval '30 days'`)
+      const { rowCount } = await tx.query(sql.unsafe`delete from public.api_tokens where expires_at < now() - interval '30 days'`)
       log.debug({ rowCount }, 'tokens that had expired a month ago are gone')
     }
   }
@@ -55,7 +57,7 @@ export const createHostTasks = ({ keys, ...parts }: HostTaskParts, { auditDays, 
 export function createHostTasksUnit (parts: UnitParts): UnitDefinition {
   const { loaded: { settings }, opened, log } = parts
   return hostUnit(parts)('host tasks', ['host', 'tasks', 'storage'], async ({ undo }) => {
-    const { postgres, storage, keys, access: { access: { audit } } } = opened
+    const { postgres: { host: postgres }, storage, keys, access: { access: { audit } } } = opened
     const tasks = createHostTasks({ postgres, storage: storage.scoped(owner), audit, keys }, settings.archive)
     const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks, postgres })
     keys.wake()

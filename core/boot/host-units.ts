@@ -2,16 +2,19 @@
 
 import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
-import { createAccess, createEncryption, createKeyRotation, firstRun, prepareAccess, verifyMasterKey } from '../access/index.ts'
-import { countStrays, createContainer, openChoices, registerBulkhead } from '../host/index.ts'
+import { createAccess, createEncryption, createKeyRotation, firstRun, prepareAccess, verifyMasterKey, warnOfPairs } from '../access/index.ts'
+import { countStrays, createContainer, InvalidPlugins, openChoices, registerBulkhead } from '../host/index.ts'
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
+import { runForUser } from './caller.ts'
 import { steadyClock } from './clock.ts'
+import { createHostHandle } from './host-handle.ts'
 import { rewrapTask } from './host-tasks.ts'
+import { planConnections, readOpenFilesLimit } from './open-files.ts'
 import { createOperation } from './operation.ts'
 import { migratePlugins } from './plugin-migrations.ts'
-import { declarePermissions, readPlugins } from './plugin-units.ts'
+import { declarePermissions, findRoleProblems, readPlugins } from './plugin-units.ts'
 import { createKubernetesHandle } from './resource-units.ts'
 import { hostUnit, type UnitParts } from './unit.ts'
 
@@ -41,13 +44,16 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     // After access: with the wrong master key nothing of a plugin is touched.
     pluginMigrations: migration('plugin migrations', ['plugins', 'access'], async ({ signal }) => {
+      const problems = findRoleProblems(opened, [...opened.found.plugins, ...opened.found.failures].map(({ candidate }) => candidate))
+      if (problems.length > 0) throw new InvalidPlugins(problems)
       await migratePlugins(parts, signal)
     }),
 
     access: unit('access', ['migrations', 'valkey'], async ({ undo }) => {
-      const { postgres, valkey } = opened
+      const { postgres: { host: postgres }, valkey } = opened
       const { admin, masterKey, dataPath, environment, archive } = settings
       await prepareAccess(postgres, environment === 'production' ? log : undefined, { auditIsArchived: archive.auditDays > 0 })
+      await warnOfPairs(postgres, log)
       const previous = masterKey.previous === '' ? undefined : Buffer.from(masterKey.previous, 'hex')
       const keys = { key: await loadMasterKey({ dataPath, configured: masterKey.current }), previous }
       await verifyMasterKey(postgres, keys)
@@ -78,7 +84,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
     }),
 
     host: unit('host', ['plugins', 'access', 'valkey', 'tasks'], async ({ undo }) => {
-      const { postgres, valkey } = opened
+      const { postgres: { host: postgres }, valkey } = opened
       const choices = await openChoices({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica })
       opened.choices = await choices.read()
       opened.operation = createOperation({
@@ -92,17 +98,23 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     container: unit('container', ['postgres', 'valkey', 'storage', 'access', 'host', 'encryption'], () => {
       opened.container = createContainer({
-        postgres: () => opened.postgres,
+        postgres: id => opened.postgres.scoped(id),
         valkey: id => opened.valkey.scoped(id),
         storage: id => opened.storage.scoped(id),
         kubernetes: () => createKubernetesHandle(parts),
-        access: () => opened.access.access,
-        host: () => opened.host,
+        access: id => opened.access.accessFor(id),
+        host: id => createHostHandle(opened.host, id),
         encryption: id => opened.encryption.scoped(id)
       })
       const { authenticate, permissionsIn, noteRefused } = opened.access
-      const { http, budgets: { drainMs } } = settings
-      opened.http = createHttp({ log, clock: steadyClock, authenticate, permissionsIn, noteRefused, settings: { ...http, drainMs } })
+      const { http, budgets: { drainMs }, postgres, tasks } = settings
+      const maxConnections = planConnections(readOpenFilesLimit(), postgres.poolMax + tasks.maxConnections + ownConnections, log)
+      opened.http = createHttp({
+        log, clock: steadyClock, authenticate, permissionsIn, noteRefused, runForUser, settings: { ...http, maxConnections, drainMs }
+      })
     })
   }
 }
+
+/** To the database beside the pools: for migrations, for the health question and for what is told by the database. */
+const ownConnections = 4

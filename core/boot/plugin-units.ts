@@ -3,11 +3,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidSettings } from '../../config/schema.ts'
-import { corePermissions, syncPermissions } from '../access/index.ts'
+import { corePermissions, permissionHomes, syncPermissions } from '../access/index.ts'
 import type { GuardedFetch, Log } from '../contract/index.ts'
 import {
-  createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
-  type Discovery, type LoadedPlugin, type Roster
+  createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, runAs, validatePlugins,
+  type Candidate, type Discovery, type LoadedPlugin, type Problem, type Roster
 } from '../host/index.ts'
 import { findRouteProblems } from '../http/index.ts'
 import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
@@ -22,7 +22,7 @@ type ReadParts = Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>
 /** What the folders of plugins hold now. */
 export async function discoverPlugins ({ loaded: { settings }, root }: Pick<UnitParts, 'loaded' | 'root'>): Promise<Discovery> {
   const { version: hostVersion } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
-  return discover({ ...settings.plugins, production: settings.environment === 'production', hostVersion, packagesFrom: root })
+  return discover({ ...settings.plugins, production: settings.environment === 'production', hostVersion, packagesFrom: root, ownPlugins: join(root, 'plugins') })
 }
 
 const coreNames = corePermissions.map(({ name }) => name)
@@ -37,7 +37,9 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
   for (const { folder, why } of discovery.skipped) log.info({ folder }, `left out: ${why}`)
   const validation = validatePlugins(discovery)
   for (const notice of validation.notices) log.info(notice)
-  const found = await loadDefinitions(discovery.candidates, { clock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames })
+  const found = await loadDefinitions(discovery.candidates, {
+    clock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames, permissionHomes
+  })
   const invalid = [...discovery.problems, ...validation.problems, ...found.problems]
   const isBlocked = invalid.length > 0 || found.failures.some(({ candidate }) => candidate.manifest.readiness === 'required')
   if (isBlocked) throw new InvalidPlugins([...invalid, ...found.failures.map(({ error }) => error.problem)])
@@ -47,8 +49,17 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
     ...found.plugins.flatMap(plugin => sectionOf(loaded, plugin).problems)
   ]
   if (wrong.length > 0) throw new InvalidSettings(wrong)
-  opened.found = { ...found, unmigrated: new Set() }
+  const leftOut = discovery.skipped.flatMap(({ id, manifest }) => id === undefined || manifest === undefined ? [] : [{ id, manifest }])
+  opened.found = { ...found, unmigrated: new Set(), leftOut }
 }
+
+/** Postgres itself prefers the schema that is called like the role: what names a table without its schema would find that of such a plugin. */
+export const findRoleProblems = ({ postgres: { roles } }: Pick<Opened, 'postgres'>, candidates: readonly Candidate[]): Problem[] =>
+  candidates.filter(({ id }) => roles.has(id)).map(({ id, file }) => ({
+    plugin: id, file,
+    what: `The id "${id}" is the name of the database role that the host signs in with, and the plugin's schema would be that role's own ("$user").`,
+    mend: 'Choose another id, or give DATABASE_URL another role.'
+  }))
 
 const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition }: LoadedPlugin) =>
   loaded.pluginSettings({ id, fields: definition.config ?? {} })
@@ -60,6 +71,7 @@ export function createPluginRoster (parts: UnitParts): Roster {
   return createRoster({
     kernel, clock, log,
     corePermissions: coreNames,
+    permissionHomes,
     importBudgetMs: budgets.pluginStartMs,
     startBudgetMs: budgets.pluginStartMs,
     // What it has under way when it ends is finished first.
@@ -67,7 +79,10 @@ export function createPluginRoster (parts: UnitParts): Roster {
     recover: { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 },
     faultLimit: { max: errorsMax, windowMs: errorWindowMs },
     needs: ['container', 'permissions', 'tasks'],
-    discover: () => discoverPlugins(parts),
+    discover: async () => {
+      const discovery = await discoverPlugins(parts)
+      return { ...discovery, problems: [...discovery.problems, ...findRoleProblems(opened, discovery.candidates)] }
+    },
     findSettingProblems: plugin => sectionOf(loaded, plugin).problems,
     configOf: plugin => sectionOf(loaded, plugin).values as Readonly<Record<string, unknown>>,
     logOf: (id, generation) => log.child({ plugin: id, ...generation > 1 && { generation } }),
@@ -85,8 +100,8 @@ export function createPluginRoster (parts: UnitParts): Roster {
       work: {
         send: (...args) => opened.tasks.send(...args),
         publish: (...args) => opened.tasks.publish(...args),
-        broadcast: (event, payload) => opened.valkey.host.publish(`events:${event}`, payload),
-        hear: (event, schema, handler) => opened.valkey.host.subscribe(`events:${event}`, schema, handler)
+        broadcast: (event, payload) => opened.valkey.host.publish(broadcastChannel(event), payload),
+        hear: (event, schema, handler) => opened.valkey.host.subscribe(broadcastChannel(event), schema, handler)
       },
       fetch,
       watch: (id, ask) => {
@@ -97,11 +112,15 @@ export function createPluginRoster (parts: UnitParts): Roster {
   })
 }
 
+/** No plugin can have the id "bulkhead", so none reaches the channel through its own handle on valkey, which writes under `<id>:`. */
+const broadcastChannel = (event: string): string => `bulkhead:events:${event}`
+
 /** Imported for the first plugin that asks for something: most ask for nothing. */
 function createFetch (settings: EgressSettings): GuardedFetch {
   let opening: Promise<GuardedFetch> | undefined
   return async (...args) => {
-    opening ??= import('../resources/egress.ts').then(({ createEgress }) => createEgress(settings))
+    // As the host: for a plugin the host's own files cannot be imported.
+    opening ??= runAs(undefined, () => import('../resources/egress.ts')).then(({ createEgress }) => createEgress(settings))
     return (await opening)(...args)
   }
 }
@@ -114,7 +133,7 @@ export function createPluginUnits ({ opened: { roster, found, choices } }: UnitP
 export async function declarePermissions ({ postgres, access }: Pick<Opened, 'postgres' | 'access'>, plugins: readonly LoadedPlugin[]): Promise<void> {
   const declared = plugins.flatMap(({ candidate: { id }, definition }) =>
     Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles })))
-  await syncPermissions(postgres, declared)
+  await syncPermissions(postgres.host, declared)
   access.declare(declared)
 }
 

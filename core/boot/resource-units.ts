@@ -2,13 +2,15 @@
 
 import { join } from 'node:path'
 import type { Kubernetes } from '../contract/index.ts'
-import { isNewer } from '../host/index.ts'
+import { isNewer, runAs } from '../host/index.ts'
 import { Held, type UnitDefinition } from '../kernel/index.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes.ts'
 import { migrateAll } from '../resources/migrations.ts'
 import { openPostgres } from '../resources/postgres.ts'
+import { withSessionOptions } from '../resources/postgres-session-options.ts'
 import { openTasks } from '../tasks/index.ts'
 import { maskPasswords, maskValues } from '../telemetry/mask.ts'
+import { findUser } from './caller.ts'
 import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
 
 export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
@@ -28,7 +30,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'postgres',
       needs: isEmbedded ? [embeddedPostgres.id] : [],
-      open: openParts => openPostgres({ ...postgres, url: opened.databaseUrl }, openParts),
+      open: openParts => openPostgres({ ...postgres, url: opened.databaseUrl }, openParts, findUser),
       keep: value => { opened.postgres = value }
     }),
     hostUnit(parts, budgets.migrationMs)('migrations', ['postgres'], async ({ signal }) => {
@@ -51,7 +53,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'tasks',
       needs: ['postgres'],
-      open: openParts => openTasks({ url: opened.databaseUrl, ...tasks, drainMs: budgets.drainMs, isNewer, mask }, openParts),
+      open: openParts => openTasks({ url: withSessionOptions(opened.databaseUrl), ...tasks, drainMs: budgets.drainMs, isNewer, mask }, openParts),
       keep: value => { opened.tasks = value }
     })
   ]
@@ -72,7 +74,7 @@ export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
     recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 },
     open: async openParts => {
       if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new Held('no plugin asks for the cluster, so it was not contacted')
-      const resource = await (await import('../resources/kubernetes.ts')).openKubernetes({ kubeconfig, inCluster }, openParts)
+      const resource = await (await runAs(undefined, () => import('../resources/kubernetes.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
       // Absent is a state: whoever needs a cluster is held, and whoever goes on without has a handle that says so.
       if (resource.value.state === 'absent') throw new Held(resource.value.detail)
       return resource

@@ -2,11 +2,12 @@
 
 import type { Loaded } from '../../config/schema.ts'
 import type { AccessRoom, EncryptionRoom, KeyRotation } from '../access/index.ts'
-import type { Clock, Host, Kubernetes, Lifecycle, OpenParts, Postgres, Resource } from '../contract/index.ts'
+import type { Clock, Host, Kubernetes, Lifecycle, OpenParts, Resource } from '../contract/index.ts'
 import type { Choice, Container, Found, Roster } from '../host/index.ts'
 import type { Http, Listening } from '../http/index.ts'
 import type { Probes } from '../http/probes.ts'
 import type { Kernel, UnitDefinition } from '../kernel/index.ts'
+import type { PostgresClient } from '../resources/postgres.ts'
 import type { StorageClient } from '../resources/storage-client.ts'
 import type { ValkeyClient } from '../resources/valkey-client.ts'
 import type { TaskRunner } from '../tasks/index.ts'
@@ -17,7 +18,7 @@ import type { Operation } from './operation.ts'
 export interface Opened {
   probes: Probes
   databaseUrl: string
-  postgres: Postgres
+  postgres: PostgresClient
   valkey: ValkeyClient
   storage: StorageClient
   /** Undefined while there is none. */

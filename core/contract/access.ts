@@ -3,7 +3,10 @@
 import type { Delegations, Roles, Users } from './administration.ts'
 import type { Audit } from './audit.ts'
 
-/** The caller of a request. */
+/**
+ * The caller of a request. It is recognised by identity: `access` takes the object that the host made and refuses a copy of it
+ * (`BULKHEAD_USER_NOT_RECOGNISED`). Nothing of it can be changed.
+ */
 export interface User {
   readonly id: string
   readonly name: string
@@ -12,6 +15,15 @@ export interface User {
   /** Effective permissions outside any project, already narrowed by a token's scopes. */
   readonly permissions: ReadonlySet<string>
   readonly signedInBy: Session | Token
+}
+
+/**
+ * A user that a plugin acts as without a request of the user's, made by `access.asUser`. It may be asked about, handed to services that take it, and
+ * written into the audit log, which marks the entry as done by the plugin. It administers nothing: no tokens, sessions, users, roles or delegations.
+ */
+export interface ActingUser extends Pick<User, 'id' | 'name' | 'displayName' | 'email' | 'permissions'> {
+  /** The id of the plugin. */
+  readonly actingPlugin: string
 }
 
 export interface Session {
@@ -81,7 +93,7 @@ export interface Person {
   readonly isActive: boolean
 }
 
-/** A user's own sessions. A token with scopes sees them and ends none. */
+/** A user's own sessions. A token with scopes or a project neither sees nor ends any. */
 export interface Sessions {
   /** Newest first. */
   list (user: User, page: Page): Promise<{ items: SessionRecord[], total: number }>
@@ -108,18 +120,23 @@ export interface Access {
    * Whether the user may, in the project or outside any: for the caller of a request narrowed to what their token may, for a user's id whatever
    * that user may. As it was a second ago at most.
    */
-  can (user: User | string, permission: string, projectId?: string): Promise<boolean>
+  can (user: User | ActingUser | string, permission: string, projectId?: string): Promise<boolean>
   /** `Forbidden` without the permission; `NotFound` for whoever holds nothing in the project. */
-  require (user: User | string, permission: string, projectId?: string): Promise<void>
+  require (user: User | ActingUser | string, permission: string, projectId?: string): Promise<void>
   /** All that `can` answers yes to. */
-  permissionsOf (user: User | string, projectId?: string): Promise<ReadonlySet<string>>
+  permissionsOf (user: User | ActingUser | string, projectId?: string): Promise<ReadonlySet<string>>
   /**
    * Where the user holds the permission, for lists: everywhere, or in these projects. Narrowed for the caller of a request as in `can`. Always as
    * the database has it now, in one query.
    */
-  projectsWith (user: User | string, permission: string): Promise<Reach>
+  projectsWith (user: User | ActingUser | string, permission: string): Promise<Reach>
   /** Who is behind these ids, by id, to name them: no id of nobody is among them. One query. */
   people (ids: Iterable<string>): Promise<ReadonlyMap<string, Person>>
+  /**
+   * The user for work that no request leads to, such as a job. `can` and the others answer for all that the user may when they are asked, narrowed by
+   * no token. Undefined for an id of no active user.
+   */
+  asUser (userId: string): Promise<ActingUser | undefined>
   readonly audit: Audit
   readonly sessions: Sessions
   readonly users: Users
@@ -137,13 +154,17 @@ export interface Access {
   /** Ends the session the user is signed in by; `BadRequest` for a caller who came with an API token. */
   logout (user: User, origin: Origin): Promise<void>
   /**
-   * `token` is shown here and never again. `ValidationFailed` for a scope nobody knows, a project where the caller holds nothing or a life over
-   * 365 days; `Forbidden` for a scope that the caller's own token does not have; `TooManyRequests` past 20 an hour.
+   * `token` is shown here and never again. `ValidationFailed` for a scope nobody knows, a project the caller may not know of or a life over 365
+   * days; `Forbidden` for a scope that the caller's own token does not have, and for one that grants or reveals and that the caller does not hold
+   * by a role; `TooManyRequests` past 20 an hour.
    */
   createToken (
     user: User, input: { name: string, scopes: string[], projectId?: string | undefined, expiresInDays: number }, origin: Origin
   ): Promise<TokenRecord & { token: string }>
+  /** A token with scopes or a project sees itself only. */
   listTokens (user: User, page: Page): Promise<{ items: TokenRecord[], total: number }>
-  /** `NotFound` when the token is not the user's own. */
+  /** `NotFound` when the token is not the user's own; `Forbidden` through a token with scopes or a project, but for itself. */
   revokeToken (user: User, id: string, origin: Origin): Promise<void>
+  /** All of them, the one that asks, too. `Forbidden` through a token with scopes or a project. */
+  revokeTokens (user: User, origin: Origin): Promise<void>
 }

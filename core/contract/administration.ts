@@ -1,6 +1,6 @@
 // Administration: users, roles and who has them, and permissions lent to others. Every method checks what its caller may do.
 
-import type { Origin, Page, User } from './access.ts'
+import type { Contact, Origin, Page, User } from './access.ts'
 
 type Listed<Item> = Promise<{ items: Item[], total: number }>
 
@@ -28,6 +28,8 @@ export interface UserChange {
   readonly password?: string | undefined
   /** Goes with `password` when callers change their own. */
   readonly currentPassword?: string | undefined
+  /** Goes with `password`: the user's API tokens, which otherwise go on working, are revoked with it. */
+  readonly revokeTokens?: boolean | undefined
   /** Needs `admin:users`, as does everything about another user. */
   readonly isActive?: boolean | undefined
 }
@@ -40,12 +42,30 @@ export interface Users {
   list (actor: User, page: Page): Listed<UserRecord>
   find (actor: User, id: string): Promise<UserRecord>
   /**
-   * A new password ends the user's other sessions; `TooManyRequests` past 5 an hour; `Forbidden` for that of someone who holds an `admin:…`
-   * permission that the caller does not. `Forbidden`, too, through a token with scopes, unless the caller may manage users.
+   * A new password ends the user's other sessions, and with `revokeTokens` the API tokens, too; `TooManyRequests` past 5 an hour. `Forbidden` for
+   * the password, e-mail or activity of a user who holds anything, anywhere, that the caller does not hold there by a role or by owning the
+   * project: `createPasswordLink` is for them. `Forbidden`, too, through a token with scopes, unless the caller may manage users.
    */
   change (actor: User, id: string, change: UserChange, origin: Origin): Promise<UserRecord>
-  /** Ends the user's sessions and revokes the tokens. `Conflict` for the last active admin. */
+  /** Ends the user's sessions, tokens and what they delegate. `Forbidden` as in `change`; `Conflict` for the last active admin. */
   deactivate (actor: User, id: string, origin: Origin): Promise<void>
+  /**
+   * A token by which the user may set a new password once, within an hour; a link made before is void, and so is this one after any change of the
+   * user. It is for the user's mailbox and for no one else's eyes. `Conflict` when the user is not active; `TooManyRequests` past 5 an hour.
+   */
+  createPasswordLink (actor: User, id: string, origin: Origin): Promise<PasswordLink>
+  /**
+   * Needs the token of a link and nothing else; ends all sessions of the user. `Unauthorized` for any link that is not good, whatever the reason;
+   * `TooManyRequests` past 10 failures in five minutes from one network.
+   */
+  setPasswordByLink (input: { token: string, password: string, revokeTokens?: boolean | undefined }, origin: Origin): Promise<void>
+}
+
+export interface PasswordLink {
+  /** Shown here and never again. */
+  readonly token: string
+  readonly expiresAt: string
+  readonly contact: Contact
 }
 
 export interface RoleRecord {
@@ -84,12 +104,18 @@ export interface Roles {
   ): Promise<RoleRecord>
   remove (actor: User, id: string, origin: Origin): Promise<void>
   permissionsOf (actor: User, id: string): Listed<PermissionRecord>
-  /** From then on it has these and no others. `ValidationFailed` for one that nobody knows. */
+  /**
+   * From then on it has these and no others. `ValidationFailed` for one that nobody knows; `Forbidden` to add one that the caller does not hold
+   * everywhere by a role.
+   */
   setPermissions (actor: User, id: string, names: readonly string[], origin: Origin): Listed<PermissionRecord>
   /** Every permission there is. */
   permissions (actor: User, page: Page): Listed<PermissionRecord>
   assignmentsOf (actor: User, userId: string, page: Page): Listed<AssignmentRecord>
-  /** Everywhere, or in one project. `Conflict` when it is so already. */
+  /**
+   * Everywhere, or in one project. `Conflict` when it is so already; `Forbidden` for a role with a permission that the caller does not hold there by
+   * a role.
+   */
   assign (actor: User, userId: string, role: { roleId: string, projectId?: string | undefined }, origin: Origin): Promise<AssignmentRecord>
   /** `Conflict` for the last active admin. */
   unassign (actor: User, userId: string, role: { roleId: string, projectId?: string | undefined }, origin: Origin): Promise<void>
@@ -123,12 +149,15 @@ export interface DelegationRecord {
 
 export interface Delegations {
   /**
-   * Lends what the caller holds there by a role. `BadRequest` to oneself, and for what the caller holds only because someone lent it;
-   * `Forbidden` for what the caller does not hold; `Conflict` when it is lent already.
+   * Lends what the caller holds there by a role. `BadRequest` to oneself, for what the caller holds only because someone lent it, and for what
+   * grants or reveals (`admin:…`, `host:operate`, `host:approve`, `secret:reveal`); `Forbidden` for what the caller does not hold; `Conflict` when it
+   * is lent already; `TooManyRequests` past 30 granted and revoked within an hour.
    */
   grant (actor: User, input: NewDelegation, origin: Origin): Promise<DelegationRecord>
   /** Those from and to the caller; all of them with `admin:delegate`. Newest first. */
   list (actor: User, page: Page): Listed<DelegationRecord>
-  /** One's own, or anyone's with `admin:delegate`. `Forbidden` for whoever it was lent to, `NotFound` for others. */
+  /**
+   * One's own, but not through a token with scopes, or anyone's with `admin:delegate`. `Forbidden` for whoever it was lent to, `NotFound` for others.
+   */
   revoke (actor: User, id: string, origin: Origin): Promise<void>
 }

@@ -4,7 +4,10 @@ import type { Page, User, Origin } from './access.ts'
 import type { Transaction } from './postgres.ts'
 
 export interface AuditEntry {
-  /** Who did it: the caller of the request, or undefined for what the host or a task did by itself. */
+  /**
+   * The caller of the request (`ctx.user` itself), the user that `access.asUser` gave, or undefined for what the host or a task did by itself. An
+   * entry with any other actor is written as well, marked as done by the plugin; the next major version refuses it.
+   */
   readonly actor: Pick<User, 'id' | 'name'> | undefined
   /** `thing.verb`: `invoice.pay`. */
   readonly action: string
@@ -30,6 +33,10 @@ export interface AuditRecord {
   readonly projectId: string | null
   readonly detail: unknown
   readonly address: string | null
+  /** The id of the plugin that wrote the entry, or through which it came about; null for the host's own, and for entries of versions before 1.3. */
+  readonly plugin: string | null
+  /** The plugin did it as the actor, and no request of the actor's led to it. */
+  readonly isByPlugin: boolean
   readonly createdAt: string
 }
 
@@ -40,6 +47,8 @@ export interface AuditFilter {
   readonly resource?: string | undefined
   readonly resourceId?: string | undefined
   readonly projectId?: string | undefined
+  /** A plugin's id. */
+  readonly plugin?: string | undefined
   /** ISO 8601; that moment included. */
   readonly from?: string | undefined
   /** ISO 8601; that moment excluded. */

@@ -7,9 +7,17 @@ export interface EventRun<Payload = unknown> extends TaskRun {
   readonly payload: Payload
 }
 
+/** A value of `events` in the manifest. */
+export interface EventDeclaration {
+  /** Says in a few words when the event is published. */
+  readonly description: string
+}
+
 /**
- * Event names are lower case, digits, dashes and dots: `merge-request.merged`. Any plugin may publish any event, and anyone may subscribe: a name and
- * its payload are a promise of the plugin that publishes it.
+ * Event names are lower case, digits, dashes and dots: `merge-request.merged`. An event belongs to the plugin whose manifest declares it in `events`:
+ * the name and the payload are that plugin's promise, and any plugin may subscribe. An event that another plugin declares is refused
+ * (`BULKHEAD_EVENT_NOT_OWNED`) by `publish` and `broadcast`; one that no plugin declares is a warning in the log, and an error from the next major
+ * version on.
  */
 export interface Events {
   /**

@@ -47,6 +47,8 @@ export interface PluginStatus {
 export interface Operator extends Pick<User, 'id' | 'name'> {
   /** The client's address, where it is known: `ctx.ip`. */
   readonly address?: string | undefined
+  /** The user of the request (`ctx.user` itself). Without it the audit log marks the change as done by the plugin that asked for it. */
+  readonly user?: User | undefined
 }
 
 /** How one unit came up. Times in milliseconds. */

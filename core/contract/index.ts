@@ -3,6 +3,8 @@
 export { z } from 'zod'
 export { sql } from './postgres.ts'
 export * from './errors.ts'
+export { instant } from './instant.ts'
+export { isVisible, multiLine, singleLine, storableText } from './text.ts'
 export { SealBroken } from './encryption.ts'
 export { AddressRefused, DeadlineExceeded, FetchFailed } from './fetch.ts'
 export { definePlugin } from './plugin.ts'

@@ -49,6 +49,7 @@ export interface Kubernetes {
   /**
    * Runs one call under a deadline of `deadlineMs` (5,000 unless said) and maps its error: 404 → NotFound, 409 → Conflict, 403 → Forbidden,
    * 429 → TooManyRequests, no answer → ServiceUnavailable, the rest → BadGateway. Absent: ServiceUnavailable.
+   * A parameter that would lead the request to another object (empty, `.`, `..`, with a slash) → BadRequest, before anything is sent.
    */
   call<T> (request: (apis: KubernetesApis) => Promise<T>, options?: { deadlineMs?: number }): Promise<T>
   /**

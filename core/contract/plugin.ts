@@ -3,7 +3,7 @@
 import type { Access } from './access.ts'
 import type { Clock } from './clock.ts'
 import type { Encryption } from './encryption.ts'
-import type { Events } from './event.ts'
+import type { EventDeclaration, Events } from './event.ts'
 import type { GuardedFetch } from './fetch.ts'
 import type { Host } from './host.ts'
 import type { Kubernetes } from './kubernetes.ts'
@@ -36,6 +36,8 @@ export interface Manifest {
   readonly requires: Readonly<Record<string, string>>
   readonly optional: Readonly<Record<string, string>>
   readonly mounts: readonly string[]
+  /** The events that only this plugin publishes and broadcasts, by name. */
+  readonly events: Readonly<Record<string, EventDeclaration>>
   readonly resources: readonly ResourceName[]
   /**
    * Of the resources, those without which it goes on: it starts though they are absent, and its paths answer while they are away. Without

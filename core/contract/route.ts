@@ -37,6 +37,8 @@ export interface Shape {
   params?: z.ZodType
   query?: z.ZodType
   body?: z.ZodType
+  /** Of the body, packed and unpacked. By default 64 kB where the route is public, else PLATFORM_BODY_LIMIT_BYTES, which no route exceeds. */
+  bodyLimitBytes?: number
   /** What a success answers. The body is checked against it and holds nothing it does not name. */
   returns?: z.ZodType
   /** Of a success. 200 unless said; 204 when the handler returns undefined and `returns` is absent. */
@@ -59,6 +61,12 @@ export interface RequestFacts<O extends RouteOptions = RouteOptions> {
   readonly user: O extends { public: string } ? User | undefined : User
   readonly requestId: string
   readonly log: Log
+  readonly sessionCookie: SessionCookie
+  /**
+   * The browser says that a page of another origin made this request, and `PLATFORM_CORS_ORIGINS` does not name that origin. The host refuses such
+   * a change when it comes with the session cookie; a public route that changes something in the visitor's browser refuses it without one, too.
+   */
+  readonly isFromForeignPage: boolean
   /** Aborts when the client has gone or the request's time is up. */
   readonly signal: AbortSignal
   /**
@@ -68,7 +76,17 @@ export interface RequestFacts<O extends RouteOptions = RouteOptions> {
   readonly ending: AbortSignal
 }
 
-/** Koa's context with the checked input and the caller. */
+/** The cookie of the answer that holds a session. No plugin reads the cookie of a request. */
+export interface SessionCookie {
+  /** `expiresAt` in ISO 8601. */
+  set (token: string, expiresAt: string): void
+  /** Takes every session cookie away from the browser. */
+  clear (): void
+  /** The user of a second session cookie in the request, which did not count, so that signing out can end that session, too. */
+  findOther (): Promise<User | undefined>
+}
+
+/** Koa's context with the checked input and the caller; the session cookie and the `Authorization` header that the host took are not in it. */
 export type RequestContext<O extends RouteOptions = RouteOptions> = ParameterizedContext<DefaultState, RequestFacts<O>>
 
 /** What it returns is the body; a handler that set `ctx.body` itself returns undefined. */

@@ -36,7 +36,7 @@ export interface TaskOptions {
 }
 
 export interface CronOptions extends TaskOptions {
-  /** An IANA zone; UTC unless said. */
+  /** An IANA name such as `Europe/Paris`; UTC by default. A time that the zone repeats is due once; one that it leaves out is due as much later. */
   timezone?: string
 }
 

@@ -8,7 +8,8 @@ import type { Finding } from './manifest.ts'
 import { importPlugin, type ImportOptions } from './modules.ts'
 import { findNearest, quoteList } from './nearest.ts'
 import type { Owner } from './owner.ts'
-import { InvalidPlugins, showPath, type Problem } from './problem.ts'
+import { findPermissionClashes, type PermissionRules } from './permission-clash.ts'
+import { InvalidPlugins, type Problem } from './problem.ts'
 
 export interface LoadedPlugin {
   readonly candidate: Candidate
@@ -17,10 +18,7 @@ export interface LoadedPlugin {
   readonly owner: Owner
 }
 
-export interface LoadOptions extends ImportOptions {
-  /** Permissions of the host itself; a plugin cannot declare them again. */
-  readonly corePermissions: Iterable<string>
-}
+export interface LoadOptions extends ImportOptions, PermissionRules {}
 
 export interface Definitions {
   readonly plugins: readonly LoadedPlugin[]
@@ -33,7 +31,9 @@ export interface Definitions {
 const importsAtOnce = 4
 
 /** Of the first generation. */
-export async function loadDefinitions (candidates: readonly Candidate[], { corePermissions, ...options }: LoadOptions): Promise<Definitions> {
+export async function loadDefinitions (
+  candidates: readonly Candidate[], { corePermissions, permissionHomes = {}, ...options }: LoadOptions
+): Promise<Definitions> {
   const plugins: LoadedPlugin[] = []
   const failures: Definitions['failures'][number][] = []
   const problems: Problem[] = []
@@ -53,7 +53,7 @@ export async function loadDefinitions (candidates: readonly Candidate[], { coreP
   // They end in another order than they began.
   const order = new Map(candidates.map(({ id }, index) => [id, index]))
   plugins.sort((a, b) => (order.get(a.candidate.id) ?? 0) - (order.get(b.candidate.id) ?? 0))
-  return { plugins, failures, problems: [...problems, ...findPermissionClashes(plugins, new Map([...corePermissions].map(name => [name, 'the host'])))] }
+  return { plugins, failures, problems: [...problems, ...findPermissionClashes(plugins, { corePermissions, permissionHomes })] }
 }
 
 /** Throws `PluginImportFailed`, or `InvalidPlugins` when what it exports is no sound definition. */
@@ -102,16 +102,6 @@ function checkKeys (of: string, value: object, known: readonly string[]): Findin
     const nearest = findNearest(key, known)
     return [`"${key}" is not a key of ${of}.`, nearest === undefined ? `The keys are ${quoteList(known)}.` : `Write "${nearest}".`]
   })
-}
-
-/** `taken` says by name who else declares a permission. */
-export function findPermissionClashes (plugins: readonly LoadedPlugin[], taken: ReadonlyMap<string, string>): Problem[] {
-  const owners = new Map(taken)
-  return plugins.flatMap(({ candidate: { id, entry }, definition }) => Object.keys(definition.permissions ?? {}).flatMap(name => {
-    const owner = owners.get(name)
-    if (owner === undefined) owners.set(name, `"${id}" (${showPath(entry)})`)
-    return owner === undefined ? [] : [{ plugin: id, file: entry, what: `The permission "${name}" is already declared by ${owner}.`, mend: 'Name it after a thing of this plugin.' }]
-  }))
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -7,6 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { Manifest } from '../contract/index.ts'
 import { findEntry } from './entry.ts'
+import { findFirstPartyFindings } from './first-party.ts'
 import { readManifest, type Finding } from './manifest.ts'
 import { findNearest } from './nearest.ts'
 import type { Problem } from './problem.ts'
@@ -31,6 +32,8 @@ export interface Skipped {
   readonly why: string
   /** Where the manifest could be read. */
   readonly id?: string
+  /** Where all of the manifest is sound: a plugin that is left out keeps its events. */
+  readonly manifest?: Manifest
 }
 
 export interface Discovery {
@@ -50,6 +53,8 @@ export interface Where {
   readonly enabled: readonly string[]
   readonly production: boolean
   readonly hostVersion: string
+  /** Holds the plugins of this repository; some ids and mounts are theirs alone. Where it is not given, none are. */
+  readonly ownPlugins?: string
   /** Where packages are looked up from; the host's own folder unless said. */
   readonly packagesFrom?: string
 }
@@ -65,11 +70,11 @@ export async function discoverPlugins (where: Where): Promise<Discovery> {
   const names = new Set<string>()
   for (const [index, folder] of folders.entries()) {
     if (index % sliceLength === sliceLength - 1) await turn()
-    const read = readFolder(folder, where.hostVersion)
+    const read = readFolder(folder, where)
     const id = 'candidate' in read ? read.candidate.id : read.id
     names.add(id ?? basename(folder))
     const why = whyLeftOut(where, folder, read, id)
-    if (why !== undefined) skipped.push({ folder, why, ...id !== undefined && { id } })
+    if (why !== undefined) skipped.push({ folder, why, ...id !== undefined && { id }, ...'candidate' in read && { manifest: read.candidate.manifest } })
     else if ('candidate' in read) candidates.push(read.candidate)
     else problems.push(...read.problems)
   }
@@ -119,7 +124,7 @@ function findPackage (name: string, from: string): string | undefined {
   }
 }
 
-function readFolder (folder: string, hostVersion: string): Read {
+function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
   const file = join(folder, 'package.json')
   const fail = (id: string | undefined, ...findings: Finding[]): Read =>
     ({ id, problems: findings.map(([what, mend]) => ({ plugin: id, file, what, mend })) })
@@ -136,19 +141,25 @@ function readFolder (folder: string, hostVersion: string): Read {
     return fail(undefined, ['It has no "bulkhead" key, so it is not a plugin.', 'Write "bulkhead": { "id": …, "host": "^1.0.0" }, or take the folder away.'])
   }
 
-  const { manifest, findings } = readManifest(content.bulkhead, hostVersion)
+  const reading = readManifest(content.bulkhead, hostVersion)
+  const { manifest } = reading
+  const findings = reading.findings ?? (ownPlugins === undefined ? [] : findFirstPartyFindings(reading.manifest, folder, ownPlugins))
   const entry = findEntry(folder, content)
   const { version } = content
   const hasVersion = typeof version === 'string' && isVersion(version)
-  if (manifest === undefined || !hasVersion || typeof entry !== 'string') {
+  if (manifest === undefined || findings.length > 0 || !hasVersion || typeof entry !== 'string') {
     const id = manifest?.id ?? (isObject(content.bulkhead) && typeof content.bulkhead.id === 'string' ? content.bulkhead.id : undefined)
     return fail(id,
-      ...findings ?? [],
+      ...findings,
       ...hasVersion ? [] : [[`"version" is ${version === undefined ? 'missing' : 'not a semver version'}.`, 'Write one such as "1.0.0".'] as const],
       ...typeof entry === 'string' ? [] : [entry])
   }
   const migrations = join(folder, 'migrations')
   const hasMigrations = statSync(migrations, { throwIfNoEntry: false })?.isDirectory() === true
+  if (hasMigrations && !manifest.resources.includes('postgres') && readdirSync(migrations).some(name => name.endsWith('.sql'))) {
+    const resources = [...manifest.resources, 'postgres'].map(name => `"${name}"`).join(', ')
+    return fail(manifest.id, ['It has migrations, and "postgres" is not in "resources".', `Write "resources": [${resources}], or take the folder "migrations" away.`])
+  }
   return { candidate: { id: manifest.id, version, manifest, folder, entry, migrations: hasMigrations ? migrations : undefined, file } }
 }
 

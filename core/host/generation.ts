@@ -2,12 +2,13 @@
 
 import { dirname } from 'node:path'
 import { Conflict, type Clock } from '../contract/index.ts'
-import { findPermissionClashes, loadDefinition, type LoadedPlugin } from './definition.ts'
+import { loadDefinition, type LoadedPlugin } from './definition.ts'
 import type { Candidate, Discovery } from './discover.ts'
+import { findPermissionClashes, type PermissionRules } from './permission-clash.ts'
 import { InvalidPlugins, type Problem } from './problem.ts'
 import { validatePlugins } from './validate.ts'
 
-export interface GenerationParts {
+export interface GenerationParts extends PermissionRules {
   readonly clock: Clock
   readonly importBudgetMs: number
   readonly corePermissions: readonly string[]
@@ -46,14 +47,10 @@ export async function findCandidate (id: string, { discover }: GenerationParts, 
 export async function loadGeneration (
   candidate: Candidate, number: number, parts: GenerationParts, others: readonly LoadedPlugin[]
 ): Promise<LoadedPlugin> {
-  const { clock, importBudgetMs, corePermissions } = parts
+  const { clock, importBudgetMs } = parts
   const plugin = await loadDefinition(candidate, number, { clock, budgetMs: importBudgetMs })
-  const taken = new Map(corePermissions.map(name => [name, 'the host']))
-  for (const { candidate: { id }, definition } of others) {
-    for (const name of Object.keys(definition.permissions ?? {})) taken.set(name, `"${id}"`)
-  }
   const problems = [
-    ...findPermissionClashes([plugin], taken),
+    ...findPermissionClashes([plugin], parts, others),
     ...parts.findSettingProblems(plugin).map(what => ({ plugin: candidate.id, file: candidate.entry, what, mend: 'Mend the setting, or its declaration.' }))
   ]
   if (problems.length > 0) throw new InvalidPlugins(problems)

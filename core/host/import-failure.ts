@@ -5,7 +5,7 @@ import { globSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { inspect, promisify } from 'node:util'
 import type { Candidate } from './discover.ts'
-import { pathOf, showPath, type Problem } from './problem.ts'
+import { pathOf, placeInFrame, showPath, type Problem } from './problem.ts'
 
 export class PluginImportFailed extends Error {
   readonly code = 'BULKHEAD_PLUGIN_IMPORT_FAILED'
@@ -45,11 +45,12 @@ export async function explainImportFailure (candidate: Candidate, thrown: unknow
   const message = firstLine(thrown.message)
   if (mends[code] !== undefined) return fail(placeOf(thrown, candidate), message, mends[code])
   if (code === 'ERR_MODULE_NOT_FOUND') {
-    const from = / imported from (?<file>.+)$/.exec(message)?.groups?.file
+    const at = message.lastIndexOf(importedFrom)
+    const from = at === -1 ? undefined : message.slice(at + importedFrom.length)
     const mend = message.startsWith('Cannot find package')
       ? 'Add it to "dependencies" of the plugin and install it there.'
       : 'Add the file, or mend the import; its ending is written out, as in "./model.ts".'
-    return fail(from, message.replace(/ imported from .+$/, ''), mend)
+    return fail(from, at === -1 ? message : message.slice(0, at), mend)
   }
   if (message.includes('does not provide an export named')) {
     return fail(placeOf(thrown, candidate), message, 'Mend the import; what is only a type is imported with "import type".')
@@ -61,15 +62,16 @@ export async function explainImportFailure (candidate: Candidate, thrown: unknow
   return fail(placeOf(thrown, candidate), `It throws ${thrown.name}: ${message}`, 'What stands outside "start" runs when the plugin is imported: mend it, or move it into "start".')
 }
 
+const importedFrom = ' imported from '
+
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''
 
 /** The parser writes the place above the stack; everything else has it in the first frame of the plugin. */
 function placeOf ({ stack = '' }: Error, { folder }: Candidate): string | undefined {
-  const above = /^(?<file>(?:file:\/\/)?\/.+):(?<line>\d+)$/.exec(firstLine(stack))?.groups
-  const frames = stack.split('\n').map(line => /(?<file>file:\/\/.+?):(?<line>\d+):\d+\)?$/.exec(line)?.groups)
-  const frame = frames.find(groups => groups?.file !== undefined && pathOf(groups.file).startsWith(folder + sep))
-  const { file, line } = above ?? frame ?? {}
-  return file === undefined || line === undefined ? undefined : `${pathOf(file)}:${line}`
+  const above = /^(?<place>(?:file:\/\/)?\/.+):(?<line>\d+)$/.exec(firstLine(stack))?.groups
+  const frame = stack.split('\n').map(placeInFrame).find(found => found !== undefined && pathOf(found.place).startsWith(folder + sep))
+  const found = above ?? frame
+  return found?.place === undefined ? undefined : `${pathOf(found.place)}:${found.line}`
 }
 
 const checkBudgetMs = 5_000

@@ -50,12 +50,19 @@ const Resource = z.string().check(holds(name => {
   return [`${shown(name)} is not a resource.`, nearest === undefined ? `The resources are ${quoteList(resourceNames)}.` : `Write "${nearest}".`]
 }))
 
+const eventForm = /^[a-z0-9][a-z0-9.-]{0,99}$/
+/** As the room of tasks takes names of events, so that what is declared can be published. */
+const EventName = z.string().check(holds(name => eventForm.test(name) ? undefined
+  : [`The event ${shown(name)} is not 1 to 100 lower-case letters, digits, dashes and dots, the first a letter or a digit.`, 'Write for example "invoice.paid".']))
+const EventDeclared = z.strictObject({ description: z.string().trim().min(1).max(500) })
+
 const Shape = z.strictObject({
   id: Name('id'),
   host: z.string().check(holds(checkRange)),
   requires: Needs,
   optional: Needs,
   mounts: z.array(Name('mount')).optional(),
+  events: z.record(EventName, EventDeclared).default({}),
   resources: z.array(Resource).default([]),
   tolerates: z.array(Resource).default([]),
   readiness: z.enum(['required', 'degraded']).default('degraded'),
@@ -95,7 +102,11 @@ function findingsOf (issue: z.core.$ZodIssue): Finding[] {
   switch (issue.code) {
     case 'custom':
       return [[at === '' || at === 'id' ? issue.message : `In "${at}": ${issue.message}`, String(issue.params?.mend)]]
+    // The name of an event: what is wrong with it was found by its own check.
+    case 'invalid_key':
+      return issue.issues.flatMap(inner => findingsOf({ ...inner, path: [] }))
     case 'unrecognized_keys':
+      if (at !== '') return issue.keys.map(key => [`${shown(key)} is not a key of "${at}".`, 'Write { "description": "…" }.'])
       return issue.keys.map(key => {
         const nearest = findNearest(key, keys)
         return [`${shown(key)} is not a key of the manifest.`, nearest === undefined ? `The keys are ${quoteList(keys)}.` : `Write "${nearest}".`]

@@ -3,21 +3,27 @@
 import { sep } from 'node:path'
 import { NotFound } from '../contract/index.ts'
 import type { LoadedPlugin } from './definition.ts'
+import { findEventOwners } from './event-owner.ts'
 import type { Member } from './member.ts'
 import type { Owner } from './owner.ts'
 import { modulesOf } from './problem.ts'
+import type { Found } from './roster.ts'
 import { hostOwner, type PermissionOwners } from './unit.ts'
 
 export class Members {
   readonly #all = new Map<string, Member>()
   readonly #corePermissions: readonly string[]
+  /** The events of plugins that the settings leave out: they stay theirs unless a plugin that is here declares them. */
+  #leftOut: Found['leftOut'] = []
   /** How often code was loaded under each id, also of plugins that did not come to be here. */
   readonly #loads = new Map<string, number>()
   /** Of every plugin's permissions; undefined when a plugin has changed since. */
   #owners: Map<string, string> | undefined
+  /** The plugin that declares each event; undefined when a plugin has changed since. */
+  #eventOwners: Map<string, string> | undefined
 
-  constructor (corePermissions: readonly string[]) {
-    this.#corePermissions = corePermissions
+  constructor (corePermissions: Iterable<string>) {
+    this.#corePermissions = [...corePermissions]
   }
 
   add (member: Member): void {
@@ -36,6 +42,18 @@ export class Members {
   /** One of them came, went, or has another generation. */
   changed (): void {
     this.#owners = undefined
+    this.#eventOwners = undefined
+  }
+
+  leaveOut (plugins: Found['leftOut']): void {
+    this.#leftOut = plugins
+    this.changed()
+  }
+
+  /** The id of the plugin that declares the event, also of one that does not run. */
+  ownerOfEvent (event: string): string | undefined {
+    this.#eventOwners ??= findEventOwners([...this.here().map(({ candidate }) => candidate), ...this.#leftOut])
+    return this.#eventOwners.get(event)
   }
 
   /** Also one that has gone. */

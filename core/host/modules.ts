@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Clock } from '../contract/index.ts'
 import type { Candidate } from './discover.ts'
 import { explainImportFailure, ImportOverdue } from './import-failure.ts'
-import { runAs, type Owner } from './owner.ts'
+import { currentOwner, runAs, type Owner } from './owner.ts'
 
 export interface ImportOptions {
   readonly clock: Clock
@@ -15,6 +15,7 @@ export interface ImportOptions {
 }
 
 const contractUrl = new URL('../contract/index.ts', import.meta.url).href
+const contractFolder = new URL('./', contractUrl).href
 /** The host's own code, and what it reads its settings with. */
 const hostUrls = ['../', '../../config/'].map(path => new URL(path, import.meta.url).href)
 const stampForm = /\?generation=\d+$/
@@ -37,22 +38,59 @@ export function registerBulkhead (): () => void {
     resolve (specifier, context, next) {
       if (specifier === 'bulkhead') return { url: contractUrl, format: 'module-typescript', shortCircuit: true }
       const resolved = next(specifier, context)
-      const folder = folderOf(context.parentURL)
-      if (folder === undefined || !resolved.url.startsWith('file:')) return resolved
-      if (hostUrls.some(url => resolved.url.startsWith(url))) throw new HostImported(specifier)
-      const stamp = stampForm.exec(context.parentURL ?? '')
+      if (isHosts(resolved.url)) {
+        if (!mayReachHost(context, resolved.url)) throw new HostImported(specifier)
+        return resolved
+      }
+      const importer = importerOf(context.parentURL)
+      if (importer === undefined) return resolved
+      const { folder, stamp } = importer
+      // A module without a file is of the plugin that imports it, and so is what it imports: the address says so, behind what the loader reads of it.
+      if (/^(?:data|blob):/.test(resolved.url)) return { ...resolved, url: `${resolved.url.replace(/#.*$/s, '')}${tagOf(importer)}` }
       // A module of a later generation passes its stamp on to what it imports from its own folder.
-      if (stamp === null || stampForm.test(resolved.url) || !fileURLToPath(resolved.url).startsWith(folder + sep)) return resolved
-      return { ...resolved, url: resolved.url + stamp[0] }
+      if (stamp === '' || !resolved.url.startsWith('file:') || stampForm.test(resolved.url)) return resolved
+      return fileURLToPath(resolved.url).startsWith(folder + sep) ? { ...resolved, url: resolved.url + stamp } : resolved
     }
   })
   return () => hooks.deregister()
 }
 
+/** By the real path: the loader has followed links and undone encodings by now. */
+const isHosts = (url = ''): boolean => hostUrls.some(hostUrl => url.startsWith(hostUrl))
+
+interface Context { readonly parentURL?: string | undefined, readonly conditions: readonly string[] }
+
+/**
+ * The host's modules import each other, in the host's own context; tests and scripts import them, too. Code of a plugin does not, whatever it gives
+ * as the importer: a module without a file, a package that imports for others, CommonJS, which can name any file as its own.
+ */
+function mayReachHost ({ parentURL = '', conditions }: Context, url: string): boolean {
+  if (parentURL.startsWith(contractFolder) && url.startsWith(contractFolder)) return true
+  if (conditions.includes('require') || currentOwner() !== undefined || importerOf(parentURL) !== undefined) return false
+  return parentURL === '' || isHosts(parentURL) || (parentURL.startsWith('file:') && !parentURL.includes('/node_modules/'))
+}
+
+/** The plugin that a module belongs to. */
+interface Importer {
+  readonly folder: string
+  /** As it stands behind the addresses of the generation's modules; empty for the first. */
+  readonly stamp: string
+}
+
+const tagForm = /#plugin=(?<folder>[^&#]*)&stamp=(?<stamp>[^&#]*)$/
+const tagOf = ({ folder, stamp }: Importer): string => `#plugin=${encodeURIComponent(folder)}&stamp=${encodeURIComponent(stamp)}`
+
+function importerOf (url = ''): Importer | undefined {
+  const { folder: tagged, stamp = '' } = url.startsWith('file:') ? {} : tagForm.exec(url)?.groups ?? {}
+  if (tagged !== undefined) return { folder: decodeURIComponent(tagged), stamp: decodeURIComponent(stamp) }
+  const folder = folderOf(url)
+  return folder === undefined ? undefined : { folder, stamp: stampForm.exec(url)?.[0] ?? '' }
+}
+
 /** The plugin's folder that the module is in. */
-function folderOf (url = ''): string | undefined {
+function folderOf (url: string): string | undefined {
   // The host's own modules import by far the most.
-  if (!url.startsWith('file:') || hostUrls.some(hostUrl => url.startsWith(hostUrl))) return undefined
+  if (!url.startsWith('file:') || isHosts(url)) return undefined
   const path = fileURLToPath(url)
   for (let end = path.lastIndexOf(sep); end > 0; end = path.lastIndexOf(sep, end - 1)) {
     if (folders.has(path.slice(0, end))) return path.slice(0, end)

@@ -4,6 +4,7 @@ import type { Log } from '../contract/index.ts'
 import type { Recovery, Serve, StartContext, UnitDefinition } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
+import { createMayPublish } from './event-owner.ts'
 import { loadGeneration, type GenerationParts } from './generation.ts'
 import { createOwner, type Member } from './member.ts'
 import type { Members } from './members.ts'
@@ -43,6 +44,13 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
   const { members } = parts
   const services: PluginParts['services'] = new Map()
   const declared = new WeakSet<LoadedPlugin>()
+  /** The undeclared events that each plugin was warned of. */
+  const warned = new Map<string, Set<string>>()
+  const warnedOf = (id: string): Set<string> => {
+    const events = warned.get(id) ?? new Set()
+    warned.set(id, events)
+    return events
+  }
 
   const start = async (member: Member, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
     const owner = createOwner(plugin)
@@ -52,8 +60,12 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
       parts.onEnd(member)
     })
     const { noteFault } = parts
+    const log = parts.logOf(member.id, owner.generation)
     const serve = await startPlugin({
-      plugin, owner, config: parts.configOf(plugin), log: parts.logOf(member.id, owner.generation), permissions: members.permissionsFor(plugin)
+      plugin, owner, config: parts.configOf(plugin), log, permissions: members.permissionsFor(plugin),
+      mayPublish: createMayPublish({
+        plugin: plugin.candidate, log, warned: warnedOf(member.id), ownerOf: event => members.ownerOfEvent(event)
+      })
     }, { ...parts.rooms(), services, noteFault }, context)
     // Not before it has started: what a generation that never serves declares changes nobody's permissions.
     if (!declared.has(plugin)) await parts.declare([...members.othersThan(member.id), plugin])

@@ -34,9 +34,18 @@ export function showPath (path: string): string {
 
 /** The modules in an error's stack, the innermost first, each with the generation it was loaded for. */
 export const modulesOf = ({ stack = '' }: Error): { path: string, line: number, generation: number }[] => stack.split('\n').flatMap(frame => {
-  const { place, line } = /(?<place>file:\/\/.+?):(?<line>\d+):\d+\)?$/.exec(frame)?.groups ?? {}
-  return place === undefined ? [] : [{ path: pathOf(place), line: Number(line), generation: Number(/\?generation=(\d+)$/.exec(place)?.[1] ?? 1) }]
+  const found = placeInFrame(frame)
+  if (found === undefined) return []
+  const { place, line } = found
+  return [{ path: pathOf(place), line: Number(line), generation: Number(/\?generation=(\d+)$/.exec(place)?.[1] ?? 1) }]
 })
+
+/** The module and line that a line of a stack ends with. The message stands in a stack, too, so the line may be long and written by a caller. */
+export function placeInFrame (frame: string): { place: string, line: string } | undefined {
+  const at = frame.lastIndexOf('file://')
+  const { place, line } = at === -1 ? {} : /^(?<place>.+):(?<line>\d+):\d+\)?$/.exec(frame.slice(at))?.groups ?? {}
+  return place === undefined || line === undefined ? undefined : { place, line }
+}
 
 /** The path of a module as a stack names it, whichever generation it is of. */
 export const pathOf = (place: string): string => place.startsWith('file:') ? fileURLToPath(place.split('?', 1)[0] ?? place) : place

@@ -1,6 +1,6 @@
 // The plugins that are here, and what becomes of them while the host serves: replaced, installed, taken away, switched off and on.
 
-import { Conflict, type Log } from '../contract/index.ts'
+import { Conflict, type Log, type Manifest } from '../contract/index.ts'
 import { NotReplaced, type Kernel, type UnitDefinition } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
@@ -24,6 +24,8 @@ export interface Found {
   readonly failures: readonly { readonly candidate: Candidate, readonly error: PluginImportFailed }[]
   /** Ids of plugins whose schema could not be brought up to date: their start tries it again. */
   readonly unmigrated: ReadonlySet<string>
+  /** Plugins that the settings leave out, where their manifests could be read. */
+  readonly leftOut: readonly { readonly id: string, readonly manifest: Manifest }[]
 }
 
 export interface Roster {
@@ -155,7 +157,8 @@ export function createRoster (parts: RosterParts): Roster {
   const units = createPluginUnits({ ...parts, members, noteFault, onEnd: member => { void tellWhatIsLeft(member) } })
 
   return {
-    units ({ plugins, failures, unmigrated }, disabled) {
+    units ({ plugins, failures, unmigrated, leftOut }, disabled) {
+      members.leaveOut(leftOut)
       for (const plugin of plugins) {
         const member = new Member(plugin.candidate, plugin)
         member.isMigrated = !unmigrated.has(member.id)

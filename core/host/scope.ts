@@ -4,6 +4,7 @@ import { asFunction, asValue, createContainer as createAwilix, type AwilixContai
 import type { Clock, GuardedFetch, Log, ResourceName, Resources, Scope } from '../contract/index.ts'
 import { resourceNames } from '../contract/plugin.ts'
 import type { Candidate } from './discover.ts'
+import type { MayPublish } from './event-owner.ts'
 import { Fence } from './fence.ts'
 import { createFetch } from './fetch.ts'
 import { createHandle, type Holder } from './handle.ts'
@@ -58,6 +59,7 @@ export interface ScopeParts {
   /** What other plugins offer. */
   readonly services: ReadonlyMap<string, Offer>
   readonly work: Work
+  readonly mayPublish: MayPublish
   readonly fetch: GuardedFetch
   readonly undo: (name: string, step: () => void | Promise<void>) => void
   /** What the plugin's code threw where nobody waits for it. */
@@ -73,7 +75,7 @@ export interface OwnedScope {
 }
 
 export function createScope (
-  { container, candidate, owner, config, log, clock, signal, services, work, fetch, undo, onFault }: ScopeParts
+  { container, candidate, owner, config, log, clock, signal, services, work, mayPublish, fetch, undo, onFault }: ScopeParts
 ): OwnedScope {
   const { id, version, manifest, file } = candidate
   const fence = new Fence(id)
@@ -87,7 +89,7 @@ export function createScope (
     listen: createListen({ fence, owner }),
     routes: registration.createRoutes(),
     tasks: createTasks({ id, version, registration, fence, owner, work }),
-    events: createEvents({ registration, fence, owner, work }),
+    events: createEvents({ registration, fence, owner, work, mayPublish }),
     fetch: createFetch(fetch, { fence, owner }),
     plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {

@@ -3,7 +3,7 @@
 import { createHook } from 'node:async_hooks'
 import type { OwnedKind } from './account.ts'
 import { currentOwner } from './owner.ts'
-import { pathOf, showPath } from './problem.ts'
+import { pathOf, placeInFrame, showPath } from './problem.ts'
 
 interface Sort {
   readonly kind: OwnedKind
@@ -72,6 +72,6 @@ const isRepeated = (timeout: object): boolean => typeof (timeout as { _repeat?: 
 /** ` at invoices/index.ts:12`: the first line of the stack that is not Node's and not the host's, or nothing. */
 function placeInCode (): string {
   const frame = (new Error().stack ?? '').split('\n').find(line => line.includes('file://') && !line.includes(import.meta.dirname))
-  const { file, line } = /(?<file>file:\/\/.+?):(?<line>\d+):\d+\)?$/.exec(frame ?? '')?.groups ?? {}
-  return file === undefined || line === undefined ? '' : ` at ${showPath(pathOf(file))}:${line}`
+  const found = placeInFrame(frame ?? '')
+  return found === undefined ? '' : ` at ${showPath(pathOf(found.place))}:${found.line}`
 }

@@ -6,6 +6,7 @@ import type { Clock, GuardedFetch, Log, Postgres, RouteRecord, TaskRecord } from
 import { StartStopped, type Serve, type StartContext } from '../kernel/index.ts'
 import type { LoadedPlugin } from './definition.ts'
 import type { Candidate } from './discover.ts'
+import type { MayPublish } from './event-owner.ts'
 import { findNearest } from './nearest.ts'
 import { bindSignal, runAs, type Owner } from './owner.ts'
 import { modulesOf, showPath } from './problem.ts'
@@ -79,6 +80,7 @@ export interface Generation {
   readonly config: Readonly<Record<string, unknown>>
   readonly log: Log
   readonly permissions: PermissionOwners
+  readonly mayPublish: MayPublish
 }
 
 /** Who declares each permission now. */
@@ -97,14 +99,15 @@ export const needsOf = ({ manifest: { resources, tolerates, requires } }: Candid
 
 /** Starts the generation; what it gives back makes it serve. */
 export async function startPlugin (
-  { plugin, owner, config, log, permissions }: Generation, parts: PluginParts, context: StartContext
+  { plugin, owner, config, log, permissions, mayPublish }: Generation, parts: PluginParts, context: StartContext
 ): Promise<Serve> {
   const { signal } = context
   const { candidate, definition } = plugin
   const { id, version, manifest: { mounts, resources } } = candidate
   const { account } = owner
   const { scope, registration, fence, end } = createScope({
-    ...parts, candidate, owner, config, log, signal, undo: (name, step) => context.undo(name, step), onFault: thrown => parts.noteFault(owner, thrown)
+    ...parts, candidate, owner, config, log, signal, mayPublish,
+    undo: (name, step) => context.undo(name, step), onFault: thrown => parts.noteFault(owner, thrown)
   })
   context.undo('scope', () => end(signal.reason))
   // While it starts, an abort means that nobody waits for it any more; later it means that the plugin is to end, in order.

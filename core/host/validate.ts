@@ -1,4 +1,4 @@
-// What only shows when all plugins are seen together: ids and mounts taken twice, needs that are missing, too old or circular.
+// What only shows when all plugins are seen together: ids, mounts and events taken twice, needs that are missing, too old or circular.
 
 import type { Candidate, Discovery } from './discover.ts'
 import { findNearest } from './nearest.ts'
@@ -16,6 +16,7 @@ export interface Validation {
 export function validatePlugins ({ candidates, skipped, problems: found }: Discovery): Validation {
   const byId = new Map<string, Candidate>()
   const byMount = new Map<string, Candidate>()
+  const byEvent = new Map<string, Candidate>()
   const leftOut = new Map(skipped.flatMap(({ id, why }) => id === undefined ? [] : [[id, why] as const]))
   // Of these it is said already what is wrong; that others miss them is no further news.
   const broken = new Set(found.map(({ plugin }) => plugin))
@@ -35,6 +36,11 @@ export function validatePlugins ({ candidates, skipped, problems: found }: Disco
       const other = byMount.get(mount)
       if (other === undefined) byMount.set(mount, candidate)
       else report(candidate, `The mount "${mount}" is also one of "${other.id}" (${showPath(other.file)}).`, 'Name another in "mounts" of one of them.')
+    }
+    for (const event of Object.keys(candidate.manifest.events)) {
+      const other = byEvent.get(event)
+      if (other === undefined) byEvent.set(event, candidate)
+      else report(candidate, `The event "${event}" is also declared by "${other.id}" (${showPath(other.file)}).`, 'An event belongs to one plugin: take it out of "events" of the other.')
     }
   }
 

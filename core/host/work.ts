@@ -5,6 +5,8 @@ import {
   type CronOptions, type Duration, type Events, type QueueHandler, type QueueOptions, type SendOptions,
   type QueueRun, type TaskHandler, type TaskOptions, type TaskRecord, type TaskRun, type Tasks, type z
 } from '../contract/index.ts'
+import { findUnstorable } from '../contract/storable.ts'
+import type { MayPublish } from './event-owner.ts'
 import type { Fence } from './fence.ts'
 import { findNearest, quoteList } from './nearest.ts'
 import { bindSignal, bindTo, runAs, type Owner } from './owner.ts'
@@ -78,10 +80,13 @@ export function createTasks ({ id, version, registration, fence, owner, work }: 
   }
 }
 
-export function createEvents ({ registration, fence, owner, work }: Omit<WorkParts, 'id' | 'version'>): Events {
+interface EventParts extends Omit<WorkParts, 'id' | 'version'> { readonly mayPublish: MayPublish }
+
+export function createEvents ({ registration, fence, owner, work, mayPublish }: EventParts): Events {
   return {
     publish: async (name, payload, options) => {
       fence.check()
+      mayPublish(name)
       await runAs(undefined, () => work.publish(name, payload, options))
     },
     on: (name, schema, handler) => {
@@ -92,6 +97,8 @@ export function createEvents ({ registration, fence, owner, work }: Omit<WorkPar
     },
     broadcast: async (name, payload) => {
       fence.check()
+      mayPublish(name)
+      checkStorable(name, payload)
       await runAs(undefined, () => work.broadcast(name, payload))
     },
     onBroadcast: (event, schema, handler) => {
@@ -131,6 +138,15 @@ function parse<Schema extends z.ZodType> (schema: Schema, value: unknown, what: 
   const result = schema.safeParse(value)
   if (result.success) return result.data
   throw new InputUnfit(`${what} does not fit its schema: ${result.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ')}`)
+}
+
+/** A broadcast may hold what an event may hold, although no database stores it. */
+function checkStorable (event: string, payload: unknown): void {
+  const text = JSON.stringify(payload) as string | undefined
+  const found = text === undefined ? undefined : findUnstorable(text)
+  if (found === undefined) return
+  const path = found.path === '' ? 'payload' : `payload.${found.path}`
+  throw new ValidationFailed([{ path, message: found.fault }], { message: `The broadcast of "${event}" cannot be sent like this: "${path}" ${found.fault}.` })
 }
 
 /** As JSON, which is how it is kept: what does not survive that is refused here, and not by the handler. */

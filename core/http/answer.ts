@@ -3,6 +3,7 @@
 import type { Exchange } from './exchange.ts'
 import type { Problem } from './problem.ts'
 import type { SecurityHeaders } from './security-headers.ts'
+import { endBesideUnreadBody, leaveLongBody } from './unread-body.ts'
 
 export interface Answering {
   /** For answers that others write; what a handler has set itself stays. */
@@ -53,7 +54,9 @@ export function createAnswering (security: SecurityHeaders): Answering {
       const text = JSON.stringify(body)
       // An earlier `ctx.status` may have left its phrase.
       res.statusMessage = ''
-      res.writeHead(status, { 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(text), ...headers }).end(text)
+      leaveLongBody(exchange)
+      res.writeHead(status, { 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(text), ...headers })
+      endBesideUnreadBody(exchange, text)
     }
   }
 }

@@ -1,5 +1,7 @@
 // Koa, for what plugins know it by: the context, its way of answering, and its middleware. The order of a request is the dispatcher's.
 
+import { parse as parseQuery } from 'node:querystring'
+import type { ParsedUrlQuery } from 'node:querystring'
 import { Stream } from 'node:stream'
 import Koa from 'koa'
 import type { Middleware } from 'koa'
@@ -9,7 +11,9 @@ import type { Exchange } from './exchange.ts'
 import type { Fail } from './failure.ts'
 import { addressOf, hostOf, protocolOf } from './forwarded.ts'
 import type { Input } from './input.ts'
+import { originOf, type OriginRules } from './request-origin.ts'
 import { discard } from './result.ts'
+import { createSessionCookie } from './session-cookie.ts'
 
 type OwnContext = RequestContext & { exchange: Exchange }
 
@@ -24,8 +28,7 @@ export interface Application {
 
 export interface ApplicationParts {
   log: Log
-  trustProxyHops: number
-  secureCookies: boolean
+  originRules: OriginRules
   setOwnHeaders: Answering['setOwnHeaders']
   fail: Fail
 }
@@ -38,7 +41,8 @@ interface Inside {
 
 const nothing = Promise.resolve()
 
-export function createApplication ({ log, trustProxyHops, secureCookies, setOwnHeaders, fail }: ApplicationParts): Application {
+export function createApplication ({ log, originRules, setOwnHeaders, fail }: ApplicationParts): Application {
+  const { trustProxyHops, secureCookies } = originRules
   // For `ctx.ips`, which is counted from the right, too.
   const koa = new Koa({ proxy: trustProxyHops > 0, maxIpsCount: trustProxyHops })
   const inside = koa as unknown as Inside
@@ -49,6 +53,8 @@ export function createApplication ({ log, trustProxyHops, secureCookies, setOwnH
     requestId: { get () { return this.exchange.requestId } },
     log: { get () { return this.exchange.logOf(log) } },
     signal: { get () { return this.exchange.signal } },
+    sessionCookie: { get () { return createSessionCookie(this, this.exchange) } },
+    isFromForeignPage: { get () { return originOf(this.req, originRules) === 'foreign' } },
     ending: { get () { return this.exchange.ending } },
     // A handler that answers by itself does so with the headers that every answer has.
     respond: {
@@ -62,7 +68,16 @@ export function createApplication ({ log, trustProxyHops, secureCookies, setOwnH
     onerror: { value (this: OwnContext, thrown: unknown) { if (thrown !== null && thrown !== undefined) fail(this.exchange, thrown) } }
   }
   Object.defineProperties(koa.context, own)
-  const ownRequest: PropertyDescriptorMap & ThisType<Koa.Request> = {
+  const koas = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(koa.request), 'query')
+  const ownRequest: PropertyDescriptorMap & ThisType<Koa.Request & { _querycache?: Record<string, ParsedUrlQuery> }> = {
+    // Koa's own looks for all values of a key once for each of them: 7,500 times the same key took two seconds.
+    query: {
+      ...koas,
+      get () {
+        const cache = this._querycache ??= Object.create(null) as Record<string, ParsedUrlQuery>
+        return cache[this.querystring] ??= parseQuery(this.querystring, undefined, undefined, { maxKeys: 0 })
+      }
+    },
     // Cookies are Secure where the site is, whatever the last proxy speaks to this host.
     secure: { get () { return secureCookies || this.protocol === 'https' } },
     // Koa believes the left-most, which a client may have written.

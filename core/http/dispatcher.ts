@@ -1,24 +1,32 @@
 // The order every request goes through: host, path, route, caller, guard, input, handler, answer. Nothing here waits unless it has to.
 
 import type { IncomingMessage } from 'node:http'
-import { BadRequest, MethodNotAllowed, NotFound } from '../contract/index.ts'
+import { BadRequest, MethodNotAllowed, NotFound, Unauthorized } from '../contract/index.ts'
 import type { RequestContext, User } from '../contract/index.ts'
 import type { Answering } from './answer.ts'
 import type { Application, Middleware } from './application.ts'
 import { allowMethods, allowOrigin } from './cors.ts'
-import { findToken } from './credential.ts'
+import { findShown, hideCredentials } from './credential.ts'
 import type { Exchange } from './exchange.ts'
+import { protocolOf } from './forwarded.ts'
 import { createGuard } from './guard.ts'
 import type { PermissionsIn } from './guard.ts'
 import type { Input } from './input.ts'
 import type { MountTable } from './mount-table.ts'
+import type { OriginRules } from './request-origin.ts'
+import { checkTarget, pathOf } from './request-target.ts'
 import { discard, findJson, isPromise, settle } from './result.ts'
 import type { Route } from './route.ts'
+import { noteStaleCookie } from './session-cookie.ts'
+import type { UserLimit } from './user-limit.ts'
 
 type Wait = PromiseLike<void> | undefined
 
 /** Undefined when nobody is behind the token. Not waited for when it is not a promise: a cached answer costs no turn of the loop. */
 export type Authenticate = (token: string) => User | undefined | Promise<User | undefined>
+
+/** Runs what a request of this user asks for, so that what it uses can be counted for the user. */
+export type RunForUser = <Result>(userId: string, work: () => Result) => Result
 
 export interface DispatcherParts {
   mounts: MountTable
@@ -26,23 +34,26 @@ export interface DispatcherParts {
   answering: Pick<Answering, 'sendJson' | 'sendEmpty'>
   authenticate: Authenticate
   permissionsIn: PermissionsIn
-  corsOrigins: readonly string[]
-  trustProxyHops: number
+  originRules: OriginRules
+  userLimit: UserLimit
+  runForUser: RunForUser
 }
 
 /** Throws, or rejects, with what the answer is to be made from. */
 export type Dispatch = (exchange: Exchange) => Wait
 
 export function createDispatcher (parts: DispatcherParts): Dispatch {
-  const { mounts, application, answering: { sendJson, sendEmpty }, authenticate, permissionsIn, corsOrigins, trustProxyHops } = parts
-  const origins = new Set(corsOrigins)
-  const guard = createGuard({ permissionsIn, origins, trustProxyHops })
+  const { mounts, application, answering: { sendJson, sendEmpty }, authenticate, permissionsIn, originRules } = parts
+  const { userLimit, runForUser } = parts
+  const { origins, trustProxyHops, secureCookies } = originRules
+  const guard = createGuard({ permissionsIn, originRules })
 
   const dispatch: Dispatch = exchange => {
     const { req } = exchange
     if (origins.size > 0) allowOrigin(exchange, origins)
     if (hasTwoHosts(req)) throw new BadRequest('The request names two hosts.')
-    const path = pathOf(req)
+    checkTarget(req.url ?? '')
+    const path = pathOf(req.url ?? '')
     if (path === '/healthz') return answerHealth(exchange)
 
     // Compared as it came: no decoding, no folding of case or slashes, so there is one spelling of each path.
@@ -62,7 +73,11 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
   }
 
   const identify = (exchange: Exchange, route: Route, params: Record<string, string>): Wait => {
-    const token = findToken(exchange.req)
+    const { token, other, ambiguous, isStale = false } = findShown(exchange.req, secureCookies || protocolOf(exchange.req, trustProxyHops) === 'https')
+    if (ambiguous !== undefined && route.record.options.public === undefined) {
+      throw new Unauthorized(`The request has two different cookies named "${ambiguous}", and one of them is not this site's. Delete the cookies of this site, and sign in again.`)
+    }
+    if (isStale) noteStaleCookie(exchange, () => other === undefined ? undefined : authenticate(other))
     const user = token === undefined ? undefined : authenticate(token)
     return isPromise(user)
       ? user.then(found => admit(exchange, route, params, found))
@@ -71,6 +86,23 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
 
   const admit = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined): Wait => {
     exchange.caller = caller
+    return caller === undefined ? check(exchange, route, params, caller) : admitUser(exchange, route, params, caller)
+  }
+
+  const admitUser = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User): Wait => {
+    const end = userLimit.begin(exchange, caller.id)
+    try {
+      const waits = runForUser(caller.id, () => check(exchange, route, params, caller))
+      if (waits === undefined) end()
+      else waits.then(end, end)
+      return waits
+    } catch (error) {
+      end()
+      throw error
+    }
+  }
+
+  const check = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined): Wait => {
     const user = guard(exchange, route, params, caller)
     return isPromise(user)
       ? user.then(admitted => take(exchange, route, params, admitted))
@@ -79,6 +111,7 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
 
   const take = (exchange: Exchange, route: Route, params: Record<string, string>, user: User | undefined): Wait => {
     exchange.isAdmitted = true
+    hideCredentials(exchange.req, exchange.caller !== undefined)
     const input = route.readInput(exchange, params)
     return isPromise(input)
       ? input.then(read => perform(exchange, route, user, read))
@@ -133,11 +166,6 @@ export function composeChain (application: Application, middleware: readonly Mid
     settle(route, ctx, await route.record.handler(ctx))
   }
   return application.compose([...middleware, last as unknown as Middleware])
-}
-
-function pathOf ({ url = '' }: IncomingMessage): string {
-  const mark = url.indexOf('?')
-  return mark === -1 ? url : url.slice(0, mark)
 }
 
 /** Node keeps the first and drops the second, a proxy in front may do the opposite. */

@@ -3,7 +3,9 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock, Log, User } from '../contract/index.ts'
+import type { ConnectionLimit } from './connection-limit.ts'
 import { LateSignal } from './late-signal.ts'
+import type { LineBudget } from './line-budget.ts'
 import type { Plugin } from './mount-table.ts'
 import type { Route } from './route.ts'
 
@@ -22,6 +24,8 @@ export class Exchange {
   projectId: string | undefined
   /** Past the guard. */
   isAdmitted = false
+  /** The client expects a word before it sends the body, and has not got it. */
+  isBodyHeldBack = false
   /** Once someone has begun to read it. */
   body: Promise<unknown> | undefined
   /** The handler said `ctx.respond = false`: it answers by itself. */
@@ -49,6 +53,9 @@ export class Exchange {
   /** Asks an answer that goes on and on to come to its end. */
   end (reason: Error): void { this.#ending.abort(reason) }
 
+  /** Names it in the log: its route, or else its plugin. */
+  get place (): string { return this.route?.label ?? this.plugin?.id ?? 'no route' }
+
   logOf (base: Log): Log {
     return this.#log ??= (this.plugin?.log ?? base).child({ requestId: this.requestId, route: this.route?.label })
   }
@@ -70,7 +77,13 @@ export interface Traffic {
   untilQuiet (signal: AbortSignal): Promise<void>
 }
 
-export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traffic {
+/** A URL may be as long as all headers together; in a line of the log the beginning of it tells which request it was. */
+const urlLengthMax = 1_000
+const shorten = (url = ''): string => url.length <= urlLengthMax ? url : `${url.slice(0, urlLengthMax)}…`
+
+export interface TrafficDeps { clock: Clock, log: Log, lines: LineBudget, connections: Pick<ConnectionLimit, 'begin' | 'end'> }
+
+export function createTraffic ({ clock, log, lines, connections }: TrafficDeps): Traffic {
   // Unique among replicas by its first part, within this one by the second; cheaper than a UUID for each request.
   const replica = randomBytes(6).toString('hex')
   let opened = 0
@@ -85,10 +98,12 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
   const end = (exchange: Exchange): void => {
     const { req, res, requestId } = exchange
     underWay.delete(exchange)
+    connections.end(req.socket)
     ended++
     if (!res.writableFinished) exchange.abandon(new Error('the client has gone'))
-    const facts = { requestId, method: req.method, url: req.url, status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
-    if (res.statusCode < 500) log.debug(facts, 'answered')
+    const facts = { requestId, method: req.method, url: shorten(req.url), status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
+    const isTold = res.statusCode >= 500 && (exchange.caller !== undefined || lines.take('answered', exchange.place))
+    if (!isTold) log.debug(facts, 'answered')
     else log.info(facts, 'answered')
     for (const listener of endListeners) listener(exchange)
     if (underWay.size === 0) onQuiet?.()
@@ -107,6 +122,7 @@ export function createTraffic ({ clock, log }: { clock: Clock, log: Log }): Traf
       const requestId = typeof sent === 'string' && acceptedRequestId.test(sent) ? sent : `${replica}-${(++opened).toString(36)}`
       const exchange = new Exchange(req, res, requestId, clock.now())
       underWay.add(exchange)
+      connections.begin(req.socket)
       res.on('close', () => end(exchange))
       if (closing) close(exchange)
       return exchange

@@ -2,9 +2,9 @@
 
 import { Forbidden, NotFound, Unauthorized, ValidationFailed } from '../contract/index.ts'
 import type { RouteOptions, User } from '../contract/index.ts'
-import { isForgeable, isFromThisSite } from './credential.ts'
 import type { Exchange } from './exchange.ts'
 import { projectIdOf } from './project.ts'
+import { isForgeable, originOf, ownOriginOf, type OriginRules } from './request-origin.ts'
 import { isPromise } from './result.ts'
 import type { Route } from './route.ts'
 
@@ -19,25 +19,31 @@ export type Guard = (exchange: Exchange, route: Route, params: Record<string, st
 
 export interface GuardParts {
   permissionsIn: PermissionsIn
-  origins: ReadonlySet<string>
-  trustProxyHops: number
+  originRules: OriginRules
 }
 
-export function createGuard ({ permissionsIn, origins, trustProxyHops }: GuardParts): Guard {
+export function createGuard ({ permissionsIn, originRules }: GuardParts): Guard {
   const guard: Guard = (exchange, route, params, caller) => {
     const { req } = exchange
-    const isForged = caller !== undefined && isForgeable(req) && !isFromThisSite(req, origins, trustProxyHops)
+    const origin = isForgeable(req) ? originOf(req, originRules) : 'own'
     const { options } = route.record
-    // Where nobody may call, too, a caller who may not is nobody.
-    if (options.public !== undefined) return isForged || boundProjectOf(caller) !== null ? undefined : caller
+    if (options.public !== undefined) {
+      if (origin === 'foreign') throw forged(exchange)
+      // A caller who may not call is nobody here; so is a client that does not say where the request comes from.
+      return origin === 'unknown' || boundProjectOf(caller) !== null ? undefined : caller
+    }
     if (caller === undefined) throw new Unauthorized('Sign in, or send a valid token.')
-    if (isForged) throw new Forbidden('A change asked for with the session cookie must come from a page of this site: send Origin, or use a token.')
+    if (origin !== 'own') throw forged(exchange)
 
     const project = route.findProject?.(exchange, params)
     return isPromise(project)
       ? project.then(found => admit(exchange, options, caller, found))
       : admit(exchange, options, caller, project)
   }
+
+  const forged = ({ req }: Exchange): Forbidden => new Forbidden(
+    `A change asked for with the session cookie must come from a page of this origin, ${ownOriginOf(req, originRules) ?? 'which the request does not name'}, or of one ` +
+    'that PLATFORM_CORS_ORIGINS names. Send Origin, or use a token.')
 
   const admit = (exchange: Exchange, options: Guarded, caller: User, project: unknown): Admitted | Promise<Admitted> => {
     const projectId = projectIdOf(project)

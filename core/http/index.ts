@@ -4,18 +4,24 @@ import type { RequestListener } from 'node:http'
 import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
 import { createAnswering } from './answer.ts'
 import { createApplication } from './application.ts'
+import { createConnectionLimit } from './connection-limit.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
-import type { Authenticate } from './dispatcher.ts'
+import type { Authenticate, RunForUser } from './dispatcher.ts'
 import { createTraffic } from './exchange.ts'
+import { respectExpectation } from './expectation.ts'
 import { createFailure } from './failure.ts'
 import type { PermissionsIn } from './guard.ts'
+import { createLineBudget } from './line-budget.ts'
 import { createMountTable } from './mount-table.ts'
 import type { MountTable, Plugin } from './mount-table.ts'
 import { createRefusalNoter } from './refusal.ts'
+import { createRefusedValueLog } from './refused-value.ts'
 import type { NoteRefused } from './refusal.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { openServer } from './server.ts'
 import type { Listening, ServerSettings } from './server.ts'
+import { boundUnreadBody } from './unread-body.ts'
+import { createUserLimit } from './user-limit.ts'
 
 export { findRouteProblems } from './route-problem.ts'
 export { InvalidRoutes } from './mount-table.ts'
@@ -33,6 +39,8 @@ export interface HttpSettings extends ServerSettings {
   secureCookies: boolean
   /** Origins whose pages may read answers: `https://app.example.org`. */
   corsOrigins: readonly string[]
+  /** Under way at once. 64 by default. */
+  requestsPerUserMax?: number
   /** For the requests that a plugin has when it ends. 10 s unless said. */
   drainMs?: number
 }
@@ -53,21 +61,34 @@ export interface HttpParts {
   authenticate: Authenticate
   permissionsIn: PermissionsIn
   noteRefused: NoteRefused
+  runForUser?: RunForUser
   settings: HttpSettings
 }
 
-export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, settings }: HttpParts): Http {
+export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, runForUser = (_id, work) => work(), settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
-  const traffic = createTraffic({ clock, log })
+  const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
+  const connections = createConnectionLimit({ max: settings.maxConnections ?? 10_000, port: 'the API', log })
+  const lines = createLineBudget(log)
+  const traffic = createTraffic({ clock, log, lines, connections })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
-  const fail = createFailure({ log, sendProblem, noteRefusal: createRefusalNoter(noteRefused, trustProxyHops) })
-  const application = createApplication({ log, trustProxyHops, secureCookies, setOwnHeaders, fail })
+  const fail = createFailure({
+    log, lines, sendProblem,
+    noteRefusal: createRefusalNoter(noteRefused, trustProxyHops),
+    noteRefusedValue: createRefusedValueLog(log, () => clock.now())
+  })
+  const application = createApplication({ log, originRules, setOwnHeaders, fail })
   const mounts = createMountTable({ bodyLimitBytes, compose: (middleware, route) => composeChain(application, middleware, route) })
-  const dispatch = createDispatcher({ mounts, application, answering, authenticate, permissionsIn, corsOrigins, trustProxyHops })
+  const userLimit = createUserLimit({ max: settings.requestsPerUserMax ?? 64, requestTimeoutMs: settings.requestTimeoutMs, now: () => clock.now() })
+  const dispatch = createDispatcher({
+    mounts, application, answering, authenticate, permissionsIn, originRules, userLimit, runForUser
+  })
 
   const callback: RequestListener = (req, res) => {
     const exchange = traffic.open(req, res)
+    boundUnreadBody(exchange)
     try {
+      respectExpectation(exchange)
       dispatch(exchange)?.then(undefined, (thrown: unknown) => fail(exchange, thrown))
     } catch (thrown) {
       fail(exchange, thrown)
@@ -87,6 +108,6 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
     ...mounts,
     mount,
     callback,
-    listen: address => openServer(address, { listener: callback, traffic, settings, clock, log, fail })
+    listen: address => openServer(address, { listener: callback, traffic, connections, settings, clock, log, fail })
   }
 }

@@ -41,6 +41,7 @@ function take (schema: z.ZodType, part: string, value: unknown, errors: FieldErr
   const result = schema.safeParse(value)
   if (result.success) return result.data
   for (const issue of result.error.issues) {
+    if (errors.length >= mostErrors) break
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) add(errors, [part, ...issue.path, key], 'There is no such field.')
     } else {

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createLightship } from 'lightship'
 import type { Log } from '../contract/index.ts'
+import { createConnectionLimit } from './connection-limit.ts'
 
 export interface Probes {
   readonly port: number
@@ -15,6 +16,9 @@ export interface Probes {
   remark (lines: () => readonly string[]): void
   close (): Promise<void>
 }
+
+/** Of the kubelet, of those that collect metrics, and of anybody else who reaches the port. */
+export const probeConnectionsMax = 32
 
 /** A port that cannot be had. */
 export class ProbesNotOpened extends Error {
@@ -40,6 +44,8 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
     terminate: () => log.error('lightship asked for the end of the process, which is not its to end')
   }).catch((cause: unknown) => { throw new ProbesNotOpened(port, cause as NodeJS.ErrnoException) })
   const { server } = lightship
+  const connections = createConnectionLimit({ max: probeConnectionsMax, port: 'the probes', log })
+  connections.watch(server)
   let reason = (): string => 'starting'
   let remarks = (): readonly string[] => []
 
@@ -47,6 +53,8 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
   const answer = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[]
   server.removeAllListeners('request')
   server.on('request', (request, response) => {
+    connections.begin(request.socket)
+    response.on('close', () => connections.end(request.socket))
     const [, path] = /^\/(ready|health)(?:\?|$)/.exec(request.url ?? '') ?? []
     const isReady = lightship.isServerReady()
     const lines = isReady && path === 'health' ? remarks() : []

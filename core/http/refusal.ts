@@ -17,7 +17,7 @@ export function createRefusalNoter (noteRefused: NoteRefused, trustProxyHops: nu
     const isGuards = !isAdmitted && ((status === 401 && hasCredential(req)) || status === 404)
     if (!isGuards && status !== 403) return
     noteRefused(caller, {
-      method: req.method ?? '', route: route.path, status, reason: body.detail, requestId, address: addressOf(req, trustProxyHops), projectId
+      plugin: route.record.plugin, method: req.method ?? '', route: route.path, status, reason: body.detail, requestId, address: addressOf(req, trustProxyHops), projectId
     })
   }
 }

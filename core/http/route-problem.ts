@@ -8,7 +8,7 @@ import type { PathFacts } from './matcher.ts'
 import { partsOf } from './project.ts'
 
 const guards = ['permission', 'public', 'signedIn'] as const
-const optionNames = new Set<string>([...guards, 'project', 'params', 'query', 'body', 'returns', 'status', 'summary'])
+const optionNames = new Set<string>([...guards, 'project', 'params', 'query', 'body', 'bodyLimitBytes', 'returns', 'status', 'summary'])
 
 export function findRouteProblems (records: readonly RouteRecord[]): string[] {
   const first = new Map<string, string>()
@@ -52,13 +52,21 @@ function findDeclarationProblems ({ method, options, handler }: RouteRecord): st
     if (options[part] !== undefined && !(options[part] instanceof z.ZodType)) problems.push(`has a "${part}" that is no zod schema; build it with z from 'bulkhead'.`)
   }
   if (options.body !== undefined && method === 'get') problems.push('takes a body, which a GET cannot have; use "query", or POST.')
-  problems.push(...findProjectProblems(options))
+  problems.push(...findBodyLimitProblems(options), ...findProjectProblems(options))
   const { status } = options
   if (status !== undefined && (!Number.isInteger(status) || status < 200 || status > 299)) {
     problems.push(`has the status ${status}; a success is 200 to 299, for the rest throw an error of the catalogue.`)
   }
   if (options.returns !== undefined && (status === 204 || status === 205)) problems.push(`answers ${status}, which has no body; drop "returns" or the status.`)
   return problems
+}
+
+function findBodyLimitProblems ({ bodyLimitBytes, body }: RouteRecord['options']): string[] {
+  if (bodyLimitBytes === undefined) return []
+  if (!Number.isSafeInteger(bodyLimitBytes) || bodyLimitBytes < 1) {
+    return [`has the bodyLimitBytes ${String(bodyLimitBytes)}; give a whole number of bytes, such as 64 * 1024.`]
+  }
+  return body === undefined ? ['has a "bodyLimitBytes" and no "body"; add "body", or drop the limit and bound in the handler what it reads of ctx.req.'] : []
 }
 
 function findProjectProblems (options: RouteRecord['options']): string[] {

@@ -1,6 +1,7 @@
 // One declared route, made ready: what may be worked out before a request comes is worked out here, once.
 
 import type { RequestContext, RouteRecord } from '../contract/index.ts'
+import { bodyLimitOf } from './body.ts'
 import { createInputReader } from './input.ts'
 import type { ReadInput } from './input.ts'
 import { createProjectFinder } from './project.ts'
@@ -38,6 +39,7 @@ export function createRoute (record: RouteRecord, bodyLimitBytes: number): Route
   const { options, method, mount, path } = record
   const { returns } = options
   const whole = `/api/${mount}${path === '/' ? '' : path}`
+  const limitBytes = bodyLimitOf(options, bodyLimitBytes)
   const label = `${method.toUpperCase()} ${whole}`
   return {
     record,
@@ -45,8 +47,8 @@ export function createRoute (record: RouteRecord, bodyLimitBytes: number): Route
     label,
     status: options.status ?? 200,
     chain: undefined,
-    findProject: createProjectFinder(options, bodyLimitBytes),
-    readInput: createInputReader(options, bodyLimitBytes),
+    findProject: createProjectFinder(options, limitBytes),
+    readInput: createInputReader(options, limitBytes),
     checkAnswer: returns === undefined ? undefined : body => {
       const result = returns.safeParse(body)
       if (result.success) return result.data

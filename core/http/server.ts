@@ -5,8 +5,10 @@ import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ServiceUnavailable } from '../contract/index.ts'
 import type { Clock, Log } from '../contract/index.ts'
+import type { ConnectionLimit } from './connection-limit.ts'
 import type { Traffic } from './exchange.ts'
 import type { Fail } from './failure.ts'
+import { IncomingRequest } from './incoming-request.ts'
 
 export interface Listening {
   readonly address: { host: string, port: number }
@@ -30,13 +32,14 @@ export interface ServerSettings {
   requestTimeoutMs: number
   /** For a request's head to arrive. 5 s unless said. */
   headersTimeoutMs?: number
-  /** Further connections are closed at once. 10,000 unless said. */
+  /** At a time: for a new one an idle one is closed, and the new one where none is idle. 10,000 by default. */
   maxConnections?: number
 }
 
 export interface ServerParts {
   listener: RequestListener
   traffic: Traffic
+  connections: ConnectionLimit
   settings: ServerSettings
   clock: Clock
   log: Log
@@ -60,9 +63,10 @@ const causes: Record<string, string> = {
 }
 
 export async function openServer ({ host, port }: { host: string, port: number }, parts: ServerParts): Promise<Listening> {
-  const { listener, traffic, settings, clock, log, fail } = parts
+  const { listener, traffic, connections, settings, clock, log, fail } = parts
   const headersTimeout = settings.headersTimeoutMs ?? 5_000
   const server = createServer({
+    IncomingMessage: IncomingRequest,
     headersTimeout,
     requestTimeout: Math.max(settings.requestTimeoutMs, headersTimeout),
     connectionsCheckingInterval: Math.min(2_000, headersTimeout / 2),
@@ -70,7 +74,10 @@ export async function openServer ({ host, port }: { host: string, port: number }
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16_384
   }, listener)
-  server.maxConnections = settings.maxConnections ?? 10_000
+  // Node would answer both by itself, before the request is known to be welcome.
+  server.on('checkContinue', listener)
+  server.on('checkExpectation', listener)
+  connections.watch(server)
 
   await new Promise<void>((resolve, reject) => {
     const refuse = (cause: NodeJS.ErrnoException): void =>

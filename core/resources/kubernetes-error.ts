@@ -1,6 +1,6 @@
 // From what the Kubernetes client throws to the catalogue of errors.
 
-import { AnswerableError, BadGateway, Conflict, Forbidden, NotFound, ServiceUnavailable, TooManyRequests } from '../contract/index.ts'
+import { AnswerableError, BadGateway, BadRequest, Conflict, Forbidden, NotFound, ServiceUnavailable, TooManyRequests } from '../contract/index.ts'
 import { DeadlinePassed } from './deadline.ts'
 import { SystemSilent } from './pulse.ts'
 
@@ -23,6 +23,8 @@ export function isNoAnswer (error: unknown): boolean {
 
 export function mapKubernetesError (cause: unknown): AnswerableError {
   if (cause instanceof AnswerableError) return cause
+  // The client encodes names for the path.
+  if (cause instanceof URIError) return new BadRequest('A name of a Kubernetes object must be well-formed text, without half a surrogate pair.', { cause })
   if (isNoAnswer(cause)) return new ServiceUnavailable('The Kubernetes cluster does not answer.', { cause, retryAfterMs })
   switch (isAnswer(cause) ? cause.code : undefined) {
     case 401: return new BadGateway('The Kubernetes cluster refused the credentials of the host.', { cause })

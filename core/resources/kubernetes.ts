@@ -8,6 +8,7 @@ import { Forbidden, ServiceUnavailable } from '../contract/index.ts'
 import type { Kubernetes, KubernetesApis, OpenParts, Resource } from '../contract/index.ts'
 import { withDeadline } from './deadline.ts'
 import { isAnswer, isNoAnswer, mapKubernetesError, reasonOf } from './kubernetes-error.ts'
+import { checkPath } from './kubernetes-path.ts'
 import { Watches } from './kubernetes-watch.ts'
 import { Pulse } from './pulse.ts'
 
@@ -47,8 +48,16 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
   }
 
   const connection = new Connection(config, () => pulse.beat())
+  const baseServer = new client.ServerConfiguration(server, {})
+  // Every request is made here, before anything of it is sent, and from here on its path is normalised.
+  const makeRequestContext = baseServer.makeRequestContext.bind(baseServer)
+  baseServer.makeRequestContext = (endpoint, method) => {
+    const [path = ''] = endpoint.split('?')
+    checkPath(server, path)
+    return makeRequestContext(endpoint, method)
+  }
   const configuration = client.createConfiguration({
-    baseServer: new client.ServerConfiguration(server, {}),
+    baseServer,
     authMethods: { default: connection },
     promiseMiddleware: [connection]
   })
@@ -78,7 +87,7 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
   const pulse = new Pulse({ name: 'the Kubernetes cluster', clock, log, ask, hasHeard: () => connection.isSigning })
   /** What the typed APIs cannot do: an answer whose end is not waited for. */
   const get = (path: string, signal: AbortSignal): Promise<ResponseBody> => connection.heeding(async () => {
-    const context = new client.RequestContext(server + path, client.HttpMethod.GET)
+    const context = baseServer.makeRequestContext(path, client.HttpMethod.GET)
     context.setHeaderParam('Accept', 'application/json')
     context.setSignal(signal)
     await connection.applySecurityAuthentication(context)

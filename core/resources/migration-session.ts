@@ -116,10 +116,12 @@ export interface Step {
   readonly schema: string
   /** What the journal is told, in the same transaction. */
   readonly journal: { readonly text: string, readonly values: readonly string[] }
+  /** Called in the transaction before the file; the result is called after it, and throws what must roll it back. */
+  readonly watch?: ((client: Client) => Promise<() => Promise<void>>) | undefined
 }
 
 /** Runs one file and its journal entry: both, or neither. */
-export async function runStep (client: Client, { path, text, schema, journal }: Step): Promise<void> {
+export async function runStep (client: Client, { path, text, schema, journal, watch }: Step): Promise<void> {
   const searchPath = [...new Set([schema, 'public'])].map(name => client.escapeIdentifier(name)).join(', ')
   const begin = [
     'begin',
@@ -130,6 +132,7 @@ export async function runStep (client: Client, { path, text, schema, journal }: 
   await ask(client, begin.join('; ')).catch((cause: unknown) => {
     throw new MigrationFailed(`${path} did not run: its schema ${schema} could not be made ready: ${(cause as Error).message}`, { cause })
   })
+  const check = await watch?.(client)
   let completed = 0
   const count = (): void => { completed += 1 }
   const protocol = protocolOf(client)
@@ -141,11 +144,16 @@ export async function runStep (client: Client, { path, text, schema, journal }: 
   } finally {
     protocol.off('commandComplete', count)
   }
+  await check?.().catch((error: unknown) => {
+    throw error instanceof MigrationFailed ? error : new MigrationFailed(describeFailure(error, path, text, undefined), { cause: error })
+  })
   await ask(client, journal.text, journal.values)
   // A commit checks deferred constraints, so it may fail and may take its time.
   await client.query('commit').catch((error: unknown) => {
     throw new MigrationFailed(describeFailure(error, path, text, undefined), { cause: error })
   })
+  // The next file begins as this one did, whatever this one has set or made for its session.
+  if (watch !== undefined) await ask(client, `deallocate all; unlisten *; discard temp; reset all; ${settings}`)
 }
 
 /** An error while rows are changed has no position; how many statements were complete says which one it was. */

@@ -3,7 +3,8 @@
 import type { Umzug } from 'umzug'
 import { loadDown, loadMigrations, type DownFile, type MigrationFile } from './migration-file.ts'
 import { createJournal, describeMissing, findPending, readJournal, type Journal } from './migration-journal.ts'
-import { lock, runStep, withSession, type SessionParts, type Step } from './migration-session.ts'
+import { watchOutside } from './migration-outside.ts'
+import { lock, MigrationFailed, runStep, withSession, type SessionParts, type Step } from './migration-session.ts'
 import type { Client } from './postgres-client.ts'
 
 export { MigrationFailed, MigrationsLocked } from './migration-session.ts'
@@ -13,9 +14,12 @@ export interface MigrationSet {
   readonly owner: string
   /** One that does not exist holds no migrations. */
   readonly folder: string
-  /** Created with the owner's first migration when it is missing. */
+  /** Created with the owner's first migration when it is missing. Only the core may change anything outside. */
   readonly schema: string
 }
+
+/** By owner. The first file of `notify` makes an index of the core's table of notifications, and a file that has run is not edited. */
+const indexesOf: Readonly<Record<string, readonly string[]>> = { notify: ['public.entry_listed'] }
 
 export interface MigrationStatus {
   readonly owner: string
@@ -69,7 +73,7 @@ function statusOf ({ owner, folder }: MigrationSet, journal: Journal): Migration
 
 export interface Migrated { readonly owner: string, readonly name: string }
 
-/** Migrates owners in the order given, on one connection under one lock; checks all of them before any of them runs. */
+/** Migrates owners in the order given, each in a session of its own, under one lock; checks all of them before any of them runs. */
 export async function migrateAll (
   { sets, signal, ...parts }: SessionParts & { readonly sets: readonly MigrationSet[], readonly signal?: AbortSignal | undefined }
 ): Promise<Migrated[]> {
@@ -92,11 +96,32 @@ export async function migrateAll (
     await createJournal(client)
     const migrated: Migrated[] = []
     for (const { files, applied, ...set } of plan(await readJournal(client))) {
-      const umzug = await openUmzug(client, set, files, applied, parts)
-      migrated.push(...(await umzug.up().catch(throwCause)).map(({ name }) => ({ owner: set.owner, name })))
+      const names = await withOwnSession(client, set, parts, signal, async own => {
+        const umzug = await openUmzug(own, set, files, applied, parts)
+        return (await umzug.up().catch(throwCause)).map(({ name }) => name)
+      })
+      migrated.push(...names.map(name => ({ owner: set.owner, name })))
     }
     return migrated
   })
+}
+
+/**
+ * The files of a plugin run in a session of their own: what they leave there (temporary tables, settings) does not reach the files of the next owner,
+ * and they cannot release the lock, which `holder` has. When the holder is lost, so is the lock, and the files are stopped.
+ */
+async function withOwnSession<T> (
+  holder: Client, { owner }: MigrationSet, parts: SessionParts, signal: AbortSignal | undefined, work: (client: Client) => Promise<T>
+): Promise<T> {
+  if (owner === 'core') return work(holder)
+  const lost = new AbortController()
+  const lose = (): void => lost.abort(new MigrationFailed(`The session that holds the lock of the migrations was lost, so those of "${owner}" were stopped. Start again.`))
+  holder.once('end', lose)
+  try {
+    return await withSession(parts, AbortSignal.any([lost.signal, ...signal === undefined ? [] : [signal]]), work)
+  } finally {
+    holder.off('end', lose)
+  }
 }
 
 async function migrateDown (set: MigrationSet, count: number, parts: SessionParts, signal: AbortSignal | undefined): Promise<string[]> {
@@ -116,8 +141,10 @@ async function migrateDown (set: MigrationSet, count: number, parts: SessionPart
       return down.problems
     })
     if (problems.length > 0) throw new MigrationsRefused(problems)
-    const umzug = await openUmzug(client, set, files, applied.map(({ name }) => name), parts, downs)
-    return (await umzug.down({ step: count }).catch(throwCause)).map(({ name }) => name)
+    return withOwnSession(client, set, parts, signal, async own => {
+      const umzug = await openUmzug(own, set, files, applied.map(({ name }) => name), parts, downs)
+      return (await umzug.down({ step: count }).catch(throwCause)).map(({ name }) => name)
+    })
   })
 }
 
@@ -132,7 +159,8 @@ async function openUmzug (
   const { Umzug } = await import('umzug')
   const run = async (name: string, done: 'migrated' | 'undone', step: Step): Promise<void> => {
     const startedAt = clock.now()
-    await runStep(client, step)
+    const watch = owner === 'core' ? undefined : (client: Client) => watchOutside(client, step.path, { schema, indexes: indexesOf[owner] ?? [] })
+    await runStep(client, { ...step, watch })
     log.info({ owner, migration: name, durationMs: Math.round(clock.now() - startedAt) }, done)
   }
   return new Umzug({

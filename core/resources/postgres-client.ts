@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net'
 import pg from 'pg'
+import { withSessionOptions } from './postgres-session-options.ts'
 
 export type Client = pg.Client
 
@@ -10,6 +11,8 @@ export interface ClientSettings {
   /** What `pg_stat_activity` shows. */
   applicationName: string
   connectTimeoutMs: number
+  /** That of the host by default. */
+  searchPath?: string
   /** The server ends a statement that takes longer. */
   statementTimeoutMs?: number
   /** The client gives up on a server that has not answered for so long. */
@@ -23,9 +26,10 @@ const readerOf = pg.types.getTypeParser as (oid: number) => (text: string) => un
 const keepAliveDelayMs = 10_000
 
 /** Not connected yet. */
-export function createClient ({ url, applicationName, connectTimeoutMs, statementTimeoutMs, queryTimeoutMs, parsers }: ClientSettings): Client {
+export function createClient (settings: ClientSettings): Client {
+  const { url, searchPath, applicationName, connectTimeoutMs, statementTimeoutMs, queryTimeoutMs, parsers } = settings
   return new pg.Client({
-    connectionString: url,
+    connectionString: withSessionOptions(url, searchPath),
     application_name: applicationName,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,

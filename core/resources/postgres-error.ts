@@ -33,6 +33,11 @@ const answers: readonly { codes: RegExp, answer: (error: ServerError) => Error }
   { codes: /^(22P02|22007)$/, answer: invalid('is malformed') },
   // A NUL in a text, half a surrogate pair in JSON.
   { codes: /^(22021|22P05)$/, answer: invalid('holds a character that cannot be stored') },
+  // What else of a value is refused: offsets and names of time zones, intervals, casts, escapes, patterns, limits, subscripts, JSON, XML. No schema
+  // should let it come this far, so the http room logs it. A division by zero and its like are mistakes in the code, and stay what they are.
+  { codes: /^22(?:009|015|018|019|00D|00[LMNST]|01[BWX]|023|024|025|026|02E|03.|P0[346])$/, answer: invalid('is not valid') },
+  // A value that no index or page has room for.
+  { codes: /^54000$/, answer: invalid('is too large') },
   { codes: /^(57014|55P03)$/, answer: busy },
   // Lost against others, and so did every attempt after it: the same request may well pass later.
   { codes: /^40...$/, answer: busy },

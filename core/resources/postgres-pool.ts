@@ -2,9 +2,10 @@
 
 import { BackendTerminatedError, ConnectionError, createDriverFactory, createPool, NotFoundError, UnexpectedStateError } from 'slonik'
 import type { CommonQueryMethods, DatabasePool, DriverCommand, DriverFactory, DriverQueryResult, Interceptor } from 'slonik'
-import { createClient, endClient } from './postgres-client.ts'
+import { createClient, endClient, streamOf } from './postgres-client.ts'
 import type { Client, ClientSettings } from './postgres-client.ts'
 import type { OpenConnections } from './postgres-connections.ts'
+import type { Session, SessionLimit } from './postgres-session-limit.ts'
 import { createStatementNames, isStale } from './postgres-statement.ts'
 import type { StatementNames } from './postgres-statement.ts'
 
@@ -16,17 +17,30 @@ const endWithinMs = 1_000
 // What slonik asks of a connection that is given back; the driver answers it from what it knows.
 const giveBack = '-- give back'
 
-/** Connects with the first query; every connection is in `connections` while it is open. */
-export function openPool (settings: ClientSettings & { poolMax: number }, connections: OpenConnections): Promise<DatabasePool> {
+export interface PoolSettings extends ClientSettings {
+  readonly poolMax: number
+  /** Of every session in the pool; undefined for the host. */
+  readonly owner: string | undefined
+}
+
+interface PoolParts {
+  /** Every connection is in it while it is open. */
+  readonly connections: OpenConnections
+  /** What the pools of all owners have together. */
+  readonly sessions: SessionLimit
+}
+
+/** Connects with the first query. */
+export function openPool (settings: PoolSettings, parts: PoolParts): Promise<DatabasePool> {
   return createPool('', {
-    driverFactory: createDriver(settings, connections),
+    driverFactory: createDriver(settings, parts),
     interceptors: [{ name: 'rows', transformRow: checkRow }],
     maxPoolSize: settings.poolMax,
     connectionRetryLimit: 0,
     idleTimeout: idleTimeoutMs,
     gracefulTerminationTimeout: 2 * endWithinMs,
-    // Nothing needs discarding: what runs here are single statements and transactions, whose settings and locks end with them.
-    // The driver does not give back a connection of which it has seen that this is not so.
+    // Nothing needs discarding: what a statement leaves in its session, the same owner alone finds there again.
+    // The driver does not give back a connection of which it has seen that even its owner would be surprised.
     resetConnection: ({ query }) => query(giveBack),
     // postgres.ts tells whoever asks the pool inside a transaction, before a connection is spent on it.
     dangerouslyAllowForeignConnections: true
@@ -45,17 +59,30 @@ export async function withConnection<T> (pool: DatabasePool, work: (connection: 
   return outcome.value
 }
 
-function createDriver (settings: ClientSettings, connections: OpenConnections): DriverFactory {
+function createDriver (settings: PoolSettings, { connections, sessions }: PoolParts): DriverFactory {
   const names = createStatementNames()
   return createDriverFactory(async () => ({
     createPoolClient: async ({ clientEventEmitter }) => {
       const client = createClient(settings)
-      connections.add(client)
       const query = createQuery(client, names)
       client.on('error', error => clientEventEmitter.emit('error', new BackendTerminatedError(error)))
       client.on('notice', ({ message }) => { if (message !== undefined) clientEventEmitter.emit('notice', { message }) })
+      // Slonik's way to have a connection closed from outside.
+      const session: Session = { owner: settings.owner, giveUp: () => { clientEventEmitter.emit('error', new BackendTerminatedError(new Error('Another owner needs the place.'))) } }
+      clientEventEmitter.on('acquire', () => sessions.setBusy(session)).on('release', () => sessions.setIdle(session))
       return {
-        connect: async () => { await client.connect() },
+        connect: async () => {
+          await sessions.begin()
+          client.once('end', () => sessions.end(session))
+          connections.add(client)
+          try {
+            await client.connect()
+          } catch (error) {
+            // It gives its place back.
+            streamOf(client).destroy()
+            throw error
+          }
+        },
         end: () => endClient(client, endWithinMs),
         query,
         stream: () => { throw new UnexpectedStateError('Streams are not part of the contract.') }

@@ -1,6 +1,7 @@
 // What runs, waits, ended and was given up, of all plugins and replicas, read from the queue; and what an operator does about it.
 
 import { Conflict, NotFound, type Job, type JobFilter, type JobState, type TaskOperation } from '../contract/index.ts'
+import { isStorable } from '../contract/text.ts'
 import { refuseAway, type Queues } from './queue.ts'
 import { eventQueue, keyedQueue } from './plan.ts'
 
@@ -44,6 +45,8 @@ export function createTaskOperation ({ queues, runNow, hasPlugin }: Parts): Task
 
   return {
     async jobs ({ plugin, task, state, limit = limitUnlessSaid }: JobFilter = {}) {
+      // None is called what the database cannot store.
+      if (![plugin, task].every(name => name === undefined || isStorable(name))) return []
       const values: unknown[] = []
       const conditions = ['true']
       const add = (condition: (place: string) => string, value: unknown): void => { conditions.push(condition(`$${values.push(value)}`)) }
@@ -84,6 +87,7 @@ export function createTaskOperation ({ queues, runNow, hasPlugin }: Parts): Task
     },
     async forgetPlugin (plugin) {
       if (hasPlugin(plugin)) throw new Conflict(`The plugin "${plugin}" is at work here: disable or remove it first.`)
+      if (!isStorable(plugin)) return []
       const open = await queues()
       await open.setSubscriptions(eventQueue(plugin, ''), new Map()).catch(refuseAway)
       const forgotten: Job[] = []

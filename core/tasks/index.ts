@@ -60,8 +60,9 @@ export async function openTasks (
       throw new ServiceUnavailable('The task queue is away.', { cause })
     }
   }
+  // Kept as JSON in the database, which takes no NUL, and no half of a surrogate pair that the cut may leave.
   const describe = (error: unknown): string =>
-    mask(Error.isError(error) ? `${error.name}: ${error.message}` : String(error)).slice(0, errorCharactersMax)
+    mask(Error.isError(error) ? `${error.name}: ${error.message}` : String(error)).slice(0, errorCharactersMax).toWellFormed().replaceAll('\0', '\ufffd')
   const ticked = new Map<string, Ticked>()
 
   const runNow = async (task: string): Promise<string | undefined> => {

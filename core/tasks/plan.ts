@@ -99,8 +99,12 @@ export function readTasks (plugin: string, tasks: readonly TaskRecord[]): Plan[]
     const { once = 'cluster' } = task.options
     const plan = { name, once, timeoutMs, handler: task.handler }
     if (task.kind === 'cron') {
-      if (task.expression.trim().split(/\s+/).length !== 5) complain(`"${task.expression}" must have five fields: minute, hour, day of month, month, day of week`)
-      return { ...plan, ticks: { cron: task.expression, timezone: task.options.timezone ?? 'UTC' } }
+      const timezone = task.options.timezone ?? 'UTC'
+      // A plugin from JavaScript may give anything.
+      if (typeof (timezone as unknown) !== 'string') complain(`timezone must be a text such as "Europe/Paris", not ${typeof timezone}`)
+      if (typeof (task.expression as unknown) !== 'string') complain(`the cron expression must be a text, not ${typeof task.expression}`)
+      else if (task.expression.trim().split(/\s+/).length !== 5) complain(`"${task.expression}" must have five fields: minute, hour, day of month, month, day of week`)
+      return { ...plan, ticks: { cron: task.expression, timezone } }
     }
     const everyMs = readDuration(task.interval) ?? NaN
     const leastMs = once === 'cluster' ? 1_000 : 100

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { PgBoss, SendOptions } from 'pg-boss'
-import { ServiceUnavailable, sql, type Log, type Transaction } from '../contract/index.ts'
+import { ServiceUnavailable, sql, ValidationFailed, type Log, type Transaction } from '../contract/index.ts'
 import { createPlaces } from './place.ts'
 
 export interface QueueSettings {
@@ -143,17 +143,14 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
   }
 }
 
-/** The ticks of a cron expression, read by pg-boss's own parser; rejects with a sentence about an expression or a zone that is malformed. */
-export async function readCron (cron: string, timezone: string): Promise<(afterMs: number) => number> {
+/**
+ * Reads a cron expression with pg-boss's own parser, in UTC. The result finds the first `count` times after another one, fewer when that takes it a
+ * second; it throws a sentence about an expression that is malformed or never due.
+ */
+export async function readWallTimes (cron: string): Promise<(afterMs: number, count: number) => readonly number[]> {
   const { PgBoss } = await import('pg-boss')
   const parser = new PgBoss({ connectionString: 'postgres://never-connected' })
-  const next = (afterMs: number): number => {
-    const [at] = parser.previewSchedule(cron, { tz: timezone, from: new Date(afterMs), count: 1 })
-    if (at === undefined) throw new Error('is never due')
-    return at.getTime()
-  }
-  next(0)
-  return next
+  return (afterMs, count) => parser.previewSchedule(cron, { tz: 'UTC', from: new Date(afterMs), count }).map(at => at.getTime())
 }
 
 interface News {
@@ -169,7 +166,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
   /** Each queue is made once a process; who comes meanwhile waits for that. */
   const made = new Map<string, Promise<void>>()
 
-  const inTransaction = (work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(async () => {
+  const inTransaction = (name: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(pluginOf(name), async () => {
     // The pool of pg-boss's own always can.
     const transaction = await db.beginTransaction?.()
     if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
@@ -222,7 +219,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       const data: JobData = { input, retryLimit, ...version !== undefined && { version }, ...priority !== undefined && { priority } }
       if (key === undefined) {
         const put = async (): Promise<string | undefined> => await boss.send(name, data, options) ?? undefined
-        return tx === undefined ? sending.run(put) : put()
+        return tx === undefined ? sending.run(pluginOf(name), put) : put()
       }
       // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
       const sendAt = async (through: IDatabase): Promise<string | undefined> => {
@@ -232,7 +229,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       }
       if (tx !== undefined) return sendAt(asDatabase(tx))
       let sent: string | undefined
-      await inTransaction(async through => { sent = await sendAt(through) })
+      await inTransaction(name, async through => { sent = await sendAt(through) })
       return sent
     },
 
@@ -262,26 +259,26 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
         return
       }
       // The delay is not pg-boss's own, which would also keep from others what a dead replica had.
-      await inTransaction(async through => {
+      await inTransaction(queue, async through => {
         const lost = !settled([claim], await boss.fail(queue, [attemptOf(claim)], { message }, { db: through })).has(claim)
         if (!lost) await boss.update(queue, undefined, { id, startAfter: retryInMs / 1_000, db: through })
       })
     },
 
     giveBack: async (name, claims, message) => {
-      await inTransaction(async through => {
+      await inTransaction(name, async through => {
         await giveBack(name, claims, { message }, through)
         await through.executeSql('SELECT pg_notify($1, $2)', [channel, name])
       })
     },
     defer: async (claim, message, afterMs) => {
-      await inTransaction(async through => {
+      await inTransaction(claim.queue, async through => {
         const back = await giveBack(claim.queue, [claim], { message }, through)
         if (back.has(claim)) await boss.update(claim.queue, undefined, { id: claim.id, startAfter: afterMs / 1_000, db: through })
       })
     },
     putOff: async (name, claims) => {
-      await inTransaction(async through => {
+      await inTransaction(name, async through => {
         let afterMs = putOffMs
         for (const { id } of await giveBack(name, claims, lossOutput, through)) {
           await boss.update(name, undefined, { id, startAfter: afterMs / 1_000, db: through })
@@ -347,6 +344,9 @@ const lossOutput = { value: { message: 'job heartbeat timeout' } }
 const losses: readonly unknown[] = [lossOutput.value.message, 'job timed out']
 const isLoss = (output: unknown): boolean => losses.includes((output as { value?: { message?: unknown } } | null)?.value?.message)
 
+/** Queues are called `<plugin>/<task>`. */
+const pluginOf = (queue: string): string => queue.slice(0, queue.indexOf('/'))
+
 const attemptOf = ({ id, retryCount }: Claim): { id: string, retryCount: number } => ({ id, retryCount })
 
 async function notify (db: IDatabase, queue: string): Promise<void> {
@@ -364,11 +364,12 @@ function asDatabase (tx: Transaction): IDatabase {
   }
 }
 
-/** What a caller is told of a database that is away; what it has refused is told as it is. */
+/** What a caller is told of a database that is away, or that refused a value; what else it has refused is told as it is. */
 export function refuseAway (cause: unknown): never {
   const { code = '' } = cause as { code?: unknown }
   const isAway = typeof code === 'string' && /^(08...|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)
   if (isAway || /timeout|terminated|not opened/i.test(Error.isError(cause) ? cause.message : '')) throw new ServiceUnavailable('The task queue is away.', { cause })
+  if (typeof code === 'string' && code.startsWith('22')) throw new ValidationFailed([], { cause, message: 'A value is not one that the task queue can store.' })
   throw cause
 }
 

@@ -2,11 +2,12 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Clock, Log, Postgres, TaskRecord } from '../contract/index.ts'
+import { readCron } from './cron.ts'
 import { createDeadlines, type Deadlines } from './deadline.ts'
 import type { Lookout } from './lookout.ts'
 import type { Offset } from './offset.ts'
 import { eventQueue, InvalidTasks, isTicked, keyedQueue, readTasks, retryDelay, termsOf, type Plan, type TickPlan } from './plan.ts'
-import { readCron, type Claim, type Queues } from './queue.ts'
+import type { Claim, Queues } from './queue.ts'
 import { run, type Attempt } from './run.ts'
 import { everyTick, tick, tickId } from './tick.ts'
 import { aheadReturnsMax, startWorker, type Worker } from './worker.ts'
@@ -141,6 +142,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
     }
     for (const [plan, next] of nexts) {
       const worker = workers.get(plan)
+      const failed = (err: unknown, afterMs: number): void => logNoTick(log, plan, err, afterMs)
       if (worker === undefined) {
         const own = deadlinesOf(plan)
         const due = async (): Promise<void> => {
@@ -148,7 +150,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
           const { signal: abandon, forget } = overdue(stop.signal)
           await run(plan, { id, attemptId: id, attempt: 1 }, { log, clock, deadlines: own, postgres, stop: stop.signal, abandon }).finally(forget)
         }
-        loops.push(tick({ clock, next, due, stop: stop.signal }))
+        loops.push(tick({ clock, next, due, failed, stop: stop.signal }))
         continue
       }
       const { queues, offset } = await shared()
@@ -163,7 +165,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
         }
       }
       // Replicas agree on the instants of ticks by the database's time.
-      loops.push(tick({ clock: { now: offset.now, sleep: clock.sleep.bind(clock) }, next, due, stop: stop.signal }))
+      loops.push(tick({ clock: { now: offset.now, sleep: clock.sleep.bind(clock) }, next, due, failed, stop: stop.signal }))
     }
     ends.set(end, plugin)
     return end
@@ -186,6 +188,13 @@ const attemptOf = (queues: Queues, claim: Claim, isAhead: (thrown: unknown) => b
   completeIn: tx => queues.completeIn(tx, claim)
 })
 
+const schedule = ({ ticks }: TickPlan): string => 'cron' in ticks ? `"${ticks.cron}" in ${ticks.timezone}` : `every ${ticks.everyMs} ms`
+
+function logNoTick (log: Log, plan: TickPlan, err: unknown, afterMs: number): void {
+  log.error({ err, task: plan.name, ...plan.ticks, after: new Date(afterMs) },
+    `the next run of task "${plan.name}" (${schedule(plan)}) could not be computed: a later one is looked for, and those before it are left out`)
+}
+
 async function readTicks (plugin: string, plans: readonly Plan[]): Promise<Map<TickPlan, (afterMs: number) => number>> {
   const problems: string[] = []
   const nexts = new Map<TickPlan, (afterMs: number) => number>()
@@ -195,8 +204,7 @@ async function readTicks (plugin: string, plans: readonly Plan[]): Promise<Map<T
     try {
       nexts.set(plan, 'everyMs' in ticks ? everyTick(name, ticks.everyMs) : await readCron(ticks.cron, ticks.timezone))
     } catch (error) {
-      const said = 'cron' in ticks ? `"${ticks.cron}" in ${ticks.timezone}` : 'its interval'
-      problems.push(`task "${name.slice(plugin.length + 1)}": ${said} cannot be read: ${(error as Error).message}`)
+      problems.push(`task "${name.slice(plugin.length + 1)}": ${schedule(plan)} cannot be read: ${(error as Error).message}`)
     }
   }
   if (problems.length > 0) throw new InvalidTasks(plugin, problems)

@@ -1,6 +1,7 @@
 // Hands jobs to queues, and events to the queues of those who subscribe, in the caller's transaction where there is one.
 
 import { readDuration } from '../contract/duration.ts'
+import { faultOf, findUnstorable } from '../contract/storable.ts'
 import { PayloadTooLarge, ValidationFailed, type SendOptions, type TaskRecord } from '../contract/index.ts'
 import { eventNameRule, eventTerms, isEventName, isTicked, keyedQueue, readTasks, termsOf, type QueuePlan } from './plan.ts'
 import { refuseAway, type NewJob, type Queues } from './queue.ts'
@@ -31,14 +32,14 @@ export function createSender (reach: () => Promise<Queues>): Sender {
   return {
     send: async (plugin, record, input, options = {}) => {
       const plan = queuePlanOf(plugin, record)
-      const job = { ...readSend(input, options), ...termsOf(plan), version: plan.version }
+      const job = { ...readSend(`a job of "${plan.name}"`, input, options), ...termsOf(plan), version: plan.version }
       const id = await put(await reach(), plan.name, job, options)
       if (id === undefined) throw new Error(`the job for "${plan.name}" was not kept`)
       return id
     },
     publish: async (event, payload, options = {}) => {
       if (!isEventName(event)) throw new TypeError(`The event "${event}" cannot be published: ${eventNameRule}.`)
-      const job = { ...readSend(payload, options), ...eventTerms }
+      const job = { ...readSend(`the event "${event}"`, payload, options), ...eventTerms }
       const queues = await reach()
       for (const name of await queues.subscribers(event, options.in).catch(refuseAway)) await put(queues, name, job, options)
     }
@@ -56,18 +57,21 @@ function queuePlanOf (plugin: string, record: QueueRecord): QueuePlan {
   return plan
 }
 
-/** A plugin from JavaScript may hand over anything. */
-function readSend (input: unknown, { in: tx, key, after, priority }: SendOptions): Pick<NewJob, 'input' | 'key' | 'afterMs' | 'priority'> {
+/** A plugin from JavaScript may hand over anything. `what` is for the message. */
+function readSend (what: string, input: unknown, { in: tx, key, after, priority }: SendOptions): Pick<NewJob, 'input' | 'key' | 'afterMs' | 'priority'> {
   const text = JSON.stringify(input) as string | undefined
   if (text !== undefined && Buffer.byteLength(text) > inputBytesMax) {
     throw new PayloadTooLarge(`A job holds ${inputBytesMax / 1_000_000} MB of JSON at most; put what is larger into the storage, and its key into the job.`)
   }
   const wrong = (path: string, message: string): never => {
-    throw new ValidationFailed([{ path, message }], { message: `A job cannot be sent like this: "${path}" ${message}.` })
+    throw new ValidationFailed([{ path, message }], { message: `${what.replace(/^./, first => first.toUpperCase())} cannot be sent like this: "${path}" ${message}.` })
   }
-  if (text !== undefined && /(?<!\\)(?:\\\\)*\\u0000/.test(text)) wrong('input', 'must hold no NUL character, which the database cannot keep')
+  const unstorable = text === undefined ? undefined : findUnstorable(text)
+  if (unstorable !== undefined) wrong(unstorable.path === '' ? 'input' : `input.${unstorable.path}`, unstorable.fault)
   if (tx !== undefined && typeof (tx as Partial<typeof tx>).query !== 'function') wrong('in', 'must be the transaction that postgres.transaction gives')
   if (key !== undefined && !(typeof (key as unknown) === 'string' && key.length >= 1 && key.length <= keyCharactersMax)) wrong('key', `must have 1 to ${keyCharactersMax} characters`)
+  const faultOfKey = key === undefined ? undefined : faultOf(key)
+  if (faultOfKey !== undefined) wrong('key', `holds ${faultOfKey}`)
   if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= priorityMax)) wrong('priority', 'must be a whole number, at most a million')
   const afterMs = after === undefined ? undefined : readDuration(after)
   if (after !== undefined && afterMs === undefined) wrong('after', `must be milliseconds or such as "30s" or "5m", not ${JSON.stringify(after)}`)

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { pino, type DestinationStream, type Level } from 'pino'
 import type { PrettyOptions } from 'pino-pretty'
 import type { Log } from '../contract/index.ts'
-import { maskPasswords, maskSecrets } from './mask.ts'
+import { maskPasswords, maskSecrets, maskTokens } from './mask.ts'
 
 export interface RootLog extends Log {
   /** Whether lines are written for people. */
@@ -37,7 +37,7 @@ export function createLog ({ level, format, destination }: LogOptions): RootLog 
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: label => ({ level: label }), log: facts => maskSecrets(facts) },
     serializers: { err: (facts: unknown) => facts }
-  }, { write: line => { output.write(maskPasswords(shape(line))) } })
+  }, { write: line => { output.write(maskTokens(maskPasswords(shape(line)))) } })
 
   const child = Reflect.get(log, 'child') as unknown as (this: unknown, facts: object) => Log
   return Object.assign(log, {

@@ -61,3 +61,8 @@ export const maskValues = (text: string, secrets: readonly string[]): string => 
 /** `postgres://user:password@host` and the like, wherever a driver or a person put one into a line. */
 export const maskPasswords = (line: string): string =>
   line.includes('://') ? line.replaceAll(/(\w:\/\/[^\s:/@"]*):[^\s/"]+@/g, '$1:[secret]@') : line
+
+/** Sessions, API tokens and links of the host, in capitals, in part or in a URL, too: callers paste them where they do not belong. */
+const anyToken = /plat(?:_|%5f)(?:[a-z]{1,16}(?:_|%5f))?[0-9a-f]{16,}/gi
+
+export const maskTokens = (line: string): string => line.replaceAll(anyToken, '[secret]')

@@ -1,6 +1,6 @@
 // /api/admin/audit: who did what.
 
-import { z } from 'bulkhead'
+import { instant, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
 import { Line, listOf, Page } from './form.ts'
 
@@ -14,18 +14,20 @@ const Entry = z.object({
   projectId: z.uuid().nullable(),
   detail: z.unknown(),
   address: z.string().nullable(),
+  plugin: z.string().nullable(),
+  isByPlugin: z.boolean(),
   createdAt: z.iso.datetime()
 })
 
-const moment = z.iso.datetime({ offset: true }).optional()
 const Filter = Page.extend({
   actorId: z.uuid().optional(),
   action: Line.optional(),
   resource: Line.optional(),
   resourceId: z.uuid().optional(),
   projectId: z.uuid().optional(),
-  from: moment,
-  to: moment
+  plugin: Line.optional(),
+  from: instant().optional(),
+  to: instant().optional()
 })
 
 export function registerAudit (routes: Routes, { audit }: Access): void {

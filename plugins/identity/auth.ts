@@ -1,14 +1,13 @@
 // /api/auth: sign in, sign out, who am I.
 
-import { z } from 'bulkhead'
+import { Forbidden, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
-import { sessionCookie } from './cookie.ts'
+import { Password } from './form.ts'
 import { originOf } from './origin.ts'
 
 const Credentials = z.object({
   name: z.string().min(1).max(255),
-  // As short as it likes: what no password can be is a wrong one, and is answered as such.
-  password: z.string().min(1).max(1_024)
+  password: Password.min(1)
 })
 
 const Person = z.object({
@@ -40,10 +39,13 @@ export function registerAuth (routes: Routes, access: Access): void {
     public: 'signing in is how a caller becomes someone',
     summary: 'Sign in with name and password; the session is in the cookie',
     body: Credentials,
+    bodyLimitBytes: 16 * 1024,
     returns: NewSession
   }, async (ctx) => {
+    // Signed in by a foreign page as somebody else, a visitor would write what that user reads.
+    if (ctx.isFromForeignPage) throw new Forbidden('A page of another origin cannot sign its visitor in. PLATFORM_CORS_ORIGINS names the origins that can.')
     const { token, user, expiresAt } = await access.login(ctx.input.body, originOf(ctx))
-    ctx.cookies.set(sessionCookie.name, token, { ...sessionCookie.attributes, expires: new Date(expiresAt) })
+    ctx.sessionCookie.set(token, expiresAt)
     return { user, expiresAt }
   })
 
@@ -52,7 +54,9 @@ export function registerAuth (routes: Routes, access: Access): void {
     summary: 'End this session'
   }, async (ctx) => {
     await access.logout(ctx.user, originOf(ctx))
-    ctx.cookies.set(sessionCookie.name, null, sessionCookie.attributes)
+    const other = await ctx.sessionCookie.findOther()
+    if (other?.signedInBy.kind === 'session') await access.logout(other, originOf(ctx))
+    ctx.sessionCookie.clear()
   })
 
   routes.get('/me', {

@@ -1,8 +1,8 @@
 // /api/admin/delegations: permissions lent to another user.
 
-import { z } from 'bulkhead'
+import { instant, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
-import { Id, Line, listOf, Page, Text } from './form.ts'
+import { Id, Line, listOf, Page, Reason } from './form.ts'
 import { originOf } from './origin.ts'
 
 const Delegation = z.object({
@@ -24,8 +24,8 @@ const NewDelegation = z.object({
   delegateId: z.uuid(),
   permission: Line,
   projectId: z.uuid().optional(),
-  expiresAt: z.iso.datetime({ offset: true }).optional(),
-  reason: Text.optional()
+  expiresAt: instant().optional(),
+  reason: Reason.optional()
 })
 
 export function registerDelegations (routes: Routes, { delegations }: Access): void {

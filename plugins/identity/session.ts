@@ -2,7 +2,6 @@
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
-import { sessionCookie } from './cookie.ts'
 import { Id, listOf, Page } from './form.ts'
 import { originOf } from './origin.ts'
 
@@ -35,7 +34,7 @@ export function registerSessions (routes: Routes, { sessions }: Access): void {
     summary: 'End all your sessions, this one too'
   }, async (ctx) => {
     await sessions.endAll(ctx.user, originOf(ctx))
-    ctx.cookies.set(sessionCookie.name, null, sessionCookie.attributes)
+    ctx.sessionCookie.clear()
   })
 
   routes.delete('/sessions/:id', {

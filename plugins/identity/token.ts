@@ -7,7 +7,7 @@ import { originOf } from './origin.ts'
 
 const NewToken = z.object({
   name: Line,
-  scopes: z.array(z.string().max(255)).max(100).default([]),
+  scopes: z.array(Line).max(100).default([]),
   projectId: z.uuid().optional(),
   expiresInDays: z.int().min(1).max(365).default(90)
 })
@@ -37,6 +37,13 @@ export function registerTokens (routes: Routes, access: Access): void {
     query: Page,
     returns: listOf(Token)
   }, (ctx) => access.listTokens(ctx.user, ctx.input.query))
+
+  routes.delete('/', {
+    signedIn: 'revokes the caller\'s own tokens only',
+    summary: 'Revoke all your API tokens'
+  }, async (ctx) => {
+    await access.revokeTokens(ctx.user, originOf(ctx))
+  })
 
   routes.delete('/:id', {
     signedIn: 'revokes a token of the caller\'s own',

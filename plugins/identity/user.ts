@@ -2,7 +2,7 @@
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
-import { Email, Id, Line, listOf, Name, NewPassword, Page } from './form.ts'
+import { Email, Id, Line, listOf, Name, NewPassword, Page, Password } from './form.ts'
 import { originOf } from './origin.ts'
 
 const User = z.object({
@@ -21,8 +21,8 @@ const UserChange = z.object({
   displayName: Line.nullable(),
   email: Email,
   password: NewPassword,
-  // As short as it likes: what no password can be is a wrong one, and is answered as such.
-  currentPassword: z.string().max(1_024),
+  currentPassword: Password,
+  revokeTokens: z.boolean(),
   isActive: z.boolean()
 }).partial()
 
@@ -42,7 +42,7 @@ export function registerUsers (routes: Routes, { users }: Access): void {
 
   routes.patch('/:id', {
     signedIn: 'changes callers themselves; others need admin:users',
-    summary: 'Change a user; a new password of one\'s own goes with the current one, and ends the other sessions',
+    summary: 'Change a user; a new password of one\'s own goes with the current one, ends the other sessions, and with "revokeTokens" the API tokens',
     params: Id, body: UserChange, returns: User
   }, (ctx) => users.change(ctx.user, ctx.input.params.id, ctx.input.body, originOf(ctx)))
 

@@ -1,9 +1,9 @@
 // What a note is, and every statement on the table of notes. A note is its author's; others see it once it is shared.
 
-import { Forbidden, NotFound, sql, z, type Postgres } from 'bulkhead'
+import { Forbidden, multiLine, NotFound, singleLine, sql, z, type Postgres } from 'bulkhead'
 
-const title = z.string().min(1).max(500).regex(/^[^\p{Cc}\p{Cs}]*$/u, 'There must be no control characters in it.')
-const body = z.string().max(100_000).regex(/^(?:[^\p{Cc}\p{Cs}]|[\t\n\r])*$/u, 'There must be no control characters in it but tabs and line breaks.')
+const title = singleLine(500)
+const body = multiLine(100_000)
 
 export const NewNote = z.object({ title, body: body.default(''), isShared: z.boolean().default(false) })
 export const NotePatch = z.object({ title, body, isShared: z.boolean() }).partial()

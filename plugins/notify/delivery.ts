@@ -2,6 +2,7 @@
 
 import { sql, z, type Access, type Postgres, type QueueRun } from 'bulkhead'
 import { Undeliverable, type Mailer } from './mail.ts'
+import { toText } from './text.ts'
 import type { MaySee } from './visibility.ts'
 import type { Webhooks } from './webhook.ts'
 
@@ -29,7 +30,7 @@ export function createDelivery (
   const settle = (id: string, status: 'pending' | 'sent' | 'failed', attempt: number, error: string | null): Promise<void> => postgres.transaction(async tx => {
     await tx.query(sql.type(z.object({}))`update public.notifications set status = ${status} where id = ${id} and status in ('pending', 'failed')`)
     await tx.query(sql.type(z.object({}))`
-      update notify.delivery set attempts = ${attempt}, error = ${error?.slice(0, 2_000) ?? null}, sent_at = case when ${status} = 'sent' then now() end
+      update notify.delivery set attempts = ${attempt}, error = ${error === null ? null : toText(error.slice(0, 2_000))}, sent_at = case when ${status} = 'sent' then now() end
       where notification_id = ${id} and sent_at is null
     `)
   })

@@ -7,17 +7,20 @@ import { readings } from './event.ts'
 import { Notice, Told } from './form.ts'
 import { createInbox } from './inbox.ts'
 import { createMailer } from './mail.ts'
+import { createMailNow, type MailNow } from './mail-now.ts'
 import { createPreferences } from './preference.ts'
 import { registerRoutes } from './route.ts'
 import { createStreams } from './stream.ts'
 import { createTell } from './tell.ts'
-import { html } from './text.ts'
+import { html, storableOf } from './text.ts'
 import { createMaySee } from './visibility.ts'
 import { createWebhooks } from './webhook.ts'
 
 export interface Notify {
   /** Told in the background, and with `in` only if that transaction commits. `ValidationFailed` for what is no notification. */
   send (userId: string, notice: z.input<typeof Notice>, options?: Pick<SendOptions, 'in'>): Promise<void>
+  /** Undefined where no mail server is set. Mails at once and stores nothing: for what only its reader may see. */
+  readonly mailNow: MailNow | undefined
   /** For the `html` of a notification: a template whose values are escaped. */
   html: typeof html
 }
@@ -65,7 +68,8 @@ export default definePlugin({
 
     registerRoutes(routes, { inbox, preferences, webhooks, streams, wake })
     return {
-      send: async (userId, notice, options) => { await tasks.send('tell', { ...notice, to: userId }, options) },
+      send: async (userId, notice, options) => { await tasks.send('tell', { ...storableOf(notice), to: userId }, options) },
+      mailNow: mailer && createMailNow({ access, clock, mailer, log }),
       html
     }
   }

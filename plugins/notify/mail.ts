@@ -29,12 +29,13 @@ export class Undeliverable extends Error {
 }
 
 export interface Mailer {
-  send (mail: Mail): Promise<void>
+  /** Rejects when the mail server has not taken it within `totalMs`, 40 s unless said. */
+  send (mail: Mail, totalMs?: number): Promise<void>
 }
 
 const waitMs = 10_000
 /** For one mail, from the connection to the last word. */
-const totalMs = 40_000
+const defaultTotalMs = 40_000
 /** What another mail server could read as two addresses, or as more than one. */
 const oneAddress = /^[^\s\p{Cc}@<>,;:"()[\]\\]+@[^\s\p{Cc}@<>,;:"()[\]\\]+$/u
 
@@ -52,7 +53,7 @@ export function createMailer ({ host, port, from, username, password }: MailSett
   const domain = from.slice(from.lastIndexOf('@') + 1)
 
   return {
-    async send ({ id, to, subject, text, html, createdAt }) {
+    async send ({ id, to, subject, text, html, createdAt }, totalMs = defaultTotalMs) {
       if (!oneAddress.test(to.address)) throw new Undeliverable('the address is none that mail can be sent to')
       const line = toLine(subject)
       const sent = transport.sendMail({

@@ -54,7 +54,9 @@ export function registerRoutes (routes: Routes, { inbox, preferences, webhooks, 
 
   routes.get('/stream', { signedIn, summary: 'Your notifications as they come, as server-sent events' }, async (ctx) => {
     const last = /^\d{1,15}$/.exec(ctx.get('last-event-id'))?.[0]
-    const body = await streams.open(ctx, { ...ctx.user, id: ownerOf(ctx.user) }, last === undefined ? undefined : Number(last))
+    // The stream keeps the user itself: access takes no copy.
+    ownerOf(ctx.user)
+    const body = await streams.open(ctx, ctx.user, last === undefined ? undefined : Number(last))
     ctx.type = 'text/event-stream'
     // A proxy that gathers answers would keep these back.
     ctx.set('x-accel-buffering', 'no')

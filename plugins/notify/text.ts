@@ -19,6 +19,10 @@ export function toLine (text: string, max = subjectMax): string {
 /** Line breaks and tabs stay. */
 export const toText = (text: string): string => text.toWellFormed().replaceAll(/\r\n?/g, '\n').replaceAll(/[^\P{Cc}\n\t]/gu, '')
 
+/** A sender's text may hold anything; what the queue cannot store is left out before it is handed over. */
+export const storableOf = <Fields extends object>(fields: Fields): Fields => Object.fromEntries(Object.entries(fields).map(
+  ([name, value]: [string, unknown]) => [name, typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '') : value])) as Fields
+
 export function shorten (text: string, max: number): string {
   const characters = Array.from(text)
   return characters.length <= max ? text : `${characters.slice(0, max - 1).join('')}…`

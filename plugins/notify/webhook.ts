@@ -1,9 +1,10 @@
 // A person's own webhook: where it is, and posting to it.
 
-import { AddressRefused, NotFound, sql, z, type GuardedFetch, type Postgres } from 'bulkhead'
+import { AddressRefused, NotFound, singleLine, sql, z, type GuardedFetch, type Postgres } from 'bulkhead'
 import { Undeliverable } from './mail.ts'
 
-export const WebhookUrl = z.url({ protocol: /^https?$/ }).max(2_000)
+/** A URL is read without the control characters in it, and stored with them. */
+export const WebhookUrl = singleLine(2_000).pipe(z.url({ protocol: /^https?$/ }))
   .refine(text => { const url = URL.parse(text); return url === null || (url.username === '' && url.password === '') }, 'It must hold no name and no password.')
 export const Webhook = z.object({ url: z.string(), createdAt: z.iso.datetime() })
 export type Webhook = z.output<typeof Webhook>

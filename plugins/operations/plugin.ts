@@ -1,6 +1,6 @@
 // /api/plugins: what each plugin does and why, and replacing, switching off and on.
 
-import { z } from 'bulkhead'
+import { singleLine, z } from 'bulkhead'
 import type { Host, Operator, PluginStatus, Routes, User } from 'bulkhead'
 import { State } from './state.ts'
 
@@ -23,10 +23,10 @@ const Plugin = z.object({
   behind: z.string().nullable()
 }) satisfies z.ZodType<PluginStatus>
 
-const params = z.object({ id: z.string().max(48) })
-const Why = z.object({ reason: z.string().min(1).max(500).regex(/^\P{Cc}*$/u, 'Control characters are not allowed.').optional() })
+const params = z.object({ id: singleLine(48) })
+const Why = z.object({ reason: singleLine(500).optional() })
 
-const by = ({ id, name }: User, address: string): Operator => ({ id, name, address })
+const by = (user: User, address: string): Operator => ({ id: user.id, name: user.name, address, user })
 
 const operate = { permission: 'host:operate', params, returns: Plugin } as const
 

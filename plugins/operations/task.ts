@@ -1,6 +1,6 @@
 // /api/tasks: what plugins do in the background, in all replicas: what waits, runs, ended and was given up; retry, cancel, run now.
 
-import { z } from 'bulkhead'
+import { singleLine, z } from 'bulkhead'
 import type { Host, Job, Routes } from 'bulkhead'
 
 const State = z.enum(['waiting', 'retrying', 'running', 'done', 'dead', 'failed', 'cancelled'])
@@ -23,8 +23,8 @@ const Run = z.object({
 }) satisfies z.ZodType<Job>
 
 const query = z.object({
-  plugin: z.string().max(48).optional(),
-  task: z.string().max(200).optional(),
+  plugin: singleLine(48).optional(),
+  task: singleLine(200).optional(),
   state: State.optional(),
   limit: z.coerce.number().int().min(1).max(1_000).default(100)
 })
@@ -41,10 +41,10 @@ export function registerTasks (routes: Routes, host: Host): void {
   routes.post('/:id/cancel', { ...operate, summary: 'Take it out of the queue, abort it, or discard a dead letter' },
     ({ input }) => host.cancelJob(input.params.id))
 
-  routes.post('/run', { permission: 'host:operate', body: z.object({ task: z.string().max(200) }), returns: Run, summary: 'Run a task that runs by the clock now' },
+  routes.post('/run', { permission: 'host:operate', body: z.object({ task: singleLine(200) }), returns: Run, summary: 'Run a task that runs by the clock now' },
     ({ input }) => host.runTask(input.body.task))
 
-  const body = z.object({ plugin: z.string().min(1).max(48) })
+  const body = z.object({ plugin: singleLine(48) })
   routes.post('/forget', { permission: 'host:operate', body, returns: z.object({ items: z.array(Run) }), summary: 'End what waits for a plugin that is removed for good' },
     async ({ input }) => ({ items: [...await host.forgetPlugin(input.body.plugin)] }))
 }

@@ -145,5 +145,5 @@ function explain (error: unknown): string {
   // Its message names what a name leads to inside the host's network.
   if (error instanceof AddressRefused) return 'The address is not one of the public internet.'
   if (error instanceof SealBroken) return 'The secret cannot be opened any more. Set it anew.'
-  return (Error.isError(error) ? error.message : String(error)).replaceAll(/\p{Cc}|\p{Cs}/gu, '�').slice(0, errorLengthMax)
+  return (Error.isError(error) ? error.message : String(error)).slice(0, errorLengthMax).replaceAll(/\p{Cc}|\p{Cs}/gu, '�')
 }

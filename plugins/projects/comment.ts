@@ -3,7 +3,7 @@
 import { Forbidden, NotFound, sql, z } from 'bulkhead'
 import type { Postgres, Transaction, User } from 'bulkhead'
 import type { Asker, RecordChange } from './change.ts'
-import { Body, type Listed, type Page } from './form.ts'
+import { CommentBody, type Listed, type Page } from './form.ts'
 import { issueInEvent, type Issue } from './issue.ts'
 import { mergeRequestInEvent, type MergeRequest } from './merge-request.ts'
 import { byMoment } from './page.ts'
@@ -12,7 +12,7 @@ import { isInScope } from './token.ts'
 
 export const Comment = z.object({ id: z.uuid(), authorId: z.uuid(), body: z.string(), createdAt: z.iso.datetime(), updatedAt: z.iso.datetime() })
 export type Comment = z.infer<typeof Comment>
-export const NewComment = z.object({ body: Body.min(1) })
+export const NewComment = z.object({ body: CommentBody })
 
 /** What a comment is on. */
 export type Target = { readonly issue: Issue } | { readonly mergeRequest: MergeRequest }

@@ -1,24 +1,18 @@
 // What the routes here take and give, as far as several of them do.
 
-import { z } from 'bulkhead'
+import { isVisible, multiLine, singleLine, z } from 'bulkhead'
 
-/** A line of text. */
-export const line = (max: number): z.ZodString =>
-  z.string().min(1).max(max).regex(/^[^\p{Cc}\p{Cs}]*$/u, 'There must be no control characters in it.')
-
-/** Text of several lines. */
-export const text = (max: number): z.ZodString =>
-  z.string().max(max).regex(/^(?:[^\p{Cc}\p{Cs}]|[\t\n\r])*$/u, 'There must be no control characters in it but tabs and line breaks.')
-
-export const Title = line(500)
-export const Body = text(100_000)
+export const Title = singleLine(500)
+export const Body = multiLine(100_000)
+/** Of a comment, which is nothing but its body. */
+export const CommentBody = Body.min(1).refine(isVisible, 'There must be something to see in it.')
 
 /** Of a project. */
 export const Name = z.string().regex(/^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]{1,255}(?<!\.)$/,
   'It must be 1 to 255 letters, digits, "-", "_" or ".", without a dot at either end or two in a row.')
 
 /** What git takes as the name of a branch (git check-ref-format --branch). */
-export const Branch = z.string().max(255).regex(
+export const Branch = singleLine(255).regex(
   /^(?!-|\/|@$|HEAD$)(?!.*(?:\.\.|\/\/|@\{|\/\.|\.lock(?:\/|$)))(?!\.)[^\x00-\x20\x7f~^:?*[\\\p{Cc}\p{Cs}]+(?<![/.])$/u,
   'It must be the name of a branch as git takes it.'
 )

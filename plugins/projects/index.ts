@@ -1,7 +1,7 @@
 // Projects, and what people and agents do in them: issues, merge requests, reviews, comments. Webhooks tell others of it.
 
 import { definePlugin } from 'bulkhead'
-import type { Transaction, User } from 'bulkhead'
+import type { Transaction } from 'bulkhead'
 import { createAttempt } from './attempt.ts'
 import { createRecorder } from './change.ts'
 import { registerComments } from './comment-route.ts'
@@ -15,16 +15,17 @@ import { registerProjects } from './project-route.ts'
 import { createProjects, type Project } from './project.ts'
 import { createReviews } from './review.ts'
 import { createStandings } from './standing.ts'
+import type { Subject } from './token.ts'
 import { createTurns } from './turn.ts'
 import { registerDeliveries, registerWebhooks } from './webhook-route.ts'
 import { createWebhooks, keepSecrets, type HookEvent } from './webhook.ts'
 
-/** What other plugins ask of projects. A user given by id stands for all that user may, without a token's limits. */
+/** What other plugins ask of projects. A user given by id, or by `access.asUser`, stands for all that user may, without a token's limits. */
 export interface ProjectService {
   /** Undefined when there is no such project, or none that the user may see. */
-  find (user: User | string, projectId: string): Promise<Project | undefined>
+  find (user: Subject, projectId: string): Promise<Project | undefined>
   /** `NotFound` when there is none that the user may see, `Forbidden` when they may not do that there. */
-  require (user: User | string, projectId: string, right: 'read' | 'write'): Promise<Project>
+  require (user: Subject, projectId: string, right: 'read' | 'write'): Promise<Project>
   /**
    * Tells the webhooks of a project that listen to the event, if and only if the transaction commits; in-process only, as a live transaction is.
    * What happens to issues, merge requests and comments is told by this plugin.

@@ -1,9 +1,10 @@
 // What an issue is, and every statement on the table of issues.
 
-import { Conflict, NotFound, sql, ValidationFailed, z } from 'bulkhead'
+import { Conflict, NotFound, singleLine, sql, ValidationFailed, z } from 'bulkhead'
 import type { Postgres, Transaction } from 'bulkhead'
 import { changedFields, type Asker, type Change, type RecordChange } from './change.ts'
-import { Body, line, Page, Title, type Listed } from './form.ts'
+import { Body, Page, Title, type Listed } from './form.ts'
+import { Label, Labels, patternOf } from './label.ts'
 import { issueMoves, issueStates } from './move.ts'
 import { byNumber, containing } from './page.ts'
 import { needAuthorOrWrite, type Standing, type Standings } from './standing.ts'
@@ -28,18 +29,16 @@ const columns = sql.fragment`
   created_at as "createdAt", updated_at as "updatedAt"
 `
 
-const Label = line(100)
-const Labels = z.array(Label).max(50).transform(labels => [...new Set(labels)])
-
 export const NewIssue = z.object({ title: Title, body: Body.default(''), labels: Labels.default([]), assigneeId: z.uuid().nullish() })
 export const IssueChange = z.object({ title: Title, body: Body, labels: Labels, assigneeId: z.uuid().nullable() }).partial()
 export const IssueFilter = Page.extend({
   status: z.enum(issueStates).optional(),
   authorId: z.uuid().optional(),
   assigneeId: z.uuid().optional(),
+  /** In any case. */
   label: Label.optional(),
   /** Somewhere in the title or the body. */
-  text: line(200).optional()
+  text: singleLine(200).optional()
 })
 
 const Total = z.object({ total: z.int() })
@@ -72,15 +71,16 @@ export function createIssues ({ postgres, standings, record, takeTurn }: Parts):
     }))
   }
 
-  const list: Issues['list'] = async (projectId, { limit, cursor, status = null, authorId = null, assigneeId = null, label = null, text }) => {
+  const list: Issues['list'] = async (projectId, { limit, cursor, status = null, authorId = null, assigneeId = null, label, text }) => {
     const before = byNumber.read(cursor) ?? null
     const like = containing(text)
+    const labelled = label === undefined ? null : patternOf(label)
     const wanted = sql.fragment`
       project_id = ${projectId}
       and (${status}::text is null or status = ${status}::text)
       and (${authorId}::uuid is null or author_id = ${authorId}::uuid)
       and (${assigneeId}::uuid is null or assignee_id = ${assigneeId}::uuid)
-      and (${label}::text is null or ${label}::text = any(labels))
+      and (${labelled}::text is null or exists (select from unnest(labels) as label where label ~ ${labelled}::text))
       and (${like}::text is null or title ilike ${like}::text or body ilike ${like}::text)
     `
     const [rows, total] = await Promise.all([

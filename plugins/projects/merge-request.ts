@@ -1,9 +1,9 @@
 // What a merge request is, and every statement on the table of merge requests. Merging is a change of state here: the branches are git's affair.
 
-import { Conflict, NotFound, sql, ValidationFailed, z } from 'bulkhead'
+import { Conflict, NotFound, singleLine, sql, ValidationFailed, z } from 'bulkhead'
 import type { Postgres, Transaction } from 'bulkhead'
 import { changedFields, type Asker, type Change, type RecordChange } from './change.ts'
-import { Body, Branch, line, Page, Title, type Listed } from './form.ts'
+import { Body, Branch, Page, Title, type Listed } from './form.ts'
 import { mergeRequestMoves, mergeRequestStates } from './move.ts'
 import { byNumber, containing } from './page.ts'
 import { needAuthorOrWrite, type Standing } from './standing.ts'
@@ -38,18 +38,18 @@ export const MergeRequestFilter = Page.extend({
   sourceBranch: Branch.optional(),
   targetBranch: Branch.optional(),
   /** Somewhere in the title or the body. */
-  text: line(200).optional()
+  text: singleLine(200).optional()
 })
 
 const Total = z.object({ total: z.int() })
 
 export interface MergeRequests {
-  /** Into the project's default branch unless said. */
+  /** Into the project's default branch unless said. `Conflict` while another from the same branch into the same is open. */
   open (by: Asker, standing: Standing, input: z.output<typeof NewMergeRequest>): Promise<MergeRequest>
   /** Newest first. */
   list (projectId: string, filter: z.output<typeof MergeRequestFilter>): Promise<Listed<MergeRequest>>
   find (projectId: string, number: number): Promise<MergeRequest>
-  /** `Conflict` for another branch of one that is not open. */
+  /** `Conflict` for another branch of one that is not open, and where another of the same branches is open. */
   change (by: Asker, standing: Standing, number: number, change: z.output<typeof MergeRequestChange>): Promise<MergeRequest>
   /** `Conflict` where it is not in a state for that; a merge, too, while someone's requested changes stand. */
   move (by: Asker, standing: Standing, number: number, name: keyof typeof mergeRequestMoves): Promise<MergeRequest>
@@ -62,6 +62,7 @@ export function createMergeRequests ({ postgres, record, takeTurn }: Parts): Mer
     assertDiffer(sourceBranch, targetBranch)
     return takeTurn(`merge-request ${project.id}`, () => postgres.transaction(async tx => {
       const number = await takeNumber(tx, project.id)
+      await assertOnlyOne(tx, project.id, { sourceBranch, targetBranch })
       const mergeRequest = await tx.one(sql.type(MergeRequest)`
         insert into merge_requests (project_id, number, author_id, title, body, source_branch, target_branch)
         values (${project.id}, ${number}, ${by.user.id}, ${title}, ${body}, ${sourceBranch}, ${targetBranch})
@@ -102,12 +103,14 @@ export function createMergeRequests ({ postgres, record, takeTurn }: Parts): Mer
     const { project } = standing
     needAuthorOrWrite(standing, by.user, (await find(project.id, number)).authorId)
     return postgres.transaction(async tx => {
+      if (input.targetBranch !== undefined) await holdProject(tx, project.id)
       const before = await holdMergeRequest(tx, project.id, number)
       const changes = changedFields(before, input)
       if (changes.length === 0) return before
       if (changes.includes('targetBranch') && before.status !== 'open') throw new Conflict(`The merge request is ${before.status}: its branches stay as they are.`)
       const { title, body, sourceBranch, targetBranch } = { ...before, ...input }
       assertDiffer(sourceBranch, targetBranch)
+      if (changes.includes('targetBranch')) await assertOnlyOne(tx, project.id, { sourceBranch, targetBranch })
       const mergeRequest = await tx.one(sql.type(MergeRequest)`
         update merge_requests set title = ${title}, body = ${body}, target_branch = ${targetBranch} where id = ${before.id} returning ${columns}
       `)
@@ -124,8 +127,10 @@ export function createMergeRequests ({ postgres, record, takeTurn }: Parts): Mer
     const { from, to } = mergeRequestMoves[name]
     const merger = name === 'merge' ? by.user.id : null
     return postgres.transaction(async tx => {
+      if (name === 'reopen') await holdProject(tx, project.id)
       // Held first: a review that is being written is either seen by the statement after this one, or finds a merge request that is not open.
-      const { id, status } = await holdMergeRequest(tx, project.id, number)
+      const { id, status, sourceBranch, targetBranch } = await holdMergeRequest(tx, project.id, number)
+      if (name === 'reopen' && status === 'closed') await assertOnlyOne(tx, project.id, { sourceBranch, targetBranch })
       const mergeRequest = await tx.maybeOne(sql.type(MergeRequest)`
         update merge_requests
         set status = ${to}, merged_by = ${merger}::uuid, merged_at = case when ${merger}::uuid is not null then now() end
@@ -169,6 +174,20 @@ async function takeNumber (tx: Transaction, projectId: string): Promise<number> 
   `)
   if (number === null) throw new NotFound('There is no such project.')
   return number
+}
+
+/** The others that open, reopen or redirect a merge request of the project wait until the transaction ends; before the lock of a merge request. */
+async function holdProject (tx: Transaction, projectId: string): Promise<void> {
+  await tx.query(sql.type(z.object({ id: z.uuid() }))`select id from projects where id = ${projectId} for no key update`)
+}
+
+/** The caller holds the project. */
+async function assertOnlyOne (tx: Transaction, projectId: string, { sourceBranch, targetBranch }: Pick<MergeRequest, 'sourceBranch' | 'targetBranch'>): Promise<void> {
+  const number = await tx.maybeOneFirst(sql.type(z.object({ number: z.int() }))`
+    select number from merge_requests
+    where project_id = ${projectId} and status = 'open' and source_branch = ${sourceBranch} and target_branch = ${targetBranch} limit 1
+  `)
+  if (number !== null) throw new Conflict(`The merge request #${number} from "${sourceBranch}" into "${targetBranch}" is open already. Change, merge or close that one.`)
 }
 
 function assertDiffer (source: string, target: string): void {

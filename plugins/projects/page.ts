@@ -26,7 +26,7 @@ export const placeOf = <Key extends z.ZodType>(key: Key): Place<Key> => ({
 })
 
 /** By number, the newest first. */
-export const byNumber = placeOf(z.int())
+export const byNumber = placeOf(z.int32())
 /** By a moment, in microseconds as the database keeps it, and an id where there are several. */
 export const byMoment = placeOf(z.tuple([z.int(), z.uuid()]))
 

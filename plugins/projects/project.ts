@@ -1,9 +1,9 @@
 // What a project is, and every statement on the table of projects.
 
-import { Conflict, NotFound, sql, z } from 'bulkhead'
+import { Conflict, multiLine, NotFound, singleLine, sql, z } from 'bulkhead'
 import type { Access, Postgres, Transaction, User } from 'bulkhead'
 import { changedFields, type Asker, type RecordChange } from './change.ts'
-import { Branch, line, Name, Page, text, type Listed } from './form.ts'
+import { Branch, Name, Page, type Listed } from './form.ts'
 import { byMoment, containing } from './page.ts'
 import { boundProjectOf, needScope } from './token.ts'
 
@@ -29,15 +29,15 @@ export const projectColumns = sql.fragment`
 
 export const NewProject = z.object({
   name: Name,
-  displayName: line(255).nullish(),
-  description: text(10_000).nullish(),
+  displayName: singleLine(255).nullish(),
+  description: multiLine(10_000).nullish(),
   visibility: Visibility.default('private'),
   defaultBranch: Branch.default('main')
 })
 export const ProjectChange = z.object({
   name: Name,
-  displayName: line(255).nullable(),
-  description: text(10_000).nullable(),
+  displayName: singleLine(255).nullable(),
+  description: multiLine(10_000).nullable(),
   visibility: Visibility,
   defaultBranch: Branch
 }).partial()
@@ -47,7 +47,7 @@ export const ProjectFilter = Page.extend({
   name: Name.optional(),
   visibility: Visibility.optional(),
   /** Somewhere in the name, the display name or the description. */
-  text: line(200).optional()
+  text: singleLine(200).optional()
 })
 
 export const Deleted = z.object({ id: z.uuid(), ownerId: z.uuid(), name: z.string(), deletedBy: z.uuid(), deletedAt: z.iso.datetime() })

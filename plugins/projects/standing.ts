@@ -3,7 +3,7 @@
 import { Forbidden, NotFound, sql } from 'bulkhead'
 import type { Access, Postgres, User } from 'bulkhead'
 import { projectColumns, Project } from './project.ts'
-import { isInScope, isWithin } from './token.ts'
+import { isInScope, isWithin, type Subject } from './token.ts'
 
 /** What a user may do in one project, a token's limits included. */
 export interface Standing {
@@ -16,11 +16,11 @@ export interface Standing {
 
 export interface Standings {
   /** Undefined when there is no such project for the user, who may also be given by id. */
-  find (user: User | string, projectId: string): Promise<Standing | undefined>
+  find (user: Subject, projectId: string): Promise<Standing | undefined>
   /** `NotFound` when there is no such project for the user. */
-  know (user: User | string, projectId: string): Promise<Standing>
+  know (user: Subject, projectId: string): Promise<Standing>
   /** And `Forbidden` without the permission. */
-  require (user: User | string, projectId: string, permission: string): Promise<Standing>
+  require (user: Subject, projectId: string, permission: string): Promise<Standing>
 }
 
 /** Whoever holds one of these in a project knows that it is there. */
@@ -44,9 +44,9 @@ export function createStandings ({ postgres, access }: { postgres: Postgres, acc
     }
   }
 
-  /** The caller of a request is known to be active; of a user given by id that has to be asked. */
-  const mayAct = async (user: User | string): Promise<boolean> =>
-    typeof user !== 'string' || (await access.people([user])).get(user)?.isActive === true
+  /** The caller of a request is known to be active; of any other user that has to be asked. */
+  const mayAct = async (user: Subject): Promise<boolean> =>
+    (typeof user !== 'string' && 'signedInBy' in user) || (await access.people([idOf(user)])).get(idOf(user))?.isActive === true
 
   const know: Standings['know'] = async (user, projectId) => {
     const standing = await find(user, projectId)
@@ -65,7 +65,7 @@ export function createStandings ({ postgres, access }: { postgres: Postgres, acc
   }
 }
 
-const idOf = (user: User | string): string => typeof user === 'string' ? user : user.id
+const idOf = (user: Subject): string => typeof user === 'string' ? user : user.id
 
 /** Owning it gives all three; that others may see it gives the first. */
 const rightsOf = ({ ownerId, visibility }: Project, userId: string): readonly string[] =>

@@ -1,17 +1,25 @@
 // What a token leaves of what follows from being an owner, an author or a reader; what follows from roles access has narrowed already.
 
 import { Forbidden } from 'bulkhead'
-import type { User } from 'bulkhead'
+import type { ActingUser, Token, User } from 'bulkhead'
 
-/** A user given by id comes with no token. */
-export const isInScope = (user: User | string, permission: string): boolean =>
-  typeof user === 'string' || user.signedInBy.kind === 'session' || user.signedInBy.scopes.length === 0 || user.signedInBy.scopes.includes(permission)
+/** The caller of a request, or a user without a token: one that a plugin acts as, or an id. */
+export type Subject = User | ActingUser | string
+
+/** Undefined where no token limits the user. */
+const tokenOf = (user: Subject): Token | undefined =>
+  typeof user !== 'string' && 'signedInBy' in user && user.signedInBy.kind === 'token' ? user.signedInBy : undefined
+
+export function isInScope (user: Subject, permission: string): boolean {
+  const scopes = tokenOf(user)?.scopes ?? []
+  return scopes.length === 0 || scopes.includes(permission)
+}
 
 /** Whether the token, where it is bound to a project, is bound to this one. */
-export const isWithin = (user: User | string, projectId: string): boolean =>
-  typeof user === 'string' || boundProjectOf(user) === null || boundProjectOf(user) === projectId
+export const isWithin = (user: Subject, projectId: string): boolean =>
+  boundProjectOf(user) === null || boundProjectOf(user) === projectId
 
-export const boundProjectOf = ({ signedInBy }: User): string | null => signedInBy.kind === 'token' ? signedInBy.projectId : null
+export const boundProjectOf = (user: Subject): string | null => tokenOf(user)?.projectId ?? null
 
 /** For what needs no permission in any project, and yet not every token may: `Forbidden`. */
 export function needScope (user: User, permission: string): void {

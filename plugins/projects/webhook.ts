@@ -1,7 +1,7 @@
 // What a webhook is, and every statement on the table of webhooks. Its secret is kept sealed, and leaves only as a signature.
 
 import { randomUUID } from 'node:crypto'
-import { Conflict, NotFound, sql, z } from 'bulkhead'
+import { Conflict, NotFound, singleLine, sql, storableText, z } from 'bulkhead'
 import type { Encryption, Log, Postgres, Transaction } from 'bulkhead'
 import { changedFields, type Asker, type RecordChange } from './change.ts'
 import type { Project } from './project.ts'
@@ -10,8 +10,8 @@ export const hookEvents = ['push', 'issue', 'mr', 'comment', 'build', 'deploy'] 
 export type HookEvent = (typeof hookEvents)[number]
 const Events = z.array(z.enum(hookEvents)).min(1).transform(events => [...new Set(events)])
 
-const Url = z.string().max(2_000).refine(isTarget, 'It must be an http or https URL without a name and password in it.')
-const Secret = z.string().min(8).max(255)
+const Url = singleLine(2_000).refine(isTarget, 'It must be an http or https URL without a name and password in it.')
+const Secret = storableText(255).min(8)
 
 export const NewWebhook = z.object({ url: Url, events: Events, secret: Secret.nullish(), active: z.boolean().default(true) })
 export const WebhookChange = z.object({ url: Url, events: Events, secret: Secret.nullable(), active: z.boolean() }).partial()

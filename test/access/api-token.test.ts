@@ -75,7 +75,8 @@ test('nobody lists or revokes the token of someone else', async (t) => {
   const room = await house.openRoom()
   const { user } = await signIn(room)
   const { id, token } = await room.access.createToken(user, ci, origin)
-  const other: User = { ...user, id: await house.addUser('ada'), name: 'ada' }
+  await house.addUser('ada')
+  const { user: other } = await signInAs(room, 'ada')
   assert.equal((await room.access.listTokens(other, { limit: 50, offset: 0 })).total, 0)
   await assert.rejects(room.access.revokeToken(other, id, origin), NotFound)
   await assert.rejects(room.access.revokeToken(user, randomUUID(), origin), NotFound)

@@ -6,14 +6,14 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import pg from 'pg'
 import { prepareAccess } from '../../core/access/index.ts'
-import { createApiToken } from '../../core/access/token.ts'
-import { Forbidden, sql, z } from '../../core/contract/index.ts'
+import { createApiToken, createLinkToken, createSessionToken } from '../../core/access/token.ts'
+import { Forbidden, sql, Unauthorized, z } from '../../core/contract/index.ts'
 import { createMigrations } from '../../core/resources/migrations.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog } from '../support/part.ts'
 import { openTestPostgres } from '../support/postgres.ts'
 import { undo } from '../support/undo.ts'
-import { addProject, openHouse, signIn, signInAs } from './house.ts'
+import { addProject, adminPassword, openHouse, origin, signIn, signInAs } from './house.ts'
 
 test('an entry is there when its transaction is, and not when that was rolled back', async (t) => {
   const house = await openHouse(t)
@@ -31,7 +31,8 @@ test('an entry is there when its transaction is, and not when that was rolled ba
   const { items, total } = await audit.find(user, { resource: 'invoice' }, { limit: 10, offset: 0 })
   assert.equal(total, 1)
   assert.deepEqual({ ...items[0], id, createdAt: '' }, {
-    id, createdAt: '', actorId: user.id, actorName: 'admin', action: 'invoice.pay', resource: 'invoice', resourceId: id, projectId: null, detail: { amount: 7 }, address: '::ffff:192.0.2.1'
+    id, createdAt: '', actorId: user.id, actorName: 'admin', action: 'invoice.pay', resource: 'invoice', resourceId: id, projectId: null, detail: { amount: 7 }, address: '::ffff:192.0.2.1',
+    plugin: null, isByPlugin: false
   })
 })
 
@@ -47,6 +48,30 @@ test('a token in an entry is masked; what is no action, no resource or too long 
   for (const bad of [{ action: 'Thing.Do' }, { action: 'do' }, { resource: 'a thing' }, { detail: { text: 'x'.repeat(17_000) } }]) {
     await assert.rejects(record(bad), TypeError)
   }
+})
+
+test('a token typed as a name is masked in the log and in sessions, in any spelling', async (t) => {
+  const house = await openHouse(t)
+  const room = await house.openRoom()
+  const hex = 'ab01'.repeat(16)
+  const spellings = [
+    createApiToken(), createApiToken().toUpperCase(), createSessionToken(), createLinkToken(), `plat_${hex}`, ` plat_api_${hex}ffffffff!`, `x${createApiToken()}y`,
+    `${'n'.repeat(230)} ${createApiToken()}`, `https://host/?t=plat%5Fapi%5f${hex}`, createApiToken().slice(0, 40), `Plat_Other_${hex}`, `${createApiToken()} ${createSessionToken()}`
+  ]
+  const { user } = await signIn(room)
+  for (const [at, name] of spellings.entries()) {
+    const from = { address: `198.51.100.${at}`, userAgent: name }
+    await assert.rejects(room.access.login({ name, password: 'a wrong password' }, from), Unauthorized)
+    room.noteRefused({ ...user, name }, { plugin: 'x', method: 'GET', route: '/api/x', status: 403, reason: `not "${name}"`, requestId: name, address: undefined })
+  }
+  await room.access.login({ name: 'admin', password: adminPassword }, { ...origin, userAgent: createApiToken() })
+  await room.close()
+  const rows = await house.rows(`
+    select actor_name || ' ' || coalesce(detail::text, '') as text from audit_log union all select user_agent from auth_sessions
+  `)
+  assert.equal(rows.length, 2 * spellings.length + 4)
+  for (const { text } of rows) assert.doesNotMatch(String(text), /[0-9a-f]{16}/i)
+  assert.equal(rows.filter(({ text }) => String(text).includes('[secret]')).length, 2 * spellings.length + 1)
 })
 
 test('each filter narrows, and pages go newest first', async (t) => {
@@ -124,6 +149,23 @@ test('the host\'s role adds to the audit log and changes, deletes or empties not
   assert.deepEqual(rows, [{ actor_name: 'ada' }, { actor_name: 'ada' }])
 })
 
+test('which plugin wrote an entry is changed and deleted as little as the entry', async (t) => {
+  const { url, client } = await openOwnedDatabase(t)
+  const { postgres } = await openTestPostgres(t, { url })
+  for (const start of ['first', 'second']) {
+    await prepareAccess(postgres)
+    await client.query('insert into bulkhead.audit_source (audit_id, plugin, is_by_plugin) values (gen_random_uuid(), \'invoices\', false)')
+    for (const statement of [
+      'update bulkhead.audit_source set plugin = \'other\'', 'delete from bulkhead.audit_source', 'truncate bulkhead.audit_source'
+    ]) await assert.rejects(client.query(statement), /permission denied/, `${statement} (${start} start)`)
+    await client.query('grant all on bulkhead.audit_source to current_user')
+    await client.query('delete from bulkhead.audit_source')
+    await client.query('update bulkhead.audit_source set plugin = \'other\'')
+  }
+  const { rows } = await client.query<{ plugin: string }>('select plugin from bulkhead.audit_source')
+  assert.deepEqual(rows, [{ plugin: 'invoices' }, { plugin: 'invoices' }])
+})
+
 test('what was given back, as by a restored dump, is taken away at the next start', async (t) => {
   const { url, client } = await openOwnedDatabase(t)
   const { postgres } = await openTestPostgres(t, { url })
@@ -143,10 +185,27 @@ test('where the settings have old entries archived, those that are noted as such
     select gen_random_uuid(), 'ada', 'a.b', 'x', now() - make_interval(days => days) from unnest(array[29, 31, 32]) as days`)
   await client.query(`insert into bulkhead.archive_row (source, row_id, object)
     select 'audit_log', id, 'o' from audit_log where created_at > now() - interval '31 days 12 hours'`)
+  await client.query('insert into bulkhead.audit_source (audit_id, plugin, is_by_plugin) select id, \'invoices\', false from audit_log')
   const { rows } = await client.query<{ gone: string }>('select bulkhead.delete_archived_audit(\'o\') as gone')
   assert.equal(rows[0]?.gone, '1', 'of two that are noted one is too young')
   await assert.rejects(client.query('delete from audit_log'), /permission denied/)
   assert.equal((await client.query('select from audit_log')).rowCount, 2)
+  assert.equal((await client.query('select from bulkhead.audit_source s join audit_log a on a.id = s.audit_id')).rowCount, 2)
+  assert.equal((await client.query('select from bulkhead.audit_source')).rowCount, 2, 'what stood beside the entry has gone with it')
+  await assert.rejects(client.query('delete from bulkhead.audit_source'), /permission denied/)
+})
+
+test('a function for archived entries that an earlier version made is replaced', async (t) => {
+  const { url, client } = await openOwnedDatabase(t)
+  const { postgres } = await openTestPostgres(t, { url })
+  await prepareAccess(postgres, undefined, { auditIsArchived: true })
+  await client.query('create or replace function bulkhead.delete_archived_audit (archive text) returns bigint language sql as \'select 0::bigint\'')
+  await prepareAccess(postgres, undefined, { auditIsArchived: true })
+  const source = async (): Promise<unknown> =>
+    (await client.query('select prosrc from pg_proc where proname = \'delete_archived_audit\'')).rows
+  assert.match(JSON.stringify(await source()), /audit_source/)
+  await prepareAccess(postgres, undefined, { auditIsArchived: false })
+  assert.deepEqual(await source(), [])
 })
 
 test('a project is deleted, which clears its id in the log and nothing else; nobody else clears or sets it', async (t) => {
@@ -170,10 +229,10 @@ test('a project is deleted, which clears its id in the log and nothing else; nob
 
 test('even a superuser\'s delete and update do nothing, and production is told that the role is one', async (t) => {
   const house = await openHouse(t)
-  await house.rows('insert into audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), \'ada\', \'a.b\', \'x\')')
-  await house.rows('delete from audit_log')
-  await house.rows('update audit_log set project_id = null')
-  assert.equal(await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from audit_log`), 1)
+  await house.rows('insert into public.audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), \'ada\', \'a.b\', \'x\')')
+  await house.rows('delete from public.audit_log')
+  await house.rows('update public.audit_log set project_id = null')
+  assert.equal(await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from public.audit_log`), 1)
   const logged: object[] = []
   await prepareAccess(house.postgres, createLog(logged))
   assert.match(JSON.stringify(logged), /superuser/)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { BadRequest, Conflict, Forbidden, NotFound, ValidationFailed } from '../../core/contract/index.ts'
+import { BadRequest, Conflict, Forbidden, NotFound, TooManyRequests, ValidationFailed } from '../../core/contract/index.ts'
 import type { User } from '../../core/contract/index.ts'
 import type { AccessRoom } from '../../core/access/index.ts'
 import { addProject, assign, bumpEpoch, openHouse, origin, signInAs } from './house.ts'
@@ -169,4 +169,52 @@ test('a loan and the loss of what is lent at the same time: whichever comes firs
     await other.access.roles.assign(admin, ada.id, { roleId }, origin)
     await house.rows('delete from delegations')
   }
+})
+
+test('what a user lent ends for good when they are deactivated, also by an older host', async (t) => {
+  const { house, room, ada, bob, boat } = await cast(t)
+  const { user: admin } = await signInAs(room, 'admin')
+  const { users, delegations } = room.access
+  const lend = async (): Promise<void> => {
+    await delegations.grant((await signInAs(room, 'ada')).user, { delegateId: bob.id, permission: 'agent:run' }, origin)
+    await delegations.grant((await signInAs(room, 'ada')).user, { delegateId: bob.id, permission: 'deploy:read', projectId: boat }, origin)
+    assert.equal(await may(room, bob, 'agent:run'), true)
+  }
+  const deactivations = [
+    () => users.deactivate(admin, ada.id, origin),
+    () => users.change(admin, ada.id, { isActive: false }, origin),
+    // As a replica of an earlier version leaves it.
+    async () => { await house.rows('update users set is_active = false where id = $1', [ada.id]); await bumpEpoch(house) }
+  ]
+  for (const deactivate of deactivations) {
+    await lend()
+    await deactivate()
+    await users.change(admin, ada.id, { isActive: true }, origin)
+    assert.equal(await may(room, ada, 'agent:run'), true)
+    assert.deepEqual([await may(room, bob, 'agent:run'), await may(room, bob, 'deploy:read', boat)], [false, false])
+  }
+  const log = await house.rows('select actor_name, detail ->> \'permission\' as permission from audit_log where action = \'delegation.revoke\' order by permission')
+  assert.deepEqual(log, ['agent:run', 'deploy:read'].flatMap(permission => Array.from({ length: 3 }, () => ({ actor_name: 'admin', permission }))))
+})
+
+test('thirty loans made and revoked an hour by each user, and then there is a wait', async (t) => {
+  const { house, room, ada, bob } = await cast(t)
+  const { delegations } = room.access
+  const input = { delegateId: bob.id, permission: 'agent:run' }
+  for (let count = 0; count < 15; count++) {
+    const { id } = await delegations.grant(ada, input, origin)
+    // A loan that is refused counts for nothing.
+    await assert.rejects(delegations.grant(ada, input, origin), Conflict)
+    await delegations.revoke(ada, id, origin)
+  }
+  const epoch = await house.rows('select value from bulkhead.access_epoch')
+  const [{ id } = { id: '' }] = await house.rows('select id from delegations')
+  for (const work of [() => delegations.grant(ada, input, origin), () => delegations.revoke(ada, String(id), origin)]) {
+    await assert.rejects(work, (error: unknown) => error instanceof TooManyRequests && (error.retryAfterMs ?? 0) > 0)
+  }
+  assert.deepEqual(await house.rows('select value from bulkhead.access_epoch'), epoch, 'no cache is cleared any more')
+  const { user: admin } = await signInAs(room, 'admin')
+  await delegations.grant(admin, input, origin)
+  await house.clock.advance(3_600_000)
+  await delegations.grant((await signInAs(room, 'ada')).user, input, origin)
 })

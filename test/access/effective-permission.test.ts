@@ -25,15 +25,15 @@ test('global roles, roles in the project and delegations add up; those of anothe
   const [boat, ship] = [await addProject(house, 'boat'), await addProject(house, 'ship')]
   await assign(house, ada, 'viewer')
   await assign(house, ada, 'ops', boat)
-  await delegate(house, ada, 'admin:users')
+  await delegate(house, ada, 'alert:manage')
   await delegate(house, ada, 'secret:write', { projectId: ship })
   await delegate(house, ada, 'agent:run', { isRevoked: true })
 
-  const global = 'admin:users deploy:read observe:read project:read'
+  const global = 'alert:manage deploy:read observe:read project:read'
   assert.equal(sorted(await room.permissionsOf(ada, undefined)), global)
   assert.equal(sorted(await room.permissionsOf(ada, boat)),
-    'admin:users alert:manage deploy:promote deploy:read observe:read observe:write project:read secret:read')
-  assert.equal(sorted(await room.permissionsOf(ada, ship)), 'admin:users deploy:read observe:read project:read secret:write')
+    'alert:manage deploy:promote deploy:read observe:read observe:write project:read secret:read')
+  assert.equal(sorted(await room.permissionsOf(ada, ship)), 'alert:manage deploy:read observe:read project:read secret:write')
   assert.equal(sorted(await room.permissionsOf(ada, randomUUID())), global)
   assert.equal(sorted(await room.permissionsOf(randomUUID(), undefined)), '')
 })

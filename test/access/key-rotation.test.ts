@@ -36,7 +36,7 @@ async function openHarbour (t: TestContext): Promise<Harbour> {
   const database = await openDatabase(t)
   const { postgres, rows } = database
   await prepareAccess(postgres)
-  await rows('create table card (id int primary key, sealed bytea not null)')
+  await rows('create table public.card (id int primary key, sealed bytea not null)')
   const Card = z.object({ id: z.int(), sealed: z.instanceof(Buffer) })
   return {
     ...database,
@@ -55,13 +55,13 @@ async function openHarbour (t: TestContext): Promise<Harbour> {
       const vault = room.scoped('vault')
       const others = (keyId: string) => sql.fragment`substring(sealed from 2 for 8) <> decode(${keyId}, 'hex')`
       vault.keeps('cards', {
-        pending: keyId => postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from card where ${others(keyId)}`),
+        pending: keyId => postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from public.card where ${others(keyId)}`),
         rewrap: async (keyId, limit) => {
-          const cards = await postgres.any(sql.type(Card)`select id, sealed from card where ${others(keyId)} order by id limit ${limit}`)
+          const cards = await postgres.any(sql.type(Card)`select id, sealed from public.card where ${others(keyId)} order by id limit ${limit}`)
           let written = 0
           for (const { id, sealed } of cards) {
             const anew = vault.seal(vault.open(sealed, [String(id)]), [String(id)])
-            written += (await postgres.query(sql.unsafe`update card set sealed = ${sql.binary(anew)} where id = ${id} and sealed = ${sql.binary(sealed)}`)).rowCount
+            written += (await postgres.query(sql.unsafe`update public.card set sealed = ${sql.binary(anew)} where id = ${id} and sealed = ${sql.binary(sealed)}`)).rowCount
           }
           return written
         }
@@ -69,8 +69,8 @@ async function openHarbour (t: TestContext): Promise<Harbour> {
       await until(async () => (await rows('select from bulkhead.sealed where plugin = \'vault\'')).length === 1, 20_000)
       return {
         room, keys, vault, stop,
-        put: (id, value) => rows('insert into card values ($1, $2) on conflict (id) do update set sealed = excluded.sealed', [id, vault.seal(value, [String(id)])]),
-        get: async id => vault.open((await rows('select sealed from card where id = $1', [id]))[0]?.sealed as Buffer, [String(id)]).toString()
+        put: (id, value) => rows('insert into public.card values ($1, $2) on conflict (id) do update set sealed = excluded.sealed', [id, vault.seal(value, [String(id)])]),
+        get: async id => vault.open((await rows('select sealed from public.card where id = $1', [id]))[0]?.sealed as Buffer, [String(id)]).toString()
       }
     }
   }

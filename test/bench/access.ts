@@ -80,19 +80,19 @@ export async function benchAccess (): Promise<void> {
 async function populate (postgres: Awaited<ReturnType<typeof openTestPostgres>>['postgres']): Promise<{ users: User[], projects: string[] }> {
   const Id = z.object({ id: z.uuid() })
   const ids = await postgres.anyFirst(sql.type(Id)`
-    insert into users (name, email, password_hash)
+    insert into public.users (name, email, password_hash)
     select 'user-' || n, n || '@localhost', 'x' from generate_series(0, ${userCount - 1}::int) n returning id
   `)
   const projects = await postgres.anyFirst(sql.type(Id)`
-    insert into projects (owner_id, name) select ${ids[0] ?? ''}, 'project-' || n from generate_series(0, ${projectCount - 1}::int) n returning id
+    insert into public.projects (owner_id, name) select ${ids[0] ?? ''}, 'project-' || n from generate_series(0, ${projectCount - 1}::int) n returning id
   `)
   const column = (value: (assignment: (typeof assignments)[number]) => string): string[] => assignments.map(value)
   await postgres.query(sql.type(z.object({}))`
-    insert into user_roles (user_id, project_id, role_id)
+    insert into public.user_roles (user_id, project_id, role_id)
     select a.user_id, a.project_id, r.id from unnest(
       ${sql.array(column(({ user }) => ids[user] ?? ''), 'uuid')}, ${sql.array(column(({ project }) => projects[project] ?? ''), 'uuid')},
       ${sql.array(column(({ role }) => role), 'text')}
-    ) as a (user_id, project_id, role) join roles r on r.name = a.role
+    ) as a (user_id, project_id, role) join public.roles r on r.name = a.role
   `)
   const users = ids.map((id): User => ({
     id, name: id, displayName: null, email: '', permissions: new Set(), signedInBy: { kind: 'session', id, expiresAt: '2030-01-01T00:00:00.000Z' }

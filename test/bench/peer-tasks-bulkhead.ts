@@ -17,13 +17,13 @@ const log = { ...silent, warn: console.warn, error: console.error }
 // As many as the others have: for `tx` the plugin's own are most of them.
 const poolMax = isExact ? connections - 2 : 1
 const settings = { ...postgresSettings, url, poolMax, acquireTimeoutMs: 30_000, acquireQueueMax: 10_000 }
-const { value: postgres } = await openPostgres(settings, openParts({ log }))
+const { value: { host: postgres } } = await openPostgres(settings, openParts({ log }))
 const { value: tasks } = await openTasks({ url, maxConnections: isExact ? 2 : connections, historyHours: 1, drainMs: 10_000 }, openParts({ log }))
 const { candidate, owner } = inMemory('bench', { start () { /* below */ } }, { resources: ['postgres'] })
 const { scope, registration } = createScope({
   container: createContainer({ postgres: () => postgres }), candidate, owner, config: {}, log, clock, services: new Map(),
   signal: new AbortController().signal, undo: () => undefined, onFault: console.error,
-  work: { ...noWork, send: (...args) => tasks.send(...args) }, fetch: refuse
+  work: { ...noWork, send: (...args) => tasks.send(...args) }, mayPublish: () => undefined, fetch: refuse
 })
 let handle: (payload: Payload) => void = () => undefined
 const input = z.object({ at: z.int(), to: z.string() })

@@ -29,22 +29,23 @@ async function open (t: TestContext, { auditIsArchived = true } = {}): Promise<P
 const fill = async ({ postgres }: Place, old: number): Promise<void> => {
   const one = sql.type(z.object({}))
   await postgres.query(one`
-    insert into audit_log (actor_id, actor_name, action, resource, detail, created_at)
+    insert into public.audit_log (actor_id, actor_name, action, resource, detail, created_at)
     select gen_random_uuid(), 'ada', 'thing.do', 'thing', jsonb_build_object('at', n), now() - interval '41 days' - make_interval(secs => n)
     from generate_series(1, ${old}::int) n`)
-  await postgres.query(one`insert into audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), 'ada', 'thing.new', 'thing')`)
+  await postgres.query(one`insert into public.audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), 'ada', 'thing.new', 'thing')`)
   await postgres.query(one`
-    insert into log_entries (service, message, timestamp) select 'web', 'line ' || n, now() - interval '41 days' from generate_series(1, ${old}::int) n`)
-  await postgres.query(one`insert into log_entries (service, message) values ('web', 'new')`)
+    insert into public.log_entries (service, message, timestamp) select 'web', 'line ' || n, now() - interval '41 days' from generate_series(1, ${old}::int) n`)
+  await postgres.query(one`insert into public.log_entries (service, message) values ('web', 'new')`)
 }
 const ids = async ({ postgres }: Place, source: Source): Promise<readonly string[]> => postgres.anyFirst(
-  source === 'audit_log' ? sql.type(z.object({ id: z.uuid() }))`select id from audit_log` : sql.type(z.object({ id: z.uuid() }))`select id from log_entries`)
+  source === 'audit_log' ? sql.type(z.object({ id: z.uuid() }))`select id from public.audit_log` : sql.type(z.object({ id: z.uuid() }))`select id from public.log_entries`)
 const run = (place: Place, source: Source, signal = new AbortController().signal): Promise<number> =>
   archive({ ...place, audit: { record: recordAudit } }, { source, olderThanDays: 40, signal, log: createLog() })
-async function archived ({ storage }: Place, prefix: string): Promise<{ id: string }[]> {
+type Archived = Record<string, unknown> & { id: string }
+async function archived ({ storage }: Place, prefix: string): Promise<Archived[]> {
   const objects = await storage.list(prefix)
   const texts = await Promise.all(objects.map(async ({ key }) => gunzipSync(await storage.read(key)).toString()))
-  return texts.flatMap(text => text.trimEnd().split('\n')).map(line => JSON.parse(line) as { id: string })
+  return texts.flatMap(text => text.trimEnd().split('\n')).map(line => JSON.parse(line) as Archived)
 }
 
 void suite('the archive', { concurrency: true }, () => {
@@ -52,6 +53,9 @@ void suite('the archive', { concurrency: true }, () => {
     test(`each old row of ${source} is in one object, though the archiver is killed at every step; the others stay`, async (t) => {
       const place = await open(t)
       await fill(place, 2_500)
+      await place.postgres.query(sql.type(z.object({}))`
+        insert into bulkhead.audit_source (audit_id, plugin, is_by_plugin) select id, 'notes', true from public.audit_log
+      `)
       const before = await ids(place, source)
       for (const deathAt of ['before write', 'after write', 'before commit']) {
         const child = spawn(process.execPath, [join(import.meta.dirname, 'archiver.ts'), place.url, place.path, source, deathAt], { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -65,10 +69,13 @@ void suite('the archive', { concurrency: true }, () => {
       assert.equal(gone.length, 2_500)
       assert.deepEqual(there.map(({ id }) => id).toSorted(), gone.toSorted())
       assert.equal((await place.storage.list(prefix)).length, 2)
+      if (source === 'audit_log') {
+        assert.ok(there.every(row => row['plugin'] === 'notes' && row['is_by_plugin'] === true), 'the archive says which plugin wrote an entry')
+      }
       assert.equal(await place.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from bulkhead.archive_row`), 0)
       // The audit log says itself what has left, and where to.
       const told = await place.postgres.anyFirst(sql.type(z.object({ rows: z.int() }))`
-        select (detail->>'rows')::int as rows from audit_log where action = 'archive.write' order by rows -- unchecked: of these it is there`)
+        select (detail->>'rows')::int as rows from public.audit_log where action = 'archive.write' order by rows -- unchecked: of these it is there`)
       assert.deepEqual(told, [500, 2_000])
       assert.equal(await run(place, source), 0)
     })
@@ -89,7 +96,7 @@ void suite('the archive', { concurrency: true }, () => {
   test('the audit log lets nothing go that is not archived or is younger than thirty days, and has no way to at all unless the settings say so', async (t) => {
     const place = await open(t)
     await fill(place, 2)
-    const [{ id } = { id: '' }] = await place.postgres.any(sql.type(z.object({ id: z.uuid() }))`select id from audit_log where action = 'thing.new'`)
+    const [{ id } = { id: '' }] = await place.postgres.any(sql.type(z.object({ id: z.uuid() }))`select id from public.audit_log where action = 'thing.new'`)
     const forget = async (): Promise<number> => place.postgres.oneFirst(
       sql.type(z.object({ count: z.int() }))`select bulkhead.delete_archived_audit('forged') as count -- unchecked: it is there in this test`)
     assert.equal(await forget(), 0)

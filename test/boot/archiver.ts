@@ -13,7 +13,7 @@ const die = async (): Promise<never> => {
   process.kill(process.pid, 'SIGKILL')
   return Promise.withResolvers<never>().promise
 }
-const { value: postgres } = await openPostgres({ ...postgresSettings, url }, openParts())
+const { value: { host: postgres } } = await openPostgres({ ...postgresSettings, url }, openParts())
 const host = (await openStorage({ kind: 'folder', path }, openParts())).value.scoped('host')
 const storage: Storage = Object.assign(Object.create(host) as Storage, {
   write: async (...args: Parameters<Storage['write']>) => {

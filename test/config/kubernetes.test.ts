@@ -6,13 +6,17 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { loadAllYaml, type V1Deployment } from '@kubernetes/client-node'
-import { loadSettings } from '../../config/schema.ts'
+import { leavesOf } from '../../config/load.ts'
+import { loadSettings, schema } from '../../config/schema.ts'
 
 const root = join(import.meta.dirname, '../..')
 const manifests = loadAllYaml(readFileSync(join(root, 'config/kubernetes/deployment.yaml'), 'utf8')) as V1Deployment[]
 const pod = manifests.find(({ kind }) => kind === 'Deployment')?.spec?.template.spec
 const container = pod?.containers[0]
-const env = Object.fromEntries(container?.env?.map(({ name, value }) => [name, value]) ?? [])
+const variables = container?.env ?? []
+/** Those that name files are of the secret that is mounted. */
+const isOfFile = ({ name }: { name: string }): boolean => name.endsWith('_FILE')
+const env = Object.fromEntries(variables.filter(variable => !isOfFile(variable)).map(({ name, value }) => [name, value]))
 
 /** The host's settings in the pod, with something fitting for each secret. */
 const { settings, describe } = loadSettings({
@@ -45,7 +49,21 @@ test('a pod that is not ready any more is seen to be so before the drain begins'
 test('every variable of the manifest is a setting, and none is set twice', () => {
   const known = describe().map(row => row.env)
   assert.deepEqual(Object.keys(env).filter(name => !known.includes(name)), [])
-  assert.equal(Object.keys(env).length, container?.env?.length)
+  assert.equal(new Set(variables.map(({ name }) => name)).size, variables.length)
+})
+
+test('every secret is a file of the mounted secret, and none is in the environment', () => {
+  const secrets = leavesOf(schema).flatMap(([, { env, sensitive }]) => sensitive === true ? [env ?? ''] : [])
+  assert.deepEqual(variables.filter(({ name }) => secrets.includes(name)), [])
+  const files = variables.filter(isOfFile)
+  assert.ok(files.length >= 6)
+  const mount = container?.volumeMounts?.find(({ name }) => name === 'secrets')
+  for (const { name, value } of files) {
+    const variable = name.slice(0, -'_FILE'.length)
+    assert.ok(secrets.includes(variable), name)
+    assert.equal(value, `${mount?.mountPath ?? ''}/${variable}`)
+  }
+  assert.equal(pod?.volumes?.find(({ name }) => name === 'secrets')?.secret?.secretName, 'bulkhead')
 })
 
 test('the manifest sets all that production requires', () => {
@@ -56,7 +74,7 @@ test('the manifest sets all that production requires', () => {
   } catch (error) { message = (error as Error).message }
   const missing = [...message.matchAll(needed)].map(([, name]) => name ?? '')
   assert.ok(missing.length >= 6)
-  assert.deepEqual(missing.filter(name => !(name in env)), [])
+  assert.deepEqual(missing.filter(name => !(name in env) && !variables.some(variable => variable.name === `${name}_FILE`)), [])
 })
 
 test('the ports of the manifest are those the host listens on', () => {

@@ -59,13 +59,21 @@ async function projectWith (t: TestContext, content: unknown, environment = 'dev
   return { folder: join(root, 'config'), root }
 }
 
+test('connections that are the host\'s own leave plugins some', () => {
+  assert.equal(load({ DATABASE_HOST_CONNECTIONS: '9' }).settings.postgres.hostConnections, 9)
+  assert.match(problemsOf(() => load({ DATABASE_HOST_CONNECTIONS: '10' })).join('\n'), /DATABASE_HOST_CONNECTIONS 10 leaves plugins none of the 10/)
+})
+
 test('without any environment the settings are those of development', () => {
   const { settings } = load({})
   assert.deepEqual(settings, {
     environment: 'development',
     listen: { host: '127.0.0.1', port: 8080 },
     probes: { port: 9000 },
-    postgres: { url: '', poolMax: 10, connectTimeoutMs: 5_000, acquireTimeoutMs: 2_000, acquireQueueMax: 1_000, statementTimeoutMs: 30_000 },
+    postgres: {
+      url: '', poolMax: 10, hostConnections: 0, pluginConnections: 0,
+      connectTimeoutMs: 5_000, acquireTimeoutMs: 2_000, acquireQueueMax: 1_000, statementTimeoutMs: 30_000
+    },
     valkey: { url: '', connectTimeoutMs: 500, commandTimeoutMs: 500 },
     storage: { endpoint: '', accessKey: '', secretKey: '', bucket: 'platform', region: 'us-east-1', timeoutMs: 10_000 },
     kubernetes: { kubeconfig: '' },
@@ -74,7 +82,7 @@ test('without any environment the settings are those of development', () => {
     gitReposPath: join(root, '.data/repos'),
     admin: { name: 'admin', email: '', password: '' },
     plugins: { paths: [join(root, 'plugins')], packages: [], disabled: [], enabled: [], errorsMax: 10, errorWindowMs: 60_000 },
-    http: { secureCookies: false, trustProxyHops: 0, corsOrigins: [], bodyLimitBytes: 10_485_760, requestTimeoutMs: 30_000 },
+    http: { secureCookies: false, trustProxyHops: 0, corsOrigins: [], bodyLimitBytes: 10_485_760, requestsPerUserMax: 64, requestTimeoutMs: 30_000 },
     egress: { allow: [] },
     access: { sessionIdleMs: 28_800_000 },
     tasks: { maxConnections: 4, historyHours: 72 },
@@ -143,7 +151,7 @@ test('each variable sets its setting, over the file', async (t) => {
   for (const [name, { env = '', format }] of leavesOf(schema)) {
     const [text, value] = values[env] ?? (format === 'list' ? ['a-text', ['a-text']] : format === 'string' || format === 'bucket' ? ['a-text', 'a-text'] : ['123', 123])
     const storage: Record<string, string> = env.startsWith('MINIO_') ? { MINIO_ENDPOINT: 'http://s3', MINIO_ACCESS_KEY: 'a', MINIO_SECRET_KEY: 'b' } : {}
-    const { settings, describe } = load({ PLATFORM_GRACE_MS: '60000', ...storage, [env]: text })
+    const { settings, describe } = load({ PLATFORM_GRACE_MS: '60000', DATABASE_POOL_MAX: '200', ...storage, [env]: text })
     const read = name.split('.').reduce<unknown>((part, key) => (part as Record<string, unknown>)[key], settings)
     assert.deepEqual(read, value, name)
     assert.equal(describe().find(row => row.name === name)?.source, `environment ${env}`)

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { checkDefinition } from '../../core/host/definition.ts'
-import { folderWith, load, plugin, problemsOf } from './folder.ts'
+import { loadDefinitions } from '../../core/host/index.ts'
+import { showPath } from '../../core/host/problem.ts'
+import { clock, discover, folderWith, load, plugin, problemsOf } from './folder.ts'
 
 const findings = (exported: unknown): string[] => checkDefinition(exported).map(finding => finding.join(' '))
 
@@ -41,6 +44,25 @@ test('a permission belongs to one plugin, and none of the host\'s', async (t) =>
   assert.equal(problems.length, 2)
   assert.match(problems.join('\n'), /^(?:one|two)\/index\.js: The permission "thing:read" is already declared by "(?:one|two)" \((?:one|two)\/index\.js\)\. Name it after a thing of this plugin\.$/m)
   assert.match(problems.join('\n'), /^three\/index\.js: The permission "admin:users" is already declared by the host\./m)
+})
+
+test('permissions that begin with the same word belong to one plugin; the host\'s words to the plugin they are kept for', async (t) => {
+  const declares = (...names: string[]): string =>
+    `export default { permissions: ${JSON.stringify(Object.fromEntries(names.map(name => [name, { description: 'x' }])))}, start () {} }`
+  const folder = await folderWith(t, {
+    ...plugin('one'), 'one/index.js': declares('thing:read', 'thing:write'), ...plugin('two'), 'two/index.js': declares('thing:pay', 'other:read'),
+    ...plugin('projects'), 'projects/index.js': declares('project:restore'), ...plugin('three'), 'three/index.js': declares('project:steal', 'admin:all', 'host:operate')
+  })
+  const { candidates } = await discover(folder)
+  const { problems } = await loadDefinitions(candidates, {
+    clock, budgetMs: 5_000, corePermissions: ['project:read', 'admin:users'], permissionHomes: { project: 'projects', host: 'operations' }
+  })
+  assert.deepEqual(problems.map(({ plugin, what }) => `${plugin ?? ''}: ${what}`).sort(), [
+    'three: The permission "admin:all" begins with "admin", and those belong to the host.',
+    'three: The permission "host:operate" begins with "host", and those belong to the plugin "operations".',
+    'three: The permission "project:steal" begins with "project", and those belong to the plugin "projects".',
+    `two: The permission "thing:pay" begins with "thing", and those belong to "one" (${showPath(join(folder, 'one/index.js'))}).`
+  ])
 })
 
 test('definitions come in the order of their candidates, however long each takes to import', async (t) => {

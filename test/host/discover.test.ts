@@ -6,7 +6,7 @@ import { discover, emptyPlugin, folderWith, manifest, plugin, problemsOf, writeF
 
 test('every child folder is a candidate, with its defaults filled in and nothing of it run', async (t) => {
   const folder = await folderWith(t, {
-    ...plugin('notes'), 'notes/index.js': 'throw new Error("this must not run")', 'notes/migrations/0001_note.sql': 'SELECT 1', ...plugin('mail'), 'README.md': '#'
+    ...plugin('notes', { resources: ['postgres'] }), 'notes/index.js': 'throw new Error("this must not run")', 'notes/migrations/0001_note.sql': 'SELECT 1', ...plugin('mail'), 'README.md': '#'
   })
   const { candidates, skipped, problems } = await discover(folder)
   assert.deepEqual([skipped, problems], [[], []])
@@ -14,9 +14,22 @@ test('every child folder is a candidate, with its defaults filled in and nothing
   assert.deepEqual(candidates.find(({ id }) => id === 'notes'), {
     id: 'notes', version: '1.0.0', folder: join(folder, 'notes'), entry: join(folder, 'notes/index.js'), file: join(folder, 'notes/package.json'),
     migrations: join(folder, 'notes/migrations'),
-    manifest: { id: 'notes', host: '^1.0.0', requires: {}, optional: {}, mounts: ['notes'], resources: [], tolerates: [], readiness: 'degraded', example: false }
+    manifest: { id: 'notes', host: '^1.0.0', requires: {}, optional: {}, mounts: ['notes'], events: {}, resources: ['postgres'], tolerates: [], readiness: 'degraded', example: false }
   })
   assert.equal(candidates.find(({ id }) => id === 'mail')?.migrations, undefined)
+})
+
+test('migrations of a plugin that does not name postgres are refused, with the line to write', async (t) => {
+  const folder = await folderWith(t, {
+    ...plugin('notes', { resources: ['valkey'] }), 'notes/migrations/0001_note.sql': 'select 1',
+    ...plugin('empty'), 'empty/migrations/README.md': '#', ...plugin('fine', { resources: ['postgres'] }), 'fine/migrations/0001_note.sql': 'select 1'
+  })
+  const { candidates, problems } = await discover(folder)
+  assert.deepEqual(candidates.map(({ id }) => id).sort(), ['empty', 'fine'])
+  assert.deepEqual(problems, [{
+    plugin: 'notes', file: join(folder, 'notes/package.json'), what: 'It has migrations, and "postgres" is not in "resources".',
+    mend: 'Write "resources": ["valkey", "postgres"], or take the folder "migrations" away.'
+  }])
 })
 
 test('what is no plugin is skipped and said', async (t) => {

@@ -7,7 +7,7 @@ const sound = { id: 'invoices', host: '^1.0.0' }
 
 test('an id and a host range are enough', () => {
   assert.deepEqual(readManifest(sound, '1.4.0').manifest, {
-    id: 'invoices', host: '^1.0.0', requires: {}, optional: {}, mounts: ['invoices'], resources: [], tolerates: [], readiness: 'degraded', example: false
+    id: 'invoices', host: '^1.0.0', requires: {}, optional: {}, mounts: ['invoices'], events: {}, resources: [], tolerates: [], readiness: 'degraded', example: false
   })
 })
 
@@ -37,8 +37,8 @@ for (const [id, complaint] of [
 test('an unknown key is refused with the nearest known one', () => {
   assert.deepEqual(problems({ ...sound, resource: [], colour: 1, constructor: 1 }), [
     '"resource" is not a key of the manifest. Write "resources".',
-    '"colour" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "resources", "tolerates", "readiness", "example".',
-    '"constructor" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "resources", "tolerates", "readiness", "example".'
+    '"colour" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "events", "resources", "tolerates", "readiness", "example".',
+    '"constructor" is not a key of the manifest. The keys are "id", "host", "requires", "optional", "mounts", "events", "resources", "tolerates", "readiness", "example".'
   ])
   assert.equal(problems(JSON.parse('{ "id": "a", "host": "*", "__proto__": {} }')).length, 1)
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { definePlugin, NotFound } from '../../core/contract/index.ts'
 import { importPlugin, PluginImportFailed, type Candidate } from '../../core/host/index.ts'
 import { createOwner } from './part.ts'
@@ -50,6 +51,69 @@ test('the host\'s own code is refused to plugins, by path, statically, later and
   const folder = await folderWith(t, { ...plugin('p'), 'p/index.js': `export default { start () {} }\nexport const later = () => import('${core}')` })
   const { later } = await importPlugin(await candidateIn(folder), owner, options) as { later: () => Promise<unknown> }
   await assert.rejects(later(), { code: 'BULKHEAD_HOST_IMPORTED' })
+})
+
+const core = pathToFileURL(join(import.meta.dirname, '../../core/access/index.ts')).href
+const corePath = fileURLToPath(core)
+const data = (code: string): string => `data:text/javascript,${encodeURIComponent(code)}`
+
+/** Ways to the host's code, as expressions of a plugin; `$` is where a package of nobody's is. */
+const ways: Record<string, string> = {
+  'a data: module': `import(${JSON.stringify(data(`import '${core}'`))})`,
+  'a data: module in base64': `import('data:text/javascript;base64,${Buffer.from(`import '${core}'`).toString('base64')}')`,
+  'a data: module in a data: module': `import(${JSON.stringify(data(`import ${JSON.stringify(data(`await import('${core}')`))}`))})`,
+  'a data: module that names itself another\'s': `import(${JSON.stringify(data(`import '${core}'`))} + '#plugin=%2Ftmp&stamp=')`,
+  'require made for a file elsewhere': `createRequire('/tmp/elsewhere.js')('${corePath}')`,
+  'require made for a file of the host': `createRequire('${corePath}')('./room.ts')`,
+  'Module._load': `Module._load('${corePath}', { filename: '/tmp/x.js', id: '/tmp/x.js', paths: [] }, false)`,
+  'a require of a module that was made up': `new Module('/tmp/x.js').require('${corePath}')`,
+  'a query': `import('${core}?x=1')`,
+  'a fragment': `import('${core}#x')`,
+  'encoded characters': `import('${core.replace('/access/', '/%61ccess/')}')`,
+  dots: `import('${core.replace('/core/', '/core/http/../')}')`,
+  'a host in the address': `import('${core.replace('file:///', 'file://localhost/')}')`,
+  'a link to the file': `(symlinkSync('${corePath}', new URL('./link.ts', import.meta.url)), import('./link.ts'))`,
+  'a link to the folder': `(symlinkSync('${join(corePath, '..')}', new URL('./linked', import.meta.url)), import('./linked/index.ts'))`,
+  'import.meta.resolve': `import(import.meta.resolve('${core}'))`,
+  'a script of node:vm that names a file of the host': `new vm.Script("import('${core}')", { filename: '${core}', importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }).runInThisContext()`,
+  'a script of node:vm': `new vm.Script("import('${core}')", { filename: '/tmp/x.js', importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }).runInThisContext()`,
+  eval: `(0, eval)("import('${core}')")`,
+  'new Function': `new Function("return import('${core}')")()`,
+  'a package that imports for others': `import('$').then(({ load }) => load('${core}'))`
+}
+
+for (const [what, way] of Object.entries(ways)) {
+  test(`the host's own code is refused to plugins by way of ${what}`, async (t) => {
+    const root = await folderWith(t, {
+      ...plugin('p'), 'node_modules/loader/package.json': { name: 'loader', type: 'module', exports: './index.js' },
+      'node_modules/loader/index.js': 'export const load = (path) => import(path)'
+    })
+    await writeFiles(root, {
+      'p/index.js': `import Module, { createRequire } from 'node:module'
+        import { symlinkSync } from 'node:fs'
+        import vm from 'node:vm'
+        export let error
+        try { await ${way.replace('$', pathToFileURL(join(root, 'node_modules/loader/index.js')).href)} } catch (thrown) { error = thrown }
+        export default { start () {} }`
+    })
+    const { error } = await importPlugin(await candidateIn(join(root)), owner, options)
+    assert.equal((error as { code?: string } | undefined)?.code, 'BULKHEAD_HOST_IMPORTED', String(error))
+  })
+}
+
+test('what a data: module imports is of the plugin and the generation that imported it', async (t) => {
+  const folder = await folderWith(t, { ...plugin('p'), 'p/word.js': 'export const word = {}' })
+  const word = pathToFileURL(join(folder, 'p/word.js')).href
+  await writeFiles(folder, {
+    'p/index.js': `import { word } from './word.js'\nimport { word as same } from ${JSON.stringify(data(`import { NotFound } from 'bulkhead'\nexport { word } from '${word}'`))}
+      export default { start () {} }\nexport { word, same }`
+  })
+  const candidate = await candidateIn(folder)
+  const load = (generation: number): Promise<Record<string, unknown>> => importPlugin(candidate, createOwner('p', generation), options)
+  const [first, second] = [await load(1), await load(2)]
+  assert.equal(first.same, first.word)
+  assert.equal(second.same, second.word)
+  assert.notEqual(second.word, first.word)
 })
 
 test('another generation loads every module of the folder anew, and only those', async (t) => {

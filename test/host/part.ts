@@ -71,6 +71,7 @@ export interface Run {
 interface RunOptions {
   plugins: readonly LoadedPlugin[]
   failures?: Found['failures']
+  leftOut?: Found['leftOut']
   /** Resources that are held. */
   absent?: readonly string[]
   disabled?: ReadonlyMap<string, string>
@@ -80,7 +81,7 @@ interface RunOptions {
 }
 
 export function createRun (
-  { plugins, failures = [], absent = [], disabled = new Map(), startBudgetMs = 2_000, rooms = {}, parts = {} }: RunOptions
+  { plugins, failures = [], leftOut = [], absent = [], disabled = new Map(), startBudgetMs = 2_000, rooms = {}, parts = {} }: RunOptions
 ): Run {
   const { calls, resources } = createFakes()
   const mounted = new Map<string, MountedPlugin>()
@@ -118,7 +119,8 @@ export function createRun (
     id, kind: 'resource' as const, needs: [], required: false, startBudgetMs: 100, stopBudgetMs: 100,
     start: () => { if (absent.includes(id)) throw new Held('there is none') }
   }))
-  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units({ plugins, failures, unmigrated: new Set() }, disabled)])
+  const found = { plugins, failures, unmigrated: new Set<string>(), leftOut }
+  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units(found, disabled)])
   return { kernel, roster, calls, mounted, tasks, checks, start }
 }
 
@@ -135,7 +137,7 @@ export function inMemory (id: string, definition: LoadedPlugin['definition'], ma
     owner: createOwner(id),
     candidate: {
       id, version: '1.0.0', folder: `/plugins/${id}`, entry: `/plugins/${id}/index.ts`, file: `/plugins/${id}/package.json`, migrations: undefined,
-      manifest: { id, host: '*', requires: {}, optional: {}, mounts: [id], resources: [], tolerates: [], readiness: 'degraded', example: false, ...manifest }
+      manifest: { id, host: '*', requires: {}, optional: {}, mounts: [id], events: {}, resources: [], tolerates: [], readiness: 'degraded', example: false, ...manifest }
     }
   }
 }

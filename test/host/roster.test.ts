@@ -31,7 +31,7 @@ test('a replacement is checked against all the others, migrated and declared bef
   const host = await run(t, { ...plugin('notes'), ...plugin('mail') }, {
     declare: async plugins => { declared.push(plugins.map(({ candidate: { id }, owner: { generation } }) => `${id} ${generation}`)) }
   })
-  await writeFiles(host.folder, { 'notes/migrations/0001_note.sql': 'select 1;' })
+  await writeFiles(host.folder, { ...plugin('notes', { resources: ['postgres'] }), 'notes/migrations/0001_note.sql': 'select 1;' })
   await host.roster.reload('notes')
   assert.deepEqual(declared, [['mail 1', 'notes 2']])
   assert.ok(host.calls.indexOf('migrate notes') < host.calls.lastIndexOf('mount notes'))
@@ -44,6 +44,16 @@ test('a replacement is checked against all the others, migrated and declared bef
   await host.roster.reload('notes')
   await assert.rejects(host.roster.reload('mail'), /The permission "note:read" is already declared by "notes"/)
   assert.equal(stateOf(host, 'mail'), 'running')
+
+  await writeFiles(host.folder, {
+    ...plugin('notes', { resources: ['postgres'], events: { 'note.shared': { description: 'x' } } }), ...plugin('mail', { events: { 'note.shared': { description: 'x' } } }),
+    'notes/index.js': "export default { permissions: { 'note:read': { description: 'x' } }, start () {} }",
+    'mail/index.js': "export default { permissions: { 'note:pay': { description: 'x' } }, start () {} }"
+  })
+  await host.roster.reload('notes')
+  await assert.rejects(host.roster.reload('mail'), /The event "note\.shared" is also declared by "notes"/)
+  await writeFiles(host.folder, { 'mail/package.json': manifest({ id: 'mail' }) })
+  await assert.rejects(host.roster.reload('mail'), /The permission "note:pay" begins with "note", and those belong to "notes"/)
 })
 
 test('the old generation finishes what it has under way, and is fenced after that', async () => {
@@ -56,7 +66,7 @@ test('the old generation finishes what it has under way, and is fenced after tha
   await made.start()
   const [old] = scopes
   assert.ok(old)
-  const unit = { ...made.roster.units({ plugins: generations.slice(1), failures: [], unmigrated: new Set() }, new Map())[0] }
+  const unit = { ...made.roster.units({ plugins: generations.slice(1), failures: [], unmigrated: new Set(), leftOut: [] }, new Map())[0] }
   let isReplaced = false
   const replaced = made.kernel.replace(unit as never).then(() => { isReplaced = true })
   await until(() => scopes.length === 2 && old.signal.aborted)

@@ -23,7 +23,8 @@ function make (manifest: Parameters<typeof inMemory>[2] = {}, services = new Map
   const faults: unknown[] = []
   const owner = createOwner('invoices')
   const owned = createScope({
-    container: createContainer(resources), candidate, owner, config: { days: 3 }, log: silent, clock, services, work: noWork, fetch: refuse,
+    container: createContainer(resources), candidate, owner, config: { days: 3 }, log: silent, clock, services,
+    work: noWork, mayPublish: () => undefined, fetch: refuse,
     signal: new AbortController().signal,
     undo: (_, step) => { undone.push(step) },
     onFault: thrown => { faults.push(thrown) }
@@ -98,7 +99,8 @@ test('two plugins have handles of their own', () => {
   const container = createContainer(resources)
   const [one, two] = ['one', 'two'].map(id => createScope({
     container, candidate: inMemory(id, { start () { /* nothing */ } }, { resources: ['postgres'] }).candidate, config: {}, log: silent, clock,
-    owner: createOwner(id), signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse,
+    owner: createOwner(id), signal: new AbortController().signal, services: new Map(),
+    work: noWork, mayPublish: () => undefined, fetch: refuse,
     undo: () => undefined, onFault: () => undefined
   }).scope)
   assert.notEqual(one?.postgres, two?.postgres)
@@ -125,7 +127,8 @@ test('methods under a name of their own are behind the fence, too', async () => 
   const access = { can: async () => true, audit: { find: async (...args: unknown[]) => { asked.push(args); return [] } } } as unknown as Access
   const { scope, end } = createScope({
     container: createContainer({ access: () => access }), candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['access'] }).candidate,
-    config: {}, log: silent, clock, owner: createOwner('invoices'), signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse,
+    config: {}, log: silent, clock, owner: createOwner('invoices'), signal: new AbortController().signal, services: new Map(),
+    work: noWork, mayPublish: () => undefined, fetch: refuse,
     undo: () => undefined, onFault: () => undefined
   })
   const { audit } = scope.access
@@ -141,7 +144,8 @@ test('what a plugin keeps sealed is asked for as its own code, and no more once 
   const owner = createOwner('invoices')
   const { scope: { encryption }, end } = createScope({
     container: createContainer({ encryption: id => room.scoped(id) }),
-    candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['encryption'] }).candidate, config: {}, log: silent, clock, owner, signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
+    candidate: inMemory('invoices', { start () { /* nothing */ } }, { resources: ['encryption'] }).candidate, config: {}, log: silent, clock, owner, signal: new AbortController().signal, services: new Map(),
+    work: noWork, mayPublish: () => undefined, fetch: refuse, undo: () => undefined, onFault: () => undefined
   })
   const owners: unknown[] = []
   const sealed = { pending: async () => { owners.push(currentOwner()); return 3 }, rewrap: async () => 0 }
@@ -233,7 +237,8 @@ test('what a plugin fetches is counted while it is under way, and aborted when i
   const owner = createOwner('invoices')
   const { scope, end } = createScope({
     container: createContainer({}), candidate: inMemory('invoices', { start () { /* nothing */ } }).candidate, config: {}, log: silent, clock, owner,
-    signal: new AbortController().signal, services: new Map(), work: noWork, undo: () => undefined, onFault: () => undefined,
+    signal: new AbortController().signal, services: new Map(), work: noWork, mayPublish: () => undefined,
+    undo: () => undefined, onFault: () => undefined,
     fetch: (_url, { signal } = {}) => new Promise((_resolve, reject) => {
       asked.push(signal)
       signal?.addEventListener('abort', () => reject(signal.reason as Error))

@@ -9,10 +9,10 @@ import type { Work } from '../../core/host/work.ts'
 import { clock } from './folder.ts'
 import { createOwner, inMemory, noWork, refuse, silent } from './part.ts'
 
-function make (work: Partial<Work> = {}): OwnedScope {
+function make (work: Partial<Work> = {}, mayPublish: (event: string) => void = () => undefined): OwnedScope {
   return createScope({
     container: createContainer({}), candidate: inMemory('invoices', { start () { /* nothing */ } }).candidate,
-    owner: createOwner('invoices'), config: {}, log: silent, clock, services: new Map(), signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined, work: { ...noWork, ...work }, fetch: refuse
+    owner: createOwner('invoices'), config: {}, log: silent, clock, services: new Map(), signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined, work: { ...noWork, ...work }, mayPublish, fetch: refuse
   })
 }
 const Delivery = z.object({ to: z.string(), at: z.coerce.date().optional() })
@@ -31,6 +31,17 @@ test('what is sent is checked as the JSON it becomes, and handed on as it was gi
   tasks.queue('strict', { input: z.object({ at: z.date() }) }, () => undefined)
   await assert.rejects(tasks.send('strict', { at: new Date() }), { code: 'BULKHEAD_VALIDATION_FAILED' }, 'a date does not survive JSON')
   assert.equal(sent.length, 1)
+})
+
+test('a broadcast holds no NUL and no half of a surrogate pair, as an event does', async () => {
+  const heard: unknown[] = []
+  const { scope: { events } } = make({ broadcast: async (name, payload) => { heard.push([name, payload]) } })
+  for (const text of ['\0', '\ud800']) {
+    await assert.rejects(events.broadcast('price.changed', { item: { name: text } }), { code: 'BULKHEAD_VALIDATION_FAILED', message: /"price\.changed".*"payload\.item\.name" holds/ })
+  }
+  await events.broadcast('price.changed', { item: { name: '\\u0000' } })
+  await events.broadcast('price.changed', undefined)
+  assert.equal(heard.length, 2)
 })
 
 test('a queue that the plugin does not declare is refused with the one that was meant', async () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from '../../core/contract/index.ts'
-import { anyone, asReader, route, sendRaw, startHttp } from './fixture.ts'
+import { anyone, asReader, readerToken, route, sendRaw, startHttp } from './fixture.ts'
 
 const routes = [
   route('get', '/', { permission: 'note:read' }, () => ({ route: 'list' })),
@@ -44,9 +44,31 @@ test('parameters arrive decoded', async t => {
   assert.deepEqual(await (await host.fetch('/api/notes/files/a/b.txt')).json(), { path: 'a/b.txt' })
 })
 
-test('a broken percent-encoding reaches the schema as it came', async t => {
-  const host = await startHttp(t, routes)
-  assert.deepEqual(await (await host.fetch('/api/notes/%E0%A4%A', { headers: asReader })).json(), { route: 'one', id: '%E0%A4%A' })
+test('a path that does not decode to one text is 400, on every route and before the caller is looked at', async t => {
+  const host = await startHttp(t, [...routes, route('get', '/:a/in/:b', { ...anyone, params: z.object({ a: z.string(), b: z.string() }) }, ctx => ctx.input.params)])
+  const broken = ['%E0%A4%A', '%', '%4', '%zz', '%ff', '%c3', '%80', '%c0%af', '%e0%80%af', '%f0%80%80%af', '%ed%a0%80', '%f4%90%80%80', 'a%20%', 'a%00b']
+  for (const text of broken) {
+    for (const path of [`/${text}`, `/${text}/in/b`, `/a/in/${text}`, `/${text}/nowhere/to/go`]) {
+      assert.equal((await host.fetch(`/api/notes${path}`, { headers: asReader })).status, 400, path)
+      assert.equal((await host.fetch(`/api/notes${path}`)).status, 400, path)
+    }
+    assert.equal((await host.fetch(`/${text}`)).status, 400, text)
+  }
+  assert.deepEqual(await (await host.fetch('/api/notes/%C3%A9%F0%9F%98%80/in/a%2Fb%25')).json(), { a: 'é😀', b: 'a/b%' })
+})
+
+test('a query that does not decode to one text is 400', async t => {
+  const host = await startHttp(t, [route('get', '/', { ...anyone, query: z.object({ q: z.string() }) }, ctx => ctx.input.query)])
+  for (const q of ['%', '100%', '%E0%A4%A', '%ff', '%c0%af', '%ed%a0%80']) assert.equal((await host.fetch(`/api/notes?q=${q}`)).status, 400, q)
+  assert.deepEqual(await (await host.fetch('/api/notes?q=100%25+%C3%A9')).json(), { q: '100% é' })
+})
+
+test('bytes beyond ASCII in a path or query are 400: they would reach a handler as other characters', async t => {
+  const host = await startHttp(t, [...routes, route('get', '/q', { ...anyone, query: z.object({ q: z.string() }) }, ctx => ctx.input.query)])
+  for (const target of ['/api/notes/é', '/api/notes/q?q=é']) {
+    const answer = await sendRaw(host, `GET ${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${readerToken}\r\nConnection: close\r\n\r\n`)
+    assert.match(answer, /^HTTP\/1\.1 400 /, target)
+  }
 })
 
 test('/healthz answers without a caller', async t => {

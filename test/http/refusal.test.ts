@@ -20,7 +20,7 @@ test('a refusal says who asked, what for, why not and from where', async t => {
   const headers = { ...asReader, 'x-request-id': 'from-the-caller', 'x-forwarded-for': '6.6.6.6, 203.0.113.9' }
   assert.equal((await host.fetch('/api/notes?secret=x', { method: 'POST', headers })).status, 403)
   assert.deepEqual(host.refusals, [{
-    by: 'reader', method: 'POST', route: '/api/notes', status: 403, reason: 'This needs the permission "note:write".',
+    by: 'reader', plugin: 'notes', method: 'POST', route: '/api/notes', status: 403, reason: 'This needs the permission "note:write".',
     requestId: 'from-the-caller', address: '203.0.113.9', projectId: undefined
   }])
 })

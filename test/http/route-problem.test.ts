@@ -15,7 +15,7 @@ const raw = (method: string, path: string, options: unknown, handler: unknown = 
 test('right routes have no problems', () => {
   assert.deepEqual(findRouteProblems([
     route('get', '/', anyone, () => 1),
-    route('post', '/', { ...anyone, body: z.object({}), returns: z.object({}), status: 201, summary: 'Makes one' }, () => ({})),
+    route('post', '/', { ...anyone, body: z.object({}), bodyLimitBytes: 1_000, returns: z.object({}), status: 201, summary: 'Makes one' }, () => ({})),
     route('get', '/:id', { ...anyone, params: id }, () => 1),
     route('delete', '/:id', { ...anyone, params: id, body: z.object({}) }, () => 1),
     route('get', '/files/*path', { ...anyone, params: z.object({ path: z.string() }) }, () => 1),
@@ -36,6 +36,10 @@ const wrong: [string, RouteRecord[], RegExp][] = [
   ['no handler', [raw('get', '/', anyone, 'text')], /has no handler/],
   ['an unknown method', [raw('trace', '/', anyone)], /a method no route can have; use one of get, post/],
   ['an unknown option', [raw('get', '/', { ...anyone, guard: 1 })], /an option "guard" that does not exist/],
+  ...[0, -1, 1.5, NaN, Infinity, 2 ** 60, '64kb', null, 10n].map((bodyLimitBytes): [string, RouteRecord[], RegExp] => [
+    `a body limit of ${bodyLimitBytes}`, [raw('post', '/', { ...anyone, body: z.object({}), bodyLimitBytes })], /has the bodyLimitBytes .+; give a whole number of bytes/
+  ]),
+  ['a body limit without a body', [raw('post', '/', { ...anyone, bodyLimitBytes: 5 })], /has a "bodyLimitBytes" and no "body"/],
   ['a schema that is none', [raw('get', '/', { ...anyone, query: { a: 1 } })], /a "query" that is no zod schema/],
   ['no leading slash', [raw('get', 'a', anyone)], /does not begin with "\/"/],
   ['a path that is no text', [raw('get', 5 as unknown as string, anyone)], /does not begin with "\/"/],

@@ -137,3 +137,42 @@ test('the address in the log is the client\'s behind none, one and two proxies t
     assert.deepEqual(await house.rows('select action, host(ip_addr) as address from audit_log'), [{ action: 'auth.login_failed', address }])
   }
 })
+
+test('where cookies are secure the cookie is __Host-session, and signing out ends and clears both', async (t) => {
+  const { url, house } = await serve(t, { secureCookies: true })
+  const login = (headers: Record<string, string> = {}): Promise<Response> => post(`${url}/api/auth/login`, { name: 'admin', password: adminPassword }, headers)
+  const answer = await login()
+  const [cookie = '', ...others] = answer.headers.getSetCookie()
+  assert.deepEqual(others, [])
+  const [pair = '', ...attributes] = cookie.split('; ')
+  assert.match(pair, /^__Host-session=plat_[0-9a-f]{64}$/)
+  assert.deepEqual(attributes.map(text => text.toLowerCase()).filter(text => !text.startsWith('expires=')).sort(), ['httponly', 'path=/', 'samesite=strict', 'secure'])
+
+  // A replica of the version before has set the other cookie.
+  const before = (await login()).headers.getSetCookie()[0]?.split(';')[0]?.replace('__Host-', '') ?? ''
+  const me = async (value: string): Promise<number> => (await fetch(`${url}/api/auth/me`, { headers: { cookie: value } })).status
+  assert.deepEqual([await me(pair), await me(before), await me(`${before}; ${pair}`)], [200, 200, 200])
+  const again = await login({ cookie: before })
+  assert.match(again.headers.getSetCookie()[1] ?? '', /^session=; path=\/; expires=Thu, 01 Jan 1970/)
+
+  const out = await fetch(`${url}/api/auth/logout`, { method: 'POST', headers: { cookie: `${before}; ${pair}`, origin: url.replace('http:', 'https:') } })
+  assert.equal(out.status, 204)
+  const cleared = out.headers.getSetCookie()
+  assert.deepEqual(cleared.map(text => text.split('; ').filter(part => !part.startsWith('expires=')).join('; ')),
+    ['__Host-session=; path=/; samesite=strict; secure; httponly', 'session=; path=/; samesite=strict; secure; httponly'])
+  assert.ok(cleared.every(text => /expires=Thu, 01 Jan 1970/.test(text)))
+  assert.deepEqual([await me(pair), await me(before)], [401, 401])
+  assert.equal((await house.rows('select id from auth_sessions')).length, 1)
+})
+
+test('a page of another origin cannot sign its visitor in, without a cookie either', async (t) => {
+  const { url } = await serve(t)
+  const login = async (headers: Record<string, string>): Promise<[status: number, cookies: number]> => {
+    const answer = await post(`${url}/api/auth/login`, { name: 'admin', password: adminPassword }, headers)
+    return [answer.status, answer.headers.getSetCookie().length]
+  }
+  for (const headers of [{ origin: 'https://sibling.example' }, { 'sec-fetch-site': 'same-site' }, { 'sec-fetch-site': 'cross-site', origin: url }, { origin: 'null' }]) {
+    assert.deepEqual(await login(headers as Record<string, string>), [403, 0], JSON.stringify(headers))
+  }
+  assert.deepEqual([await login({}), await login({ origin: url }), await login({ 'sec-fetch-site': 'same-origin' })], [[200, 1], [200, 1], [200, 1]])
+})

@@ -28,7 +28,7 @@ interface Started {
 
 async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<Started> {
   const url = await createDatabase(t, { migrated: true })
-  const { postgres } = await openTestPostgres(t, { url })
+  const { plugin: postgres } = await openTestPostgres(t, { url })
   const { candidates } = await discoverPlugins({
     paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: false, hostVersion: host.version
   })
@@ -40,7 +40,8 @@ async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<
 
   const { scope, registration } = createScope({
     container: createContainer({ postgres: () => postgres }), candidate, config: { retentionDays }, log: createLog(), clock, owner: plugin.owner,
-    signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
+    signal: new AbortController().signal, services: new Map(), work: noWork, mayPublish: () => undefined,
+    fetch: refuse, undo: () => undefined, onFault: () => undefined
   })
   const service = await definition.start(scope) as Scope['plugins']['notes']
   const { routes, tasks } = registration

@@ -15,6 +15,11 @@ import { undo } from '../support/undo.ts'
 
 export const password = 'correct horse battery'
 
+/** Those of the plugin projects, whose place the teller takes: only the plugin that declares an event publishes it. */
+const toldEvents = Object.fromEntries([
+  'issue.opened', 'issue.changed', 'comment.created', 'merge-request.reviewed', 'merge-request.merged', 'webhook.disabled'
+].map(name => [name, { description: 'A test says so' }]))
+
 /** Sends and publishes whatever it is asked to. */
 const teller = `
 import { definePlugin, z } from 'bulkhead'
@@ -62,10 +67,11 @@ export async function openTown (t: TestContext, replicas: number): Promise<Town>
   const rows: Town['rows'] = async (query, values = []) => (await database.query<Record<string, unknown>>(query, [...values])).rows
   const mail = await startMailServer(t)
   const plugins = await temporaryFolder(t)
-  await writePlugin(plugins, 'teller', { requires: { notify: '^1.0.0' }, resources: ['postgres'] }, teller)
+  await writePlugin(plugins, 'teller', { requires: { notify: '^1.0.0' }, resources: ['postgres'], events: toldEvents }, teller)
   const env = {
     DATABASE_URL: url, VALKEY_URL: process.env['TEST_VALKEY_URL'] ?? '', PLATFORM_ADMIN_PASSWORD: password, PLATFORM_MASTER_KEY: '0123456789abcdef'.repeat(4),
     PLATFORM_PLUGINS_PATH: `${join(import.meta.dirname, '../../plugins')}:${plugins}`, PLATFORM_EGRESS_ALLOW: '127.0.0.1', NOTIFY_HEARTBEAT_MS: '200',
+    PLATFORM_PLUGINS_DISABLED: 'projects',
     PLATFORM_SMTP_HOST: '127.0.0.1', PLATFORM_SMTP_PORT: String(mail.port), PLATFORM_SMTP_FROM: 'platform@bulkhead.example'
   }
   const start = async (): Promise<HostProcess> => {

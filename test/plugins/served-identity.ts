@@ -31,8 +31,9 @@ export async function serve (t: TestContext, { secureCookies = false, trustProxy
   assert.ok(plugin, JSON.stringify(problems))
   const { candidate, definition } = plugin
   const { scope, registration: { routes, middleware } } = createScope({
-    container: createContainer({ access: () => room.access }), candidate, config: {}, log: createLog(), clock, owner: plugin.owner,
-    signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
+    container: createContainer({ access: id => room.accessFor(id) }), candidate, config: {}, log: createLog(), clock, owner: plugin.owner,
+    signal: new AbortController().signal, services: new Map(), work: noWork, mayPublish: () => undefined,
+    fetch: refuse, undo: () => undefined, onFault: () => undefined
   })
   await definition.start(scope)
   assert.deepEqual(findRouteProblems(routes), [])

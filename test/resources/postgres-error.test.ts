@@ -11,7 +11,7 @@ import { openTestPostgres } from '../support/postgres.ts'
 const nothing = z.object({})
 
 async function openLibrary (t: TestContext): Promise<Postgres> {
-  const { postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
+  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
   for (const statement of [
     sql.type(nothing)`CREATE TABLE shelf (id int PRIMARY KEY)`,
     sql.type(nothing)`CREATE TABLE book (
@@ -24,6 +24,7 @@ async function openLibrary (t: TestContext): Promise<Postgres> {
       EXCLUDE USING gist (lent WITH &&)
     )`,
     sql.type(nothing)`CREATE TABLE label (shelf_id int REFERENCES shelf ON DELETE RESTRICT)`,
+    sql.type(nothing)`CREATE TABLE tag (name text PRIMARY KEY)`,
     sql.type(nothing)`INSERT INTO shelf VALUES (1), (2)`,
     sql.type(nothing)`INSERT INTO label VALUES (2)`,
     sql.type(nothing)`INSERT INTO book VALUES (1, 1, 'first', 1, '[2026-01-01,2026-02-01)')`
@@ -47,7 +48,16 @@ const cases = [
   ['a uuid of the wrong shape is invalid', sql.type(nothing)`SELECT WHERE gen_random_uuid() = ${'no-uuid'}`, ValidationFailed, []],
   ['a date of the wrong shape is invalid', sql.type(nothing)`SELECT ${'yesterdayish'}::date`, ValidationFailed, []],
   ['a date that is none is invalid', sql.type(nothing)`SELECT ${'2026-02-30'}::date`, ValidationFailed, []],
-  ['a NUL in a text is invalid', sql.type(nothing)`SELECT ${'a\0b'}::text`, ValidationFailed, []]
+  ['a NUL in a text is invalid', sql.type(nothing)`SELECT ${'a\0b'}::text`, ValidationFailed, []],
+  ['an offset that no time zone has is invalid', sql.type(nothing)`SELECT ${'2030-01-01T00:00:00+16:00'}::timestamptz`, ValidationFailed, []],
+  ['a pattern that cannot be read is invalid', sql.type(nothing)`SELECT 'a' ~ ${'('}`, ValidationFailed, []],
+  ['an escape with nothing behind it is invalid', sql.type(nothing)`SELECT 'ab' LIKE ${'a\\'}`, ValidationFailed, []],
+  ['a path in JSON that cannot be read is invalid', sql.type(nothing)`SELECT jsonb_path_query('{}'::jsonb, '$.a ? (@ like_regex "(")')`, ValidationFailed, []],
+  ['half of a surrogate pair in JSON is invalid', sql.type(nothing)`SELECT ${'"\\ud800"'}::jsonb`, ValidationFailed, []],
+  ['a limit below zero is invalid', sql.type(nothing)`SELECT FROM shelf LIMIT ${-1}`, ValidationFailed, []],
+  ['a value that no index holds is invalid', sql.type(nothing)`
+    INSERT INTO tag SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500) AS n
+  `, ValidationFailed, []]
 ] as const
 
 test('errors of the server in the words of the catalogue', async t => {

@@ -33,7 +33,7 @@ async function openBehindProxy (t: TestContext, settings: Parameters<typeof open
 }
 
 test('a statement that takes too long is ended by the server, and the connection goes on', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1, statementTimeoutMs: 50 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1, statementTimeoutMs: 50 })
   const pid = await findPid(postgres)
   await assert.rejects(postgres.query(sleep(10)), ServiceUnavailable)
   assert.equal(await findPid(postgres), pid)
@@ -62,7 +62,7 @@ test('while every connection is busy callers wait, then get 503; past the queue 
 })
 
 test('a transaction that stands idle for too long is ended, and its place is free again', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1, statementTimeoutMs: 50 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1, statementTimeoutMs: 50 })
   await assert.rejects(postgres.transaction(async tx => {
     await findPid(tx)
     await clock.sleep(200)
@@ -72,7 +72,7 @@ test('a transaction that stands idle for too long is ended, and its place is fre
 })
 
 test('after the server ends a session, the query in it is 503 and the next one is answered', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
   const { postgres: operator } = await openTestPostgres(t, { url: serverUrl() })
   const end = async (pid: number) => assert.equal(await operator.oneFirst(sql.type(z.object({ done: z.boolean() }))`SELECT pg_terminate_backend(${pid}, 1000) AS done`), true)
 

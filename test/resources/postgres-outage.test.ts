@@ -136,8 +136,8 @@ test('a process that is busy with itself for seconds does not take that for a si
 test('a transaction that was open is refused from then on, and nothing of it stays', async t => {
   const url = await createDatabase(t)
   const { proxy, postgres } = await openBehindProxy(t, url)
-  await postgres.query(sql.type(nothing)`CREATE TABLE kept (n int)`)
-  const insert = sql.type(nothing)`INSERT INTO kept VALUES (1)`
+  await postgres.query(sql.type(nothing)`CREATE TABLE public.kept (n int)`)
+  const insert = sql.type(nothing)`INSERT INTO public.kept VALUES (1)`
   const inside = Promise.withResolvers<undefined>()
   const goOn = Promise.withResolvers<undefined>()
   let runs = 0
@@ -156,7 +156,7 @@ test('a transaction that was open is refused from then on, and nothing of it sta
   goOn.resolve(undefined)
   await transaction
   assert.equal(runs, 1)
-  assert.equal(await postgres.oneFirst(sql.type(z.object({ count: z.int() }))`SELECT count(*) FROM kept`), 0)
+  assert.equal(await postgres.oneFirst(sql.type(z.object({ count: z.int() }))`SELECT count(*) FROM public.kept`), 0)
   await assertWhole(postgres)
 })
 
@@ -165,7 +165,7 @@ const rounds = process.env.BULKHEAD_LONG === '1' ? 30 : 2
 test(`under load, ${rounds} outages lose nothing that was answered, and leave nothing stuck`, async t => {
   const url = await createDatabase(t)
   const { proxy, postgres } = await openBehindProxy(t, url)
-  await postgres.query(sql.type(nothing)`CREATE TABLE kept (n int PRIMARY KEY)`)
+  await postgres.query(sql.type(nothing)`CREATE TABLE public.kept (n int PRIMARY KEY)`)
   const ending = new AbortController()
   const acknowledged: number[] = []
   let next = 0
@@ -176,8 +176,8 @@ test(`under load, ${rounds} outages lose nothing that was answered, and leave no
       const n = next++
       const from = performance.now()
       try {
-        if (n % 3 === 0) await postgres.transaction(tx => tx.query(sql.type(nothing)`INSERT INTO kept VALUES (${n})`))
-        else await postgres.query(sql.type(nothing)`INSERT INTO kept VALUES (${n})`)
+        if (n % 3 === 0) await postgres.transaction(tx => tx.query(sql.type(nothing)`INSERT INTO public.kept VALUES (${n})`))
+        else await postgres.query(sql.type(nothing)`INSERT INTO public.kept VALUES (${n})`)
         acknowledged.push(n)
       } catch (error) {
         assert.ok(error instanceof ServiceUnavailable, String(error))
@@ -206,7 +206,7 @@ test(`under load, ${rounds} outages lose nothing that was answered, and leave no
   ending.abort()
   await Promise.all(workers)
   t.diagnostic(`${acknowledged.length} answered, ${refused} refused; the longest wait ${Math.round(longestMs)} ms, the slowest return ${Math.round(slowestReturnMs)} ms`)
-  const kept = new Set(await postgres.anyFirst(sql.type(z.object({ n: z.int() }))`SELECT n FROM kept`))
+  const kept = new Set(await postgres.anyFirst(sql.type(z.object({ n: z.int() }))`SELECT n FROM public.kept`))
   assert.deepEqual(acknowledged.filter(n => !kept.has(n)), [])
   assert.ok(longestMs < 2_500 && slowestReturnMs < 2_500)
   await assertWhole(postgres)

@@ -16,12 +16,12 @@ const Count = z.object({ count: z.int() })
 
 test('values arrive as the contract says, whatever the database has set', async t => {
   const url = await createDatabase(t)
-  const client = await connectClient({ url, applicationName: 'test', connectTimeoutMs: 1_000 })
+  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 1_000 })
   for (const setting of ['TimeZone = \'Asia/Kolkata\'', 'DateStyle = \'German, DMY\'', 'IntervalStyle = iso_8601']) {
     await client.query(`ALTER DATABASE ${new URL(url).pathname.slice(1)} SET ${setting}`)
   }
   await client.end()
-  const { postgres } = await openTestPostgres(t, { url })
+  const { plugin: postgres } = await openTestPostgres(t, { url })
   assert.deepEqual(await postgres.one(sql.unsafe`SELECT
     '2026-11-23 23:50:42.123456+02'::timestamptz AS at, '2026-11-23 23:50:42'::timestamp AS local, '2026-11-23 23:50:42.1Z'::timestamptz AS tenth,
     '2026-11-23'::date AS day, 9007199254740991 AS big, 1.10::numeric AS price, '{"a": [1]}'::jsonb AS json, '\\x00ff'::bytea AS bytes, NULL::timestamptz AS never,
@@ -36,13 +36,13 @@ test('values arrive as the contract says, whatever the database has set', async 
 })
 
 test('a number too big to be exact is an error that says what to do, and the connection goes on', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
   await assert.rejects(postgres.one(sql.unsafe`SELECT 9007199254740993 AS big`), /select it as text/)
   assert.equal(await postgres.oneFirst(sql.type(Count)`SELECT 1 AS count`), 1)
 })
 
 test('a row is checked and read by the type of its query; one that does not fit is an error for the log, not an answer', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl() })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl() })
   const Row = z.object({ id: z.int(), name: z.string().transform(name => name.toUpperCase()) })
   assert.deepEqual(await postgres.any(sql.type(Row)`SELECT 1 AS id, 'ada' AS name, 'left out' AS more`), [{ id: 1, name: 'ADA' }])
   await assert.rejects(postgres.any(sql.type(Row)`SELECT 'x' AS id, NULL AS name`), error => {
@@ -55,7 +55,7 @@ test('a row is checked and read by the type of its query; one that does not fit 
 })
 
 test('a transaction keeps all or nothing, and so does a savepoint in it', async t => {
-  const { postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
+  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
   await postgres.query(sql.type(nothing)`CREATE TABLE entry (id int)`)
   const add = (to: Pick<Transaction, 'query'>, id: number) => to.query(sql.type(nothing)`INSERT INTO entry VALUES (${id})`)
   const ids = () => postgres.anyFirst(sql.type(z.object({ id: z.int() }))`SELECT id FROM entry ORDER BY id`)
@@ -73,7 +73,7 @@ test('a transaction keeps all or nothing, and so does a savepoint in it', async 
 })
 
 test('of queries sent together in a transaction, none is kept when one fails', async t => {
-  const { postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
+  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t) })
   await postgres.query(sql.type(nothing)`CREATE TABLE entry (id int PRIMARY KEY)`)
   const insert = (id: number) => sql.type(nothing)`INSERT INTO entry VALUES (${id})`
   await assert.rejects(postgres.transaction(async tx => {
@@ -84,7 +84,7 @@ test('of queries sent together in a transaction, none is kept when one fails', a
 })
 
 test('a transaction that has ended takes no more queries', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl() })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl() })
   const one = sql.type(Count)`SELECT 1 AS count`
   const tx = await postgres.transaction(async tx => tx)
   await assert.rejects(tx.one(one), /This transaction has ended/)
@@ -92,12 +92,12 @@ test('a transaction that has ended takes no more queries', async t => {
 })
 
 test('inside a savepoint the outer tx is refused in words, and does not hang', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl() })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl() })
   await assert.rejects(postgres.transaction(tx => tx.transaction(() => tx.one(sql.type(Count)`SELECT 1 AS count`))), /use the tx that it was given/)
 })
 
 test('inside a transaction the pool is refused in words; what outlives the transaction may use it', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
   const one = sql.type(Count)`SELECT 1 AS count`
   await assert.rejects(postgres.transaction(() => postgres.one(one)), /Inside transaction\(\) use the tx it gives/)
   const ended = Promise.withResolvers<undefined>()
@@ -107,7 +107,7 @@ test('inside a transaction the pool is refused in words; what outlives the trans
 })
 
 test('an error that the server survives costs no connection', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
   const pid = () => postgres.oneFirst(sql.type(z.object({ pid: z.int() }))`SELECT pg_backend_pid() AS pid`)
   const before = await pid()
   await assert.rejects(postgres.one(sql.type(nothing)`SELECT WHERE false`))
@@ -117,7 +117,7 @@ test('an error that the server survives costs no connection', async t => {
 })
 
 test('what one session is told does not reach the next: a changed or half-open one is not given back', async t => {
-  const { postgres } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 1 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 1 })
   const path = () => postgres.oneFirst(sql.type(z.object({ path: z.string() }))`SELECT current_setting('search_path') AS path`)
   const usual = await path()
   await postgres.query(sql.type(nothing)`SET search_path = nowhere`)
@@ -130,7 +130,7 @@ test('what one session is told does not reach the next: a changed or half-open o
 })
 
 test('a statement that is asked often is prepared, and survives a change of its table, alone and in a transaction', async t => {
-  const { postgres } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 1 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 1 })
   await postgres.query(sql.type(nothing)`CREATE TABLE entry (id int)`)
   await postgres.query(sql.type(nothing)`INSERT INTO entry VALUES (7)`)
   const all = () => sql.type(z.record(z.string(), z.unknown()))`SELECT * FROM entry WHERE id > ${0}`
@@ -149,7 +149,7 @@ test('a statement that is asked often is prepared, and survives a change of its 
 })
 
 test('a text that is new each time is not prepared', async t => {
-  const { postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
   for (let width = 1; width <= 20; width++) {
     await postgres.query(sql.type(nothing)`SELECT ${sql.join(Array.from({ length: width }, () => sql.fragment`1`), sql.fragment`, `)}`)
   }

@@ -7,6 +7,7 @@ import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import ts from 'typescript'
 import { connectClient } from '../../core/resources/postgres-client.ts'
+import { hostSearchPath, pluginSearchPath } from '../../core/resources/postgres-session-options.ts'
 import { checkSql } from './check-sql.ts'
 import { createDatabase } from './database.ts'
 
@@ -49,6 +50,7 @@ const faults: Record<string, [code: string, ...said: [line: number, words: RegEx
   'one branch of two': ['sql.type(User)`select id, name, display_name as "displayName" from users order by ${flag ? sql.fragment`name` : sql.fragment`nme`}`', [4, /column "nme" does not exist/]],
   'a fault in a function elsewhere': ['const where = (value: string) =>\n  sql.fragment`where nme = ${value}`\nsql.unsafe`delete from users ${where(name)}`', [5, /column "nme" does not exist/]],
   'a name out of several': ['declare const table: "users" | "user"\nsql.unsafe`delete from public.${sql.identifier([table])}`', [5, /relation "public.user" does not exist/]],
+  'a core table without its schema': ['sql.unsafe`\n  delete from roles`', [5, /relation "roles" does not exist/]],
   'no reason to leave it unchecked': ['sql.unsafe`delete from users -- unchecked:`', [4, /is left unchecked without a reason/]]
 }
 
@@ -88,12 +90,12 @@ test('the check of SQL', async t => {
     writeFileSync(file, head + code)
     return file
   })
-  const client = await connectClient({ url: await createDatabase(t, { migrated: true }), applicationName: 'test', connectTimeoutMs: 5_000 })
+  const client = await connectClient({ url: await createDatabase(t, { migrated: true }), applicationName: 'test', searchPath: 'public', connectTimeoutMs: 5_000 })
   const { count, findings } = await checkSql(client, files, {
     target: ts.ScriptTarget.ES2024, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, strict: true,
     allowImportingTsExtensions: true, noEmit: true, skipLibCheck: true, types: ['node'], typeRoots: [join(root, 'node_modules/@types')],
     paths: { bulkhead: [join(root, 'core/contract/index.ts')] }
-  }).finally(() => client.end())
+  }, file => basename(file, '.ts') === 'a-core-table-without-its-schema' ? hostSearchPath : pluginSearchPath).finally(() => client.end())
   const findingsIn = (name: string): typeof findings => findings.filter(({ file }) => basename(file, '.ts') === name.replaceAll(' ', '-'))
 
   for (const [fact, [, ...said]] of Object.entries(faults)) {

@@ -6,6 +6,7 @@ import { join, relative } from 'node:path'
 import ts from 'typescript'
 import { migrateAll, type MigrationSet } from '../../core/resources/migrations.ts'
 import { connectClient, type Client } from '../../core/resources/postgres-client.ts'
+import { hostSearchPath, pluginSearchPath } from '../../core/resources/postgres-session-options.ts'
 import { clock, createLog } from './part.ts'
 import { start as startPostgres } from './postgres-server.ts'
 import { createDescriber, type Described, type Describer } from './sql-database.ts'
@@ -13,9 +14,12 @@ import type { Form } from './sql-form.ts'
 import { describePlace, findStatements, type Finding, type Statement } from './sql-source.ts'
 import { isAny, kindOf, mayBeSent, namesNull, takes } from './sql-type.ts'
 
-/** Checks the statements of `files` on the database behind `client`, on which it makes the tables that the code makes itself. */
+/**
+ * Checks the statements of `files` on the database behind `client`, on which it makes the tables that the code makes itself. Each is checked with
+ * the search path of the sessions that it runs in.
+ */
 export async function checkSql (
-  client: Client, files: readonly string[], options: ts.CompilerOptions
+  client: Client, files: readonly string[], options: ts.CompilerOptions, searchPathOf: (file: string) => string = () => pluginSearchPath
 ): Promise<{ count: number, findings: Finding[] }> {
   const program = ts.createProgram({ rootNames: files, options })
   const { statements, findings } = findStatements(program, files)
@@ -23,7 +27,10 @@ export async function checkSql (
     await client.query(text)
   }
   const describer = await createDescriber(client)
-  for (const statement of statements) findings.push(...await checkStatement(describer, program.getTypeChecker(), statement))
+  for (const [searchPath, ones] of Map.groupBy(statements, ({ at }) => searchPathOf(at.source.fileName))) {
+    await client.query(`set search_path = ${searchPath}`)
+    for (const statement of ones) findings.push(...await checkStatement(describer, program.getTypeChecker(), statement))
+  }
   return { count: statements.length, findings }
 }
 
@@ -127,11 +134,11 @@ async function main (): Promise<void> {
   try {
     const url = server.env['TEST_DATABASE_URL'] ?? ''
     await migrateAll({ url, sets: findMigrations(), log: createLog(), clock })
-    const client = await connectClient({ url, applicationName: 'check:sql', connectTimeoutMs: 5_000 })
+    const client = await connectClient({ url, applicationName: 'check:sql', searchPath: 'public', connectTimeoutMs: 5_000 })
     const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), path => readFileSync(path, 'utf8')) as { config: object }
     const { options } = ts.parseJsonConfigFileContent(config, { ...ts.sys, readDirectory: () => [] }, root)
     const files = globSync(['core/**/*.{ts,js}', 'plugins/**/*.{ts,js}'], { cwd: root }).map(file => join(root, file))
-    const { count, findings } = await checkSql(client, files, options)
+    const { count, findings } = await checkSql(client, files, options, file => relative(root, file).startsWith('core/') ? hostSearchPath : pluginSearchPath)
     await client.end()
     for (const { file, line, message } of findings) console.error(`${relative(root, file)}:${line}: ${message}`)
     console.log(findings.length === 0 ? `${count} statements are right.` : `${findings.length} faults in ${count} statements.`)

@@ -46,7 +46,7 @@ function prepareTemplate (): Promise<string> {
 }
 
 async function withClient<T> (url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connectClient({ url, applicationName: 'bulkhead tests', connectTimeoutMs: 10_000 })
+  const client = await connectClient({ url, applicationName: 'bulkhead tests', searchPath: 'public', connectTimeoutMs: 10_000 })
   try { return await work(client) } finally { await client.end() }
 }
 

@@ -26,8 +26,12 @@ export interface HostProcess {
 export type LogLine = Record<string, unknown> & { msg: string }
 
 /** Only what a test names reaches the host: none of the machine's own settings. */
-export function startHost (t: TestContext, env: Record<string, string>, args: string[] = []): HostProcess {
-  const child = spawn(process.execPath, [main, ...args], {
+export function startHost (
+  t: TestContext, env: Record<string, string>, args: string[] = [], { openFilesMax }: { openFilesMax?: number } = {}
+): HostProcess {
+  const command = [process.execPath, main, ...args]
+  const limited = openFilesMax === undefined ? command : ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(openFilesMax), ...command]
+  const child = spawn(limited[0] ?? '', limited.slice(1), {
     env: {
       PATH: process.env.PATH, HOME: process.env.HOME,
       PLATFORM_LISTEN: '127.0.0.1:0', LIGHTSHIP_PORT: '0', PLATFORM_LOG_FORMAT: 'json', ...env

@@ -31,6 +31,8 @@ export interface StandIn {
   /** Lists and watches asked for so far. */
   readonly lists: number
   readonly watches: number
+  /** The paths of the requests so far, as they arrived, without queries. */
+  readonly paths: readonly string[]
   readonly store: Store
   /** Ends the watches that are open: in order, with a reset, in the midst of a line, or with the word that their version is gone. */
   endWatches (how: 'end' | 'reset' | 'cut' | 'gone'): void
@@ -54,11 +56,12 @@ export async function changeKubeconfig (t: TestContext, kubeconfig: string, chan
 export async function startStandIn (t: TestContext): Promise<StandIn> {
   const { key, cert } = createCertificate()
   const token = randomUUID()
-  const state = { fault: 'none' as Fault, connections: 0, cancelled: 0, lists: 0, watches: 0, store: new Store() }
+  const state = { fault: 'none' as Fault, connections: 0, cancelled: 0, lists: 0, watches: 0, paths: [] as string[], store: new Store() }
   const watching = new Set<ServerResponse>()
 
   const server = createServer({ key, cert }, (request, response) => {
     response.on('close', () => { if (!response.writableFinished) state.cancelled++ })
+    state.paths.push(request.url?.split('?')[0] ?? '')
     answer(request, response, token, state, watching)
   })
   server.on('secureConnection', () => { state.connections++ })

@@ -11,11 +11,11 @@ export const postgresSettings = {
   poolMax: 4, connectTimeoutMs: 3_000, acquireTimeoutMs: 500, acquireQueueMax: 20, statementTimeoutMs: 10_000
 } as const satisfies Partial<PostgresSettings>
 
-/** Closed after the test. */
-export async function openTestPostgres (t: TestContext, settings: Partial<PostgresSettings> & { url: string }) {
-  const resource = await openPostgres({ ...postgresSettings, ...settings }, openParts())
+/** Closed after the test. `postgres` is the host's own handle; `plugin` is that of a plugin, whose sessions find tables in `public`. */
+export async function openTestPostgres (t: TestContext, settings: Partial<PostgresSettings> & { url: string }, findUser?: () => string | undefined) {
+  const resource = await openPostgres({ ...postgresSettings, ...settings }, openParts(), findUser)
   let closing: Promise<void> | undefined
   const close = () => closing ??= resource.close()
   undo(t, close)
-  return { ...resource, close, postgres: resource.value }
+  return { ...resource, close, client: resource.value, postgres: resource.value.host, plugin: resource.value.scoped('test') }
 }

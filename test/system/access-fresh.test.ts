@@ -97,6 +97,10 @@ async function prepare ({ urls, operator, project, developer }: House, admins: r
 
   const at = async (answer: Promise<Response>): Promise<number> => { await done(answer); return Date.now() }
   const boats = `/api/harbour/in/${project}`
+  // What the lender does by the session that is ended last: nothing of it may come after that.
+  const [revoked, lentAgain, tokenGone] = [Promise.withResolvers(), Promise.withResolvers(), Promise.withResolvers()]
+  const thenTell = async (answer: Promise<number>, told: PromiseWithResolvers<unknown>): Promise<number> =>
+    answer.finally(() => told.resolve(undefined))
   const loss = (name: string, { cookie }: Client, path: string, lose: () => Promise<number>): Loss => ({ name, headers: { cookie }, path, lose })
   return [
     loss('a role in a project, taken away', asWorker, boats, () =>
@@ -104,19 +108,21 @@ async function prepare ({ urls, operator, project, developer }: House, admins: r
     loss('a permission, taken from a role', asMember, boats, () => at(setPermissions([]))),
     // The same change: what the member lent on is lost with it.
     loss('a delegation, whose delegator loses the permission', asBorrower, boats, () => at(setPermissions([]))),
-    loss('a delegation, revoked', asBorrower, `/api/harbour/may/${project}`, () => at(asLender.delete(`/api/admin/delegations/${lentAway.id}`))),
+    loss('a delegation, revoked', asBorrower, `/api/harbour/may/${project}`, () =>
+      thenTell(at(asLender.delete(`/api/admin/delegations/${lentAway.id}`)), revoked)),
     loss('a delegation, past its time', asBorrower, '/api/auth/me', async () => {
       await done(asLender.delete(`/api/admin/delegations/${lent.id}`))
       const expiresMs = Date.now() + 4_000
-      await lend({ expiresAt: new Date(expiresMs).toISOString() })
-      return expiresMs
+      return thenTell(lend({ expiresAt: new Date(expiresMs).toISOString() }).then(() => expiresMs), lentAgain)
     }),
     loss('a user, made inactive', asLeaver, boats, () => at(admin.delete(`/api/users/${leaver.id}`))),
     loss('a session, ended by a new password', changed, boats, () =>
       at(changing.patch(`/api/users/${changer.id}`, { password: 'another password', currentPassword: password }))),
-    { name: 'a token, revoked', headers: { authorization: `Bearer ${token.token}` }, path: boats, lose: () => at(asLender.delete(`/api/tokens/${token.id}`)) },
-    // After what the lender still does by it.
-    loss('a session, ended', asLender, boats, async () => { await sleep(1_000); return at(asLender.delete(`/api/auth/sessions/${ended}`)) })
+    { name: 'a token, revoked', headers: { authorization: `Bearer ${token.token}` }, path: boats, lose: () => thenTell(at(asLender.delete(`/api/tokens/${token.id}`)), tokenGone) },
+    loss('a session, ended', asLender, boats, async () => {
+      await Promise.all([revoked, lentAgain, tokenGone].map(told => told.promise))
+      return at(asLender.delete(`/api/auth/sessions/${ended}`))
+    })
   ]
 }
 interface Named { readonly name: string, readonly id: string }

@@ -47,7 +47,9 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
   return {
     'POST /api/auth/login': { body: { name: 'victim', password } },
     'POST /api/auth/logout': { by: { 'narrower token': 400 }, endsSessions: true },
-    'GET /api/auth/sessions/:id': { params: { id: nobody }, admitted: 404 },
+    'POST /api/auth/password': { body: { token: 'no link', password }, admitted: 401 },
+    'GET /api/auth/sessions': { by: narrowed },
+    'GET /api/auth/sessions/:id': { params: { id: nobody }, admitted: 404, by: narrowed },
     'DELETE /api/auth/sessions/:id': { params: { id: nobody }, admitted: 404, by: { 'narrower token': 403 } },
     'DELETE /api/auth/sessions': { by: { 'narrower token': 403 }, endsSessions: true },
 
@@ -55,9 +57,12 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
     'GET /api/users/:id': { params: { id: victim }, by: notTheirs },
     'PATCH /api/users/:id': { params: { id: victim }, body: { displayName: 'Changed' }, by: notTheirs },
     'DELETE /api/users/:id': { params: { id: spare } },
+    // The host of the matrix has no mail server.
+    'POST /api/users/:id/password-link': { params: { id: victim }, admitted: 409 },
 
     'POST /api/tokens': { body: { name: 'another' }, by: { 'narrower token': 403 } },
-    'DELETE /api/tokens/:id': { params: { id: nobody }, admitted: 404 },
+    'DELETE /api/tokens': { by: narrowed },
+    'DELETE /api/tokens/:id': { params: { id: nobody }, admitted: 404, by: narrowed },
 
     'POST /api/admin/roles': { body: { name: 'made-here' } },
     'PATCH /api/admin/roles/:id': { params: { id: role }, body: { description: 'Changed' } },
@@ -105,7 +110,7 @@ export function samplesFor (things: Things): Readonly<Record<string, Sample>> {
     'POST /api/projects/:projectId/issues/:number/reopen': { params: first, by: { ...notWriting, developer: 409 } },
     'GET /api/projects/:projectId/issues/:number/comments': { params: first, by: unseen },
     'POST /api/projects/:projectId/issues/:number/comments': { params: first, body: { body: 'Aye' }, by: unseen },
-    'POST /api/projects/:projectId/merge-requests': { params: inProject, body: { title: 'Another', sourceBranch: 'a' }, by: notWriting },
+    'POST /api/projects/:projectId/merge-requests': { params: inProject, body: { title: 'Another', sourceBranch: 'a' }, by: { ...notWriting, developer: 409 } },
     'GET /api/projects/:projectId/merge-requests': { params: inProject, by: unseen },
     'GET /api/projects/:projectId/merge-requests/:number': { params: first, by: unseen },
     'PATCH /api/projects/:projectId/merge-requests/:number': { params: first, body: { title: 'Changed' }, by: notWriting },

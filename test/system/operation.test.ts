@@ -86,7 +86,7 @@ test('a plugin is replaced under load, every module of it, and no request is los
 
 test('whatever fails before the switch leaves the last generation serving, and says why', async (t) => {
   const { folder, operate, see, status } = await operated(t, async folder => {
-    await writeTalker(folder, 'talker', 'first')
+    await writeTalker(folder, 'talker', 'first', { resources: ['postgres'] })
     await writeTalker(folder, 'other', 'other')
   })
   const index = join(folder, 'talker/index.js')
@@ -107,6 +107,7 @@ test('whatever fails before the switch leaves the last generation serving, and s
     ['a mount of another', () => writeFile(join(folder, 'talker/package.json'), withManifest({ mounts: ['other'] })), /The mount "other" is also one of "other"/],
     ['a need that is not here', () => writeFile(join(folder, 'talker/package.json'), withManifest({ requires: { nobody: '*' } })), /requires "nobody", which is not here/],
     ['a migration with a mistake', async () => {
+      await writeFile(join(folder, 'talker/package.json'), withManifest({ resources: ['postgres'] }))
       await mkdir(join(folder, 'talker/migrations'), { recursive: true })
       await writeFile(join(folder, 'talker/migrations/0001_thing.sql'), 'create tabel thing (id int);')
       await writeFile(join(folder, 'talker/migrations/0001_thing.down.sql'), 'drop table thing;')

@@ -32,7 +32,8 @@ export async function readRouteTable (folders: readonly string[]): Promise<Route
     const fields = Object.entries(definition.config ?? {}).map(([name, field]) => [name, field.default] as const)
     const { scope, registration, end } = createScope({
       container, candidate, config: Object.fromEntries(fields), log: createLog(), clock, owner,
-      signal: new AbortController().signal, services: new Map(), work: noWork, fetch: refuse, undo: () => undefined, onFault: () => undefined
+      signal: new AbortController().signal, services: new Map(), work: noWork, mayPublish: () => undefined,
+      fetch: refuse, undo: () => undefined, onFault: () => undefined
     })
     await definition.start(scope)
     routes.push(...registration.routes)

@@ -79,7 +79,7 @@ const rowsOf = async (postgres: Awaited<ReturnType<typeof openTestPostgres>>['po
 
 test('a job sent with a commit is done once, its event is heard, and an operator sees, retries, cancels and runs', async (t) => {
   const database = await createDatabase(t, { migrated: true })
-  const { postgres } = await openTestPostgres(t, { url: database })
+  const { plugin: postgres } = await openTestPostgres(t, { url: database })
   await postgres.query(sql.unsafe`create table public.packed (item text)`)
   await postgres.query(sql.unsafe`create table public.mailed (item text)`)
   const folder = await temporaryFolder(t)
@@ -135,7 +135,7 @@ test('a job sent with a commit is done once, its event is heard, and an operator
 
 test('of twenty jobs that run when a host is told to end none is lost: they are with another at once', async (t) => {
   const database = await createDatabase(t, { migrated: true })
-  const { postgres } = await openTestPostgres(t, { url: database })
+  const { plugin: postgres } = await openTestPostgres(t, { url: database })
   await postgres.query(sql.unsafe`create table public.carried (item text)`)
   const folder = await temporaryFolder(t)
   await writePlugin(folder, 'cart', { resources: ['postgres'] }, `

@@ -1,7 +1,7 @@
 // Replicas as processes of their own, for proofs that kill and freeze them: `crew.ts <database URL> <kind> [interval]` works until it is ended.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql, z, type Duration, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'
+import { sql, z, type Duration, type Postgres, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'
 import { openPostgres } from '../../core/resources/postgres.ts'
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
@@ -12,7 +12,7 @@ const [, , url = '', kind = '', interval = '5s'] = process.argv
 const effect = (id: string, attempt: number) => sql.unsafe`insert into public.effect (job, attempt) values (${id}, ${attempt})`
 
 /** Effects through `tx` are in `effect`, those outside of any transaction in `outside`. */
-const kinds: Record<string, (postgres: Awaited<ReturnType<typeof openPostgres>>['value']) => TaskRecord[]> = {
+const kinds: Record<string, (postgres: Postgres) => TaskRecord[]> = {
   steady: postgres => [queue('steady', async ({ id, attempt, tx }) => {
     await tx.query(effect(id, attempt))
     await postgres.query(sql.unsafe`insert into public.outside (job, attempt) values (${id}, ${attempt})`)
@@ -51,7 +51,8 @@ function queue (name: string, handler: QueueHandler<never>, options: object): Ta
 if (import.meta.main) {
   const log = createLog()
   const patience = { connectTimeoutMs: 10_000, acquireTimeoutMs: 10_000 }
-  const { value: postgres } = await openPostgres({ ...postgresSettings, ...patience, url, poolMax: 5 }, openParts())
+  const { value: client } = await openPostgres({ ...postgresSettings, ...patience, url, poolMax: 10 }, openParts())
+  const postgres = client.scoped('crew')
   const { value: tasks } = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 5_000 }, openParts())
   await tasks.register({ plugin: 'crew', log, tasks: kinds[kind]?.(postgres) ?? [], postgres })
   console.log('ready')

@@ -32,6 +32,7 @@ test('everything that is wrong with a plugin\'s tasks is one error that names ea
     every('Purge', '10s'), every('twice', '10s'), every('twice', '10s'), every('soon', '999ms'), every('sooner', '99ms', { once: 'replica' }),
     every('vague', 'often'), every('long', '1d', { timeout: '2d' }),
     { kind: 'cron', name: 'seconds', expression: '0 0 3 * * *', options: {}, handler },
+    { kind: 'cron', name: 'number', expression: 5 as unknown as string, options: { timezone: 2 as unknown as string }, handler },
     queue('unchecked', { input: undefined }), queue('crowd', { concurrency: 0 }),
     queue('stubborn', { retry: { limit: 101, backoff: 'random', delay: '2d' } }),
     { kind: 'event', name: 'Note.Written', handler }, { kind: 'event', name: 'note.gone', handler }, { kind: 'event', name: 'note.gone', handler }
@@ -41,6 +42,7 @@ test('everything that is wrong with a plugin\'s tasks is one error that names ea
     const named = [
       /"Purge": the name/, /"twice": is declared twice/, /"soon": .*at least 1000 ms/, /"sooner": .*at least 100 ms/,
       /"vague": .*"often"/, /"long": timeout "2d"/, /"seconds": .*five fields/,
+      /"number": timezone must be a text.*not number/, /"number": the cron expression must be a text, not number/,
       /"unchecked": "input" must be a zod schema/, /"crowd": concurrency/, /"stubborn": retry.limit/, /"stubborn": retry.backoff .*"random"/,
       /"stubborn": retry.delay "2d"/,
       /event "Note.Written": the name/, /event "note.gone": is subscribed to twice/

@@ -21,7 +21,7 @@ async function open (t: TestContext, url: string, version: string, declare: (tas
   const { scope, registration } = createScope({
     container: createContainer({}), candidate: { ...candidate, version }, owner, config: {}, log: silent, clock, services: new Map(),
     signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined,
-    work: { ...noWork, send: (...args) => house.tasks.send(...args) }, fetch: refuse
+    work: { ...noWork, send: (...args) => house.tasks.send(...args) }, mayPublish: () => undefined, fetch: refuse
   })
   declare(scope.tasks)
   return { house, tasks: scope.tasks, begin: () => house.register('shop', ...registration.tasks) }

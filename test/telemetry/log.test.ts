@@ -63,6 +63,16 @@ test('a password in a URL is masked wherever the URL is', () => {
   assert.match(text(), /postgres:\/\/bulkhead:\[secret\]@db:5432\/x/)
 })
 
+test('a token of the host is masked wherever it stands in a line, in every spelling', () => {
+  const { log, text, lines } = capture()
+  const hex = 'ab01'.repeat(16)
+  for (const token of [`plat_${hex}`, `plat_api_${hex}01234567`, `plat_link_${hex}`, `PLAT_API_${hex.toUpperCase()}`, `plat%5Fapi%5F${hex}`, `plat_api_${hex.slice(0, 20)}`]) {
+    log.info({ url: `/api/notes?key=${token}&limit=1`, requestId: token, err: new Error(`no user "${token}"`) }, `not found: ${token}`)
+  }
+  assert.doesNotMatch(text(), /[0-9a-f]{16}/i)
+  assert.equal(lines()[0]?.['url'], '/api/notes?key=[secret]&limit=1')
+})
+
 test('an error tells its type, code, stack and what caused it, but not what a driver hung on it', () => {
   const { log, text, lines } = capture()
   const driver = Object.assign(new Error('duplicate key'), { code: '23505', constraint: 'users_name_key', detail: 'Key (name)=(hunter2)', values: ['hunter2'] })

@@ -87,7 +87,10 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
   await writeEar(folder)
   const start = async (): Promise<HostProcess> => startHost(t, {
     DATABASE_URL: database, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: adminPassword, PLATFORM_MASTER_KEY: 'ab'.repeat(32),
-    PLATFORM_PLUGINS_PATH: `${plugins}:${folder}`, ...env
+    PLATFORM_PLUGINS_PATH: `${plugins}:${folder}`,
+    // Some tests send hundreds of requests at once as one user.
+    PLATFORM_REQUESTS_PER_USER_MAX: '1000',
+    ...env
   })
   const host = await start()
   const { url } = await host.ready()

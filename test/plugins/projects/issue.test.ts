@@ -106,6 +106,35 @@ test('issues', { concurrency: true }, async (t) => {
       assert.deepEqual(items.map(({ action }) => String(action)).reverse(), ['issue.open', 'issue.open', 'issue.change', 'issue.close', 'issue.reopen', 'issue.close'])
     }),
 
+    t.test('labels are trimmed, and compared in any case and in either form of their accents', async () => {
+      const id = await make('labelled', 'internal')
+      const at = `/projects/${id}/issues`
+      const { labels } = await owner.post(at, { title: 'one', labels: [' Bug ', 'bug', 'BUG', 'E\u0301toile', 'étoile', 'a.b', 'ÄRGER (c)'] })
+      assert.deepEqual(labels, ['Bug', 'Étoile', 'a.b', 'ÄRGER (c)'])
+      await owner.post(at, { title: 'two', labels: ['axb', 'bugs'] })
+      assert.deepEqual((await owner.patch(`${at}/2`, { labels: ['axb', 'bugs', 'AXB', '\u00a0bugs'] })).labels, ['axb', 'bugs'])
+      const titles = async (label: string): Promise<unknown[]> => (await reader.get(`${at}?label=${encodeURIComponent(label)}`)).items.map(({ title }) => title)
+      for (const label of ['bug', 'bUg', ' BUG', 'ÉTOILE', 'e\u0301toile', 'A.B', 'ärger (C)']) assert.deepEqual(await titles(label), ['one'], label)
+      assert.deepEqual([await titles('bugs'), await titles('bu'), await titles('.*'), await titles('b\\w*')], [['two'], [], [], []])
+      await house.rows('update issues set labels = $1 where project_id = $2 and number = 2', [[' Old ', 'E\u0301toile'], id])
+      assert.deepEqual([await titles('old'), await titles('étoile')], [['two'], ['two', 'one']])
+    }),
+
+    t.test('text that shows nothing, or something else than it holds, is refused', async () => {
+      const id = await make('shown', 'internal')
+      const at = `/projects/${id}/issues`
+      for (const title of ['   ', '\u200b', '\u3164\u2800', '\u00ad\ufe0f', 'a\u202eb', 'a\u2066b', 'a\u2069', '\ud800']) {
+        assert.deepEqual((await owner.post(at, { title }, 422)).errors.map(({ path }) => path), ['body.title'], title)
+        assert.deepEqual((await owner.post(at, { title: 'a', labels: [title] }, 422)).errors.map(({ path }) => path), ['body.labels.0'], title)
+      }
+      for (const title of ['\u200fשלום', 'a\u200eb', 'می\u200cخواهم', '👩\u200d👧', '\u2067שלום\u2069 a']) assert.equal((await owner.post(at, { title })).title, title)
+      for (const body of ['a\u202eb', '\u2066a\nb\u2069']) await owner.post(at, { title: 'a', body }, 422)
+      await owner.post(at, { title: 'a', body: '\u2067a\u2069\nb' })
+      for (const body of [' \n ', '\u200b']) await owner.post(`${at}/1/comments`, { body }, 422)
+      await owner.post('/projects', { name: 'blank', displayName: '\u2060' }, 422)
+      await owner.post(`/projects/${id}/merge-requests`, { title: 'a', sourceBranch: 'a\u202eb' }, 422)
+    }),
+
     t.test('listed newest first by what they are, in pages that stay in place', async () => {
       const id = await make('listed', 'internal')
       const at = `/projects/${id}/issues`

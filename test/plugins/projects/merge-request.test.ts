@@ -10,7 +10,8 @@ test('merge requests', { concurrency: true }, async (t) => {
   const [owner, author, reviewer, reader] = await Promise.all([house.person('developer'), house.person('developer'), house.person('developer'), house.person()])
   const { id } = await owner.post('/projects', { name: 'ship', visibility: 'internal' })
   const at = `/projects/${id}/merge-requests`
-  const open = async (more: object = {}): Promise<string> => `${at}/${(await author.post(at, { title: 'Sails', sourceBranch: 'sails', ...more })).number}`
+  let branches = 0
+  const open = async (more: object = {}): Promise<string> => `${at}/${(await author.post(at, { title: 'Sails', sourceBranch: `sails-${++branches}`, ...more })).number}`
 
   await Promise.all([
     t.test('opened from one branch into another', async () => {
@@ -29,6 +30,32 @@ test('merge requests', { concurrency: true }, async (t) => {
       assert.equal((await author.patch(one, { title: 'Mast again' })).title, 'Mast again')
       assert.deepEqual((await reader.get(`${at}?targetBranch=next&status=closed&text=again&authorId=${author.id}`)).items.map(({ title }) => title), ['Mast again'])
       assert.equal((await reader.get(`${at}?sourceBranch=nothing`)).total, 0)
+    }),
+
+    t.test('one is open for the same two branches, however it came to be so', async () => {
+      const pair = { title: 'Hull', sourceBranch: 'hull', targetBranch: 'dock' }
+      const { number } = await author.post(at, pair)
+      assert.match((await owner.post(at, pair, 409)).detail, new RegExp(`#${number} from "hull" into "dock" is open already`))
+      const elsewhere = await author.post(at, { ...pair, targetBranch: 'yard' })
+      await author.patch(`${at}/${elsewhere.number}`, { targetBranch: 'dock' }, 409)
+      await author.patch(`${at}/${number}`, { targetBranch: 'dock', title: 'Hull again' })
+      await author.post(`${at}/${number}/close`, undefined, 200)
+      await author.patch(`${at}/${elsewhere.number}`, { targetBranch: 'dock' })
+      await author.post(`${at}/${number}/reopen`, undefined, 409)
+      await author.post(`${at}/${elsewhere.number}/merge`, undefined, 200)
+      await author.post(`${at}/${number}/reopen`, undefined, 200)
+    }),
+
+    t.test('of many for the same two branches that come at once one is open', async () => {
+      const pair = { title: 'Rudder', sourceBranch: 'rudder', targetBranch: 'dock' }
+      const closed = await author.post(at, pair)
+      const turned = await author.post(at, { ...pair, targetBranch: 'yard' })
+      await author.post(`${at}/${closed.number}/close`, undefined, 200)
+      await Promise.allSettled([
+        ...Array.from({ length: 6 }, (_, at) => at % 2 === 0 ? author : owner).map(person => person.post(at, pair)),
+        author.post(`${at}/${closed.number}/reopen`, undefined, 200), author.patch(`${at}/${turned.number}`, { targetBranch: 'dock' })
+      ])
+      assert.equal((await reader.get(`${at}?sourceBranch=rudder&targetBranch=dock&status=open`)).total, 1)
     }),
 
     t.test('one standing verdict of each person, never on one\'s own', async () => {

@@ -8,18 +8,19 @@ import { openHouse } from './house.ts'
 
 const rounds = process.env['BULKHEAD_LONG'] === undefined ? 12 : 300
 const things = {
-  issues: { moves: issueMoves, states: issueStates, make: { title: 'x' } },
-  'merge-requests': { moves: mergeRequestMoves, states: mergeRequestStates, make: { title: 'x', sourceBranch: 'a' } }
+  issues: { moves: issueMoves, states: issueStates, make: () => ({ title: 'x' }) },
+  'merge-requests': { moves: mergeRequestMoves, states: mergeRequestStates, make: (round: number) => ({ title: 'x', sourceBranch: `branch-${round}` }) }
 } as const
 
 test('a sequence of moves ends where the table leads', { concurrency: true }, async (t) => {
   const { admin } = await openHouse(t)
   const { id } = await admin.post('/projects', { name: 'moves' })
   await Promise.all(Object.entries(things).map(([name, { moves, make }]) => t.test(name, async () => {
+    let round = 0
     const table: Readonly<Record<string, Move<string>>> = moves
     await fc.assert(fc.asyncProperty(fc.array(fc.constantFrom(...Object.keys(table)), { minLength: 1, maxLength: 8 }), async asked => {
       const path = `/projects/${id}/${name}`
-      const one = `${path}/${(await admin.post(path, make)).number}`
+      const one = `${path}/${(await admin.post(path, make(++round))).number}`
       let state = 'open'
       for (const move of asked) {
         const { from, to } = table[move] ?? assert.fail(move)

@@ -1,0 +1,81 @@
+// One plugin's handle on access: every user it hands over is one that the host recognises, and what it leads to in the audit log names the plugin.
+
+import type { Access, ActingUser, AuditEntry, Log, User } from '../contract/index.ts'
+import { recordAudit, writeAs } from './audit.ts'
+import { createActingUser, isActingUser, isCaller, UserNotRecognised } from './caller.ts'
+
+export type SharedAccess = Omit<Access, 'asUser'>
+
+export interface PluginAccessDeps {
+  /** What all plugins share. */
+  readonly access: SharedAccess
+  permissionsOf (userId: string): Promise<ReadonlySet<string>>
+  readonly log: Pick<Log, 'warn'>
+}
+
+type Group = Readonly<Record<string, (...args: never[]) => unknown>>
+
+/** `plugin` is undefined for the host's own handle. */
+export function createPluginAccess ({ access, permissionsOf, log }: PluginAccessDeps, plugin: string | undefined): Access {
+  const holder = plugin === undefined ? 'The host' : `Plugin "${plugin}"`
+  let isWarned = false
+
+  const refuse = (method: string, given: unknown): never => {
+    throw new UserNotRecognised(isActingUser(given)
+      ? `${holder} called access.${method} as the user "${given.name}" from asUser: this needs the user of a request, because a plugin by itself administers nothing.`
+      : `${holder} called access.${method} with ${given === null || given === undefined ? 'no user' : 'an object that is not the user of a request'}. ` +
+        'Pass ctx.user itself and no copy of it; for work without a request take the user from access.asUser(id).')
+  }
+
+  /** Questions: an id may be asked about as well. */
+  const recognised = <T extends User | ActingUser | string>(method: string, user: T): T =>
+    typeof user === 'string' || isCaller(user) || isActingUser(user) ? user : refuse(method, user)
+
+  /** Each method takes the user of a request first. */
+  const forCallers = <G extends object>(group: G, path: string): G =>
+    Object.fromEntries(Object.entries(group as Group).map(([name, method]) => [name, async (user: unknown, ...rest: never[]) =>
+      isCaller(user) ? write(() => method(user as never, ...rest)) : refuse(`${path}${name}`, user)])) as G
+
+  const write = <T>(work: () => T): T => plugin === undefined ? work() : writeAs({ plugin, isByPlugin: false }, work)
+
+  const record: Access['audit']['record'] = async (tx, entry) => {
+    if (plugin === undefined) return recordAudit(tx, entry)
+    // Read once: what a getter gives the second time is not what was recognised.
+    const { actor } = entry
+    const isByPlugin = actor !== undefined && !isCaller(actor)
+    if (isByPlugin && !isActingUser(actor)) warnOfActor(entry)
+    return recordAudit(tx, { ...entry, actor }, { plugin, isByPlugin })
+  }
+
+  const warnOfActor = ({ action }: AuditEntry): void => {
+    if (isWarned) return
+    isWarned = true
+    log.warn({ plugin, action }, `plugin "${plugin ?? ''}" writes "${action}" into the audit log with an actor that is not the user of a request; ` +
+      'the entry is marked as done by the plugin. Pass ctx.user itself, or the user from access.asUser(id): the next major version refuses others.')
+  }
+
+  const { can, require, permissionsOf: heldBy, projectsWith, people, contact, login, audit, sessions, users, roles, delegations, ...own } = access
+  // The caller of this one has shown the link's token, and is not signed in.
+  const { setPasswordByLink, ...userAdministration } = users
+
+  return {
+    can: async (user, ...rest) => can(recognised('can', user), ...rest),
+    require: async (user, ...rest) => require(recognised('require', user), ...rest),
+    permissionsOf: async (user, ...rest) => heldBy(recognised('permissionsOf', user), ...rest),
+    projectsWith: async (user, ...rest) => projectsWith(recognised('projectsWith', user), ...rest),
+    people,
+    contact,
+    async asUser (userId) {
+      const person = await contact(userId)
+      if (person === undefined) return undefined
+      return createActingUser({ ...person, permissions: await permissionsOf(person.id), actingPlugin: plugin ?? 'host' })
+    },
+    login: (...args) => write(() => login(...args)),
+    audit: { record, ...forCallers({ find: audit.find }, 'audit.') },
+    sessions: forCallers(sessions, 'sessions.'),
+    users: { setPasswordByLink: (...args) => write(() => setPasswordByLink(...args)), ...forCallers(userAdministration, 'users.') },
+    roles: forCallers(roles, 'roles.'),
+    delegations: forCallers(delegations, 'delegations.'),
+    ...forCallers(own, '')
+  }
+}
