@@ -81,3 +81,8 @@ test('the ports of the manifest are those the host listens on', () => {
   assert.deepEqual(container?.ports?.map(({ containerPort }) => containerPort), [settings.listen.port, settings.probes.port])
   assert.deepEqual([container.livenessProbe?.httpGet?.path, container.readinessProbe?.httpGet?.path], ['/live', '/ready'])
 })
+
+test('the image is the one of this version', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  assert.equal(container?.image, `bulkhead:${version}`)
+})
