@@ -17,7 +17,7 @@ export interface GateSettings {
 }
 
 export interface Terms {
-  /** A user gets half of a guest's share at most, so that no user keeps the others from a guest. */
+  /** A user gets three quarters of a guest's share at most, so that no user keeps the others from a guest. */
   readonly user?: string | undefined
   /** Of work that keeps its place for long: of three places or more, the last is for what is short, which such work may be waiting for. */
   readonly isLong?: boolean
@@ -56,7 +56,7 @@ interface Owner {
 export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, shareMax = limit - hostReserve }: GateSettings, clock: Clock): Gate {
   const guestLimit = limit - hostReserve
   const longMax = shareMax > 2 ? shareMax - 1 : shareMax
-  const userMax = Math.ceil(shareMax / 2)
+  const userMax = Math.max(1, Math.floor(shareMax * 3 / 4))
   const host = createOwner(undefined)
   let running = 0
   /** In the order in which they came, which is that of their deadlines, too. */

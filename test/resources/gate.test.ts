@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ServiceUnavailable } from '../../core/contract/index.ts'
-import { createGate } from '../../core/resources/gate.ts'
+import { createGate, type Entrance, type GateSettings } from '../../core/resources/gate.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 
-function open (settings: { limit?: number, queueMax?: number, waitMs?: number } = {}) {
+function open (settings: Partial<GateSettings> = {}) {
   const clock = createFakeClock()
   return { clock, gate: createGate({ name: 'the database', limit: 1, queueMax: 10, waitMs: 100, ...settings }, clock) }
 }
@@ -128,4 +128,66 @@ test('what is closed does not open again', async () => {
   gate.shut(() => new RangeError('away'))
   gate.open()
   await assert.rejects(gate.run(async () => ''), ServiceUnavailable)
+})
+
+/** Lets `count` pieces of work come that end when they are told; gives how many of them run by then. */
+function crowd ({ run }: Entrance, count: number, terms: Parameters<Entrance['run']>[1] = {}) {
+  const over = Promise.withResolvers<undefined>()
+  let running = 0
+  const all = Promise.all(Array.from({ length: count }, () => run(async () => { running++; await over.promise }, terms)))
+  return { get running () { return running }, end: async () => { over.resolve(undefined); await all } }
+}
+
+test('guests leave the host its places, and the host may have all', async () => {
+  const { gate } = open({ limit: 10, hostReserve: 2, queueMax: 50 })
+  const guests = [crowd(gate.guest('a'), 20), crowd(gate.guest('b'), 20)]
+  assert.equal(gate.running, 8)
+  const host = crowd(gate, 5)
+  assert.equal(host.running, 2)
+  await Promise.all([...guests, host].map(({ end }) => end()))
+  const alone = crowd(gate, 12)
+  assert.equal(alone.running, 10)
+  await alone.end()
+  assert.deepEqual([gate.running, gate.waiting], [0, 0])
+})
+
+test('a greedy guest keeps to its share, and one that comes later finds a place at once', async () => {
+  const { gate } = open({ limit: 10, hostReserve: 2, shareMax: 4, queueMax: 50 })
+  const greedy = ['a', 'b', 'c'].map(id => crowd(gate.guest(id), 20))
+  assert.equal(greedy[0]?.running, 4)
+  assert.ok(greedy.every(({ running }) => running >= 1))
+  const late = crowd(gate.guest('d'), 1)
+  assert.equal(late.running, 1)
+  await Promise.all([...greedy, late].map(({ end }) => end()))
+})
+
+test('a user leaves the other users a place in a guest\'s share, work without a user counts for the guest alone', async () => {
+  const { gate } = open({ limit: 10, hostReserve: 2, shareMax: 4, queueMax: 50 })
+  const guest = gate.guest('a')
+  const greedy = crowd(guest, 20, { user: 'ada' })
+  assert.equal(greedy.running, 3)
+  const other = crowd(guest, 1, { user: 'eve' })
+  assert.equal(other.running, 1)
+  await Promise.all([greedy.end(), other.end()])
+  const own = crowd(guest, 20)
+  assert.equal(own.running, 4)
+  await own.end()
+})
+
+test('long work leaves the last place of a share to short work, which it may be waiting for', async () => {
+  const { gate } = open({ limit: 10, hostReserve: 2, shareMax: 4, queueMax: 50 })
+  const guest = gate.guest('a')
+  const long = crowd(guest, 20, { isLong: true })
+  assert.equal(long.running, 3)
+  assert.equal(await guest.run(async () => 'short'), 'short')
+  await long.end()
+})
+
+test('the refusal of a guest says in its cause whose share is full', async () => {
+  const { gate } = open({ limit: 10, hostReserve: 2, shareMax: 4, queueMax: 0 })
+  const guest = gate.guest('invoices')
+  const full = crowd(guest, 4)
+  await assert.rejects(guest.run(async () => ''), error => error instanceof ServiceUnavailable &&
+    /plugin "invoices" has 4 of the 4 places/.test((error.cause as Error).message) && !error.message.includes('invoices'))
+  await full.end()
 })
