@@ -5,6 +5,7 @@ import type { Client } from './postgres-client.ts'
 
 /** One row of a system catalogue. */
 export interface Entry {
+  readonly catalogue: string
   readonly kind: string
   readonly title: string
   /** Null for an object of Postgres itself. */
@@ -119,12 +120,12 @@ export async function readCatalogue (client: Client, schema: string, indexes: re
     `select name from unnest($1::text[]) as name where to_regclass(name) is not null and has_table_privilege(name, 'select')`, [sources.map(({ catalogue }) => catalogue)]
   )).map(({ name }) => name))
   const used = sources.filter(({ catalogue }) => readable.has(catalogue) && !(catalogue === 'pg_roles' && readable.has('pg_authid')))
-  const rows = await ask<Entry & { catalogue: string, key: string }>(client, `
+  const rows = await ask<Entry & { key: string }>(client, `
     with own as (select (select oid from pg_namespace where nspname = $1) as oid),
       hidden as (select oid from pg_namespace where nspname ~ '^pg_(toast$|temp_|toast_temp_)'),
       owned as (select indexrelid from pg_index where indexrelid::regclass::text = any ($2) and indexprs is null and not indisunique)
     ${used.map(select).join('\n    union all ')}`, [schema, indexes])
-  return new Map(rows.map(({ catalogue, key, ...entry }) => [`${catalogue} ${key}`, entry]))
+  return new Map(rows.map(({ key, ...entry }) => [`${entry.catalogue} ${key}`, entry]))
 }
 
 /** Of the objects that Postgres brings, those count that were written since the transaction began; a row with their number shows that one is gone. */

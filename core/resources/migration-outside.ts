@@ -21,15 +21,16 @@ export async function watchOutside (client: Client, path: string, { schema, inde
   const read = (): Promise<Catalogue> => readCatalogue(client, schema, indexes)
   const transaction = await findTransaction(client)
   const [searchPath] = await ask<{ path: string }>(client, `select current_setting('search_path') as path`)
-  await ask(client, 'set local search_path = pg_catalog, pg_temp')
+  // Compiling a query of a hundred parts that is asked twice would take longer than its answer.
+  await ask(client, 'set local search_path = pg_catalog, pg_temp; set local jit = off')
   const before = await read()
-  await ask(client, `select set_config('search_path', $1, true)`, [searchPath?.path])
+  await ask(client, `select set_config('search_path', $1, true), set_config('jit', reset_val, true) from pg_catalog.pg_settings where name = 'jit'`, [searchPath?.path])
   return async () => {
     const refuse = (why: string): never => {
       throw new MigrationFailed(`${path} was refused: ${why} Nothing of this file was kept; the files before it are applied.`)
     }
     // Triggers and cursors that wait for the commit would change things after the look.
-    await client.query('set constraints all immediate; close all; set session authorization default; reset role; set local search_path = pg_catalog, pg_temp')
+    await client.query('set constraints all immediate; close all; set session authorization default; reset role; set local search_path = pg_catalog, pg_temp; set local jit = off')
     if (await findTransaction(client) !== transaction) {
       throw new MigrationFailed(`${path} was refused: it ended the transaction that it ran in, so what it did may have been kept. Look at what it changed, and take that out.`)
     }
@@ -64,9 +65,28 @@ async function findChanges (client: Client, before: Catalogue, after: Catalogue)
     const old = before.get(key)
     if (entry.digest === null || old?.digest !== entry.digest) changes.push({ what: old === undefined && entry.digest !== null ? 'makes' : 'changes', entry })
   }
+  const foreign = await findSharedUntouched(client)
   const own = await findOwn(client, new Set(changes.flatMap(({ entry: { xmin } }) => xmin === null ? [] : [xmin])))
   const gone = [...before].filter(([key]) => !after.has(key)).map(([, entry]) => ({ what: 'removes', entry }))
-  return [...changes.filter(({ entry: { xmin } }) => xmin === null || own.has(xmin)), ...gone].map(({ what, entry: { kind, title } }) => `${what} ${kind} ${title}`)
+  const ours = [
+    ...changes.filter(({ entry: { xmin, catalogue } }) => xmin === null ? !foreign.has(catalogue) : own.has(xmin)),
+    ...gone.filter(({ entry: { catalogue } }) => !foreign.has(catalogue))
+  ]
+  return ours.map(({ what, entry: { kind, title } }) => `${what} ${kind} ${title}`)
+}
+
+/**
+ * Returns the catalogues shared by all databases from which this transaction has removed nothing, as it would hold their locks to its end: what is
+ * gone from them was removed by another session, maybe in another database.
+ */
+async function findSharedUntouched (client: Client): Promise<ReadonlySet<string>> {
+  const rows = await ask<{ name: string }>(client, `
+    select c.relname as name from pg_class c where c.relisshared and c.relkind = 'r' and not exists (
+      select from pg_locks l where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.relation = c.oid and l.mode not in ('AccessShareLock', 'RowShareLock')
+    )`)
+  const names = new Set(rows.map(({ name }) => name))
+  // The view shows the rows of the catalogue to those who may not read it.
+  return names.has('pg_authid') ? names.add('pg_roles') : names
 }
 
 /**

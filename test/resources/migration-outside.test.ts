@@ -65,6 +65,9 @@ const refused: Readonly<Record<string, [string, RegExp]>> = {
   'changes an owner': [`create role ${role}a; alter table users owner to ${role}a`, /makes role .*a[^]*|changes relation public\.users/],
   'makes a role': [`create role ${role}b login superuser`, /makes role/],
   'makes a member': [`create role ${role}c; grant ${role}c to current_user`, /makes membership/],
+  'drops a role': [`drop role old_${role}`, /removes role old_/],
+  'revokes a membership': [`revoke pg_monitor from lent_${role}`, /removes membership/],
+  'resets a setting of a role': [`alter role lent_${role} reset work_mem`, /removes settings of/],
   'sets a setting of the role': [`alter role current_user set search_path = notes`, /settings of/],
   'sets a setting of the database': [`do $$ begin execute format('alter database %I set search_path = notes', current_database()); end $$`, /makes settings of the database/],
   'grants on the database': [`do $$ begin execute format('grant create on database %I to public', current_database()); end $$`, /changes database/],
@@ -84,7 +87,7 @@ const isLong = process.env.BULKHEAD_LONG === '1'
 /** One of each kind; the rest takes a minute. */
 const shortForm = new Set([
   'empties the audit log', 'empties it without its statistics', 'empties it with a truncate', 'empties it by a trigger at the commit', 'adds a column', 'drops a table',
-  'adds a trigger', 'disables triggers', 'replaces a function', 'grants on a table', 'makes a member', 'sets a setting of the role', 'makes an extension', 'releases the lock'
+  'adds a trigger', 'disables triggers', 'replaces a function', 'grants on a table', 'makes a member', 'sets a setting of the role', 'makes an extension', 'drops a role'
 ])
 
 void suite('what a plugin\'s migration changes outside its schema', { concurrency: 4 }, () => {
@@ -96,6 +99,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
     const url = await createDatabase(t, { migrated: true })
     const client = await connect(t, url)
     await client.query(before)
+    await client.query(`create role old_${role}; create role lent_${role} in role pg_monitor; alter role lent_${role} set work_mem = '1MB'`)
     await client.query(`insert into audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), 'test', 'test', 'test')`)
     await createNotes(url, createFolder(t, { '001_kept.sql': 'create table earlier ()' })).up()
     for (const [title, [text, message]] of Object.entries(refused)) {
@@ -197,6 +201,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
     const url = await createDatabase(t, { migrated: true })
     const other = await connect(t, url)
     const folder = createFolder(t, { '001_a.sql': 'create table a (); select pg_sleep(1.5); create table b ()' })
+    await other.query(`create role gone_${role}; alter role gone_${role} set work_mem = '1MB'`)
     const migrating = createNotes(url, folder).up()
     await (async () => {
       for (;;) {
@@ -205,7 +210,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
       }
     })()
     await other.query(`create table public.theirs (); create role ${role}other; alter table users add column theirs int; insert into audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), 'a', 'a', 'b')`)
-    await other.query(`drop role ${role}other`)
+    await other.query(`drop role ${role}other, gone_${role}`)
     assert.deepEqual(await migrating, ['001_a'])
   })
 
