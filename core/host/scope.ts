@@ -89,7 +89,7 @@ export function createScope (
     listen: createListen({ fence, owner }),
     routes: registration.createRoutes(),
     tasks: createTasks({ id, version, registration, fence, owner, work }),
-    events: createEvents({ registration, fence, owner, work, mayPublish }),
+    events: createEvents({ id, registration, fence, owner, work, mayPublish }),
     fetch: createFetch(fetch, { fence, owner }),
     plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {

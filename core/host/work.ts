@@ -16,7 +16,7 @@ import type { Registration } from './registration.ts'
 export interface Work {
   /** The input fits the queue by then. */
   send (plugin: string, queue: QueueRecord, input: unknown, options?: SendOptions): Promise<string>
-  publish (event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
+  publish (plugin: string, event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
   broadcast (event: string, payload: unknown): Promise<void>
   /** Resolves once it hears, with how to leave. */
   hear (event: string, schema: z.ZodType, handler: (payload: unknown) => void | Promise<void>): Promise<() => Promise<void>>
@@ -80,14 +80,14 @@ export function createTasks ({ id, version, registration, fence, owner, work }: 
   }
 }
 
-interface EventParts extends Omit<WorkParts, 'id' | 'version'> { readonly mayPublish: MayPublish }
+interface EventParts extends Omit<WorkParts, 'version'> { readonly mayPublish: MayPublish }
 
-export function createEvents ({ registration, fence, owner, work, mayPublish }: EventParts): Events {
+export function createEvents ({ id, registration, fence, owner, work, mayPublish }: EventParts): Events {
   return {
     publish: async (name, payload, options) => {
       fence.check()
       mayPublish(name)
-      await runAs(undefined, () => work.publish(name, payload, options))
+      await runAs(undefined, () => work.publish(id, name, payload, options))
     },
     on: (name, schema, handler) => {
       registration.check(`the subscription to "${name}"`)

@@ -12,6 +12,9 @@ export interface Own {
 
 const shownMax = 10
 
+/** What the last file of a session left outside its schema, which is what the next one begins with: reading it takes longer than most files. */
+const lastRead = new WeakMap<Client, { readonly schema: string, readonly catalogue: Catalogue }>()
+
 /**
  * To be called in the transaction, before the file runs. The result is to be called after it, in the same transaction, and throws
  * `MigrationFailed` when that changed anything outside its schema. A program that the server runs and a second connection that it opens
@@ -20,27 +23,41 @@ const shownMax = 10
 export async function watchOutside (client: Client, path: string, { schema, indexes }: Own): Promise<() => Promise<void>> {
   const read = (): Promise<Catalogue> => readCatalogue(client, schema, indexes)
   const transaction = await findTransaction(client)
-  const [searchPath] = await ask<{ path: string }>(client, `select current_setting('search_path') as path`)
-  // Compiling a query of a hundred parts that is asked twice would take longer than its answer.
-  await ask(client, 'set local search_path = pg_catalog, pg_temp; set local jit = off')
-  const before = await read()
-  await ask(client, `select set_config('search_path', $1, true), set_config('jit', reset_val, true) from pg_catalog.pg_settings where name = 'jit'`, [searchPath?.path])
+  const last = lastRead.get(client)
+  const before = last?.schema === schema ? last.catalogue : await readBefore(client, read)
   return async () => {
     const refuse = (why: string): never => {
       throw new MigrationFailed(`${path} was refused: ${why} Nothing of this file was kept; the files before it are applied.`)
     }
     // Triggers and cursors that wait for the commit would change things after the look.
-    await client.query('set constraints all immediate; close all; set session authorization default; reset role; set local search_path = pg_catalog, pg_temp; set local jit = off')
+    await client.query('set constraints all immediate; close all; set session authorization default; reset role; ' + readerSettings)
     if (await findTransaction(client) !== transaction) {
       throw new MigrationFailed(`${path} was refused: it ended the transaction that it ran in, so what it did may have been kept. Look at what it changed, and take that out.`)
     }
-    const changes = [...await findWrites(client, schema), ...await findChanges(client, before, await read())]
-    if (changes.length === 0) return
+    const after = await read()
+    const changes = [...await findWrites(client, schema), ...await findChanges(client, before, after)]
+    if (changes.length === 0) {
+      // Rows without a digest are there only because another session wrote them meanwhile.
+      lastRead.set(client, { schema, catalogue: new Map([...after].filter(([, { digest }]) => digest !== null)) })
+      return
+    }
     const shown = changes.slice(0, shownMax).map(change => `\n  - ${change}`).join('')
     const more = changes.length > shownMax ? `\n  - and ${changes.length - shownMax} more` : ''
     refuse(`a plugin's migration may change its own schema "${schema}" only, and this one changes what is outside:${shown}${more}\n` +
       'Take these statements out; a table that belongs to a row of the core refers to it with a foreign key. Extensions, roles and grants are made by the administrator.')
   }
+}
+
+/** The question is long and its answer short: compiling it first would take Postgres longer than the answer does. */
+const readerSettings = 'set local search_path = pg_catalog, pg_temp; set local jit = off'
+
+/** The file finds the settings as they were. */
+async function readBefore (client: Client, read: () => Promise<Catalogue>): Promise<Catalogue> {
+  const [own] = await ask<{ path: string, jit: string }>(client, `select current_setting('search_path') as path, current_setting('jit') as jit`)
+  await ask(client, readerSettings)
+  const before = await read()
+  await ask(client, `select set_config('search_path', $1, true), set_config('jit', $2, true)`, [own?.path, own?.jit])
+  return before
 }
 
 async function findTransaction (client: Client): Promise<string | undefined> {

@@ -37,6 +37,8 @@ export interface NewJob {
   readonly id?: string
   readonly input?: unknown
   readonly version?: string | undefined
+  /** The plugin whose turn in the pool the send takes; that of the queue by default. */
+  readonly sender?: string
   readonly key?: string | undefined
   readonly afterMs?: number
   readonly priority?: number
@@ -68,8 +70,8 @@ export interface Queues {
   findDue (names: readonly string[]): Promise<readonly string[]>
   /** In these queues, ends the attempts of replicas that have been silent for too long, or not done in time: others may have them. */
   failLost (names: readonly string[]): Promise<void>
-  /** The names of the queues that hear the event now, in the transaction's eyes. */
-  subscribers (event: string, tx?: Transaction): Promise<readonly string[]>
+  /** The names of the queues that hear the event now, in the transaction's eyes. It takes a turn of the plugin that publishes. */
+  subscribers (event: string, plugin: string, tx?: Transaction): Promise<readonly string[]>
   /** Of the queues whose names begin like that, these hear these events from now on and no others do. */
   setSubscriptions (prefix: string, events: ReadonlyMap<string, string>): Promise<void>
   /** Calls `wake` with a queue's name when it has a job that may run, or with undefined when that may have been missed. The result ends it. */
@@ -166,7 +168,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
   /** Each queue is made once a process; who comes meanwhile waits for that. */
   const made = new Map<string, Promise<void>>()
 
-  const inTransaction = (name: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(pluginOf(name), async () => {
+  const inTransaction = (plugin: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(plugin, async () => {
     // The pool of pg-boss's own always can.
     const transaction = await db.beginTransaction?.()
     if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
@@ -202,7 +204,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       return making
     },
 
-    send: async (name, { id, input, version, key, afterMs, priority, retryLimit, expireMs }, tx) => {
+    send: async (name, { id, input, version, key, afterMs, priority, retryLimit, expireMs, sender = pluginOf(name) }, tx) => {
       const options: SendOptions = {
         retryLimit,
         retryDelay: 0,
@@ -219,7 +221,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       const data: JobData = { input, retryLimit, ...version !== undefined && { version }, ...priority !== undefined && { priority } }
       if (key === undefined) {
         const put = async (): Promise<string | undefined> => await boss.send(name, data, options) ?? undefined
-        return tx === undefined ? sending.run(pluginOf(name), put) : put()
+        return tx === undefined ? sending.run(sender, put) : put()
       }
       // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
       const sendAt = async (through: IDatabase): Promise<string | undefined> => {
@@ -229,7 +231,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       }
       if (tx !== undefined) return sendAt(asDatabase(tx))
       let sent: string | undefined
-      await inTransaction(name, async through => { sent = await sendAt(through) })
+      await inTransaction(sender, async through => { sent = await sendAt(through) })
       return sent
     },
 
@@ -259,26 +261,26 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
         return
       }
       // The delay is not pg-boss's own, which would also keep from others what a dead replica had.
-      await inTransaction(queue, async through => {
+      await inTransaction(pluginOf(queue), async through => {
         const lost = !settled([claim], await boss.fail(queue, [attemptOf(claim)], { message }, { db: through })).has(claim)
         if (!lost) await boss.update(queue, undefined, { id, startAfter: retryInMs / 1_000, db: through })
       })
     },
 
     giveBack: async (name, claims, message) => {
-      await inTransaction(name, async through => {
+      await inTransaction(pluginOf(name), async through => {
         await giveBack(name, claims, { message }, through)
         await through.executeSql('SELECT pg_notify($1, $2)', [channel, name])
       })
     },
     defer: async (claim, message, afterMs) => {
-      await inTransaction(claim.queue, async through => {
+      await inTransaction(pluginOf(claim.queue), async through => {
         const back = await giveBack(claim.queue, [claim], { message }, through)
         if (back.has(claim)) await boss.update(claim.queue, undefined, { id: claim.id, startAfter: afterMs / 1_000, db: through })
       })
     },
     putOff: async (name, claims) => {
-      await inTransaction(name, async through => {
+      await inTransaction(pluginOf(name), async through => {
         let afterMs = putOffMs
         for (const { id } of await giveBack(name, claims, lossOutput, through)) {
           await boss.update(name, undefined, { id, startAfter: afterMs / 1_000, db: through })
@@ -307,8 +309,9 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       }
     },
 
-    subscribers: async (event, tx) => {
-      const { rows } = await (tx === undefined ? db : asDatabase(tx)).executeSql(`SELECT name FROM ${schema}.subscription WHERE event = $1 ORDER BY name`, [event])
+    subscribers: async (event, plugin, tx) => {
+      const ask = (through: IDatabase) => through.executeSql(`SELECT name FROM ${schema}.subscription WHERE event = $1 ORDER BY name`, [event])
+      const { rows } = await (tx === undefined ? sending.run(plugin, () => ask(db)) : ask(asDatabase(tx)))
       return rows.map(({ name }: { name: string }) => name)
     },
     setSubscriptions: async (prefix, events) => {

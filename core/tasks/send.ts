@@ -11,7 +11,7 @@ type QueueRecord = TaskRecord & { readonly kind: 'queue' }
 export interface Sender {
   /** The input is what is kept: already checked. */
   send (plugin: string, queue: QueueRecord, input: unknown, options?: SendOptions): Promise<string>
-  publish (event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
+  publish (plugin: string, event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
 }
 
 const inputBytesMax = 1_000_000
@@ -32,16 +32,16 @@ export function createSender (reach: () => Promise<Queues>): Sender {
   return {
     send: async (plugin, record, input, options = {}) => {
       const plan = queuePlanOf(plugin, record)
-      const job = { ...readSend(`a job of "${plan.name}"`, input, options), ...termsOf(plan), version: plan.version }
+      const job = { ...readSend(`a job of "${plan.name}"`, input, options), ...termsOf(plan), sender: plugin, version: plan.version }
       const id = await put(await reach(), plan.name, job, options)
       if (id === undefined) throw new Error(`the job for "${plan.name}" was not kept`)
       return id
     },
-    publish: async (event, payload, options = {}) => {
+    publish: async (plugin, event, payload, options = {}) => {
       if (!isEventName(event)) throw new TypeError(`The event "${event}" cannot be published: ${eventNameRule}.`)
-      const job = { ...readSend(`the event "${event}"`, payload, options), ...eventTerms }
+      const job = { ...readSend(`the event "${event}"`, payload, options), ...eventTerms, sender: plugin }
       const queues = await reach()
-      for (const name of await queues.subscribers(event, options.in).catch(refuseAway)) await put(queues, name, job, options)
+      for (const name of await queues.subscribers(event, plugin, options.in).catch(refuseAway)) await put(queues, name, job, options)
     }
   }
 }

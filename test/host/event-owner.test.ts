@@ -22,7 +22,7 @@ async function runWith (
   const told: string[] = []
   const warnings: string[] = []
   const log: Log = { ...silent, warn: (_facts: unknown, message?: string) => { warnings.push(message ?? '') } }
-  const work: Work = { ...noWork, publish: async event => { told.push(event) }, broadcast: async event => { told.push(`broadcast ${event}`) } }
+  const work: Work = { ...noWork, publish: async (_plugin, event) => { told.push(event) }, broadcast: async event => { told.push(`broadcast ${event}`) } }
   const all = Object.entries(declared).map(([id, events]) =>
     inMemory(id, { start: scope => { scopes.set(id, scope) } }, { events: events as typeof merged }))
   const { leftOut = [], ...rest } = options

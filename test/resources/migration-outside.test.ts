@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
+import { watchOutside } from '../../core/resources/migration-outside.ts'
 import { createMigrations, migrateAll, MigrationFailed, type Migrations } from '../../core/resources/migrations.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog } from '../support/part.ts'
@@ -195,6 +196,32 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
     const workMem = await select(url, 'show work_mem')
     await migrateAll({ url, ...parts, sets: [{ owner: 'a', schema: 'a', folder: first.path }, { owner: 'b', schema: 'b', folder: second.path }] })
     assert.deepEqual(await select(url, 'select * from b.seen'), [...workMem, true, true, 0, 0])
+  })
+
+  test('the catalogues are read once before the first file of a session, and once after each', async t => {
+    const url = await createDatabase(t, { migrated: true })
+    const client = await connect(t, url)
+    const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
+    let reads = 0
+    Object.assign(client, { query: (...args: unknown[]) => {
+      if (String(args[0]).includes('from pg_attribute t')) reads++
+      return query(...args)
+    } })
+    const settings = async (): Promise<unknown> => (await client.query('show search_path')).rows.concat((await client.query('show jit')).rows)
+    for (const file of ['1', '2', '3']) {
+      await client.query(`begin; create schema if not exists notes; set local search_path = notes, public; set local jit = on`)
+      const check = await watchOutside(client, file, { schema: 'notes', indexes: [] })
+      assert.deepEqual(await settings(), [{ search_path: 'notes, public' }, { jit: 'on' }])
+      await client.query(`create table table_${file} ()`)
+      await check()
+      await client.query('commit')
+    }
+    assert.equal(reads, 4)
+    await client.query('begin')
+    const check = await watchOutside(client, '4', { schema: 'notes', indexes: [] })
+    await client.query('alter table public.users drop column display_name cascade')
+    await assert.rejects(check(), /4 was refused[^]*changes column/)
+    await client.query('rollback')
   })
 
   test('what another session changes meanwhile is not blamed on the file', async t => {

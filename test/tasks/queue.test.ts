@@ -124,10 +124,10 @@ void suite('queues', { concurrency: 6 }, () => {
     await assert.rejects(house.tasks.forgetPlugin('notes'), { code: 'BULKHEAD_CONFLICT', message: /"notes" is at work here/ })
 
     await end()
-    await house.tasks.publish('note.gone', 1)
+    await house.tasks.publish('notes', 'note.gone', 1)
     const forgotten = await house.tasks.forgetPlugin('notes')
     assert.deepEqual(forgotten.map(({ task, state }) => `${task} ${state}`).toSorted(), ['notes/deliver cancelled', 'notes/deliver cancelled', 'notes/on/note.gone cancelled'])
-    await house.tasks.publish('note.gone', 2)
+    await house.tasks.publish('notes', 'note.gone', 2)
     assert.deepEqual(await house.tasks.jobs({ state: 'waiting' }), [])
     assert.equal((await house.tasks.jobs({ state: 'cancelled' })).length, 3)
     assert.deepEqual(await house.tasks.forgetPlugin('nobody'), [])

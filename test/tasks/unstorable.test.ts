@@ -20,8 +20,8 @@ test('a job or an event with text that cannot be stored is refused, naming the q
     await refuses(send(house, deliver, text), 'input', 'A job of "notes/deliver"')
     await refuses(send(house, deliver, { a: { [text]: 1 } }), 'input.a', 'A job of "notes/deliver"')
     await refuses(send(house, deliver, {}, { key: text }), 'key', 'A job of "notes/deliver"')
-    await refuses(house.tasks.publish('note.changed', { note: { title: text } }), 'input.note.title', 'The event "note.changed"')
-    await refuses(house.tasks.publish('note.changed', {}, { key: text }), 'key', 'The event "note.changed"')
+    await refuses(house.tasks.publish('notes', 'note.changed', { note: { title: text } }), 'input.note.title', 'The event "note.changed"')
+    await refuses(house.tasks.publish('notes', 'note.changed', {}, { key: text }), 'key', 'The event "note.changed"')
     await refuses(house.postgres.transaction(tx => send(house, deliver, { text }, { in: tx })), 'input.text', 'A job of "notes/deliver"')
   }
   for (const text of ['\\u0000', '\\ud800', '😀', '\u202e']) await send(house, deliver, { [text]: text }, { key: text })
