@@ -4,6 +4,7 @@ import type { RequestListener } from 'node:http'
 import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
 import { createAnswering } from './answer.ts'
 import { createApplication } from './application.ts'
+import { createBodyShares } from './body-share.ts'
 import { createConnectionLimit } from './connection-limit.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
 import type { Authenticate, RunForUser } from './dispatcher.ts'
@@ -65,12 +66,18 @@ export interface HttpParts {
   settings: HttpSettings
 }
 
+/** For the bodies of all unknown callers that arrive at a time; at least a few of the largest that a route may take. */
+const sharedBodyBytes = 16 * 1024 * 1024
+const largestBodies = 4
+
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, runForUser = (_id, work) => work(), settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
   const connections = createConnectionLimit({ max: settings.maxConnections ?? 10_000, port: 'the API', log })
   const lines = createLineBudget(log)
-  const traffic = createTraffic({ clock, log, lines, connections })
+  const traffic = createTraffic({
+    clock, log, lines, connections, bodyShares: createBodyShares(Math.max(sharedBodyBytes, largestBodies * bodyLimitBytes))
+  })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
   const fail = createFailure({
     log, lines, sendProblem,
