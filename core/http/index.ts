@@ -1,7 +1,7 @@
 // The HTTP room: koa behind one dispatcher, one mount for each plugin, one place for errors.
 
 import type { RequestListener } from 'node:http'
-import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
+import { ServiceUnavailable, TooManyRequests, type Clock, type Log } from '../contract/index.ts'
 import { createAnswering } from './answer.ts'
 import { createApplication } from './application.ts'
 import { createBodyShares } from './body-share.ts'
@@ -70,6 +70,9 @@ export interface HttpParts {
 const sharedBodyBytes = 16 * 1024 * 1024
 const largestBodies = 4
 
+/** Of one connection, under way at a time: with more, one connection would take the place of as many. */
+const pipelinedMax = 64
+
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, runForUser = (_id, work) => work(), settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
@@ -95,6 +98,10 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
     const exchange = traffic.open(req, res)
     boundUnreadBody(exchange)
     try {
+      if (connections.underWay(req.socket) > pipelinedMax) {
+        res.shouldKeepAlive = false
+        throw new TooManyRequests(`More than ${pipelinedMax} requests of this connection are under way. Wait for answers.`, { retryAfterMs: 1_000 })
+      }
       respectExpectation(exchange)
       dispatch(exchange)?.then(undefined, (thrown: unknown) => fail(exchange, thrown))
     } catch (thrown) {
