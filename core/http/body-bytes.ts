@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, unzip } from 'node:zlib'
 import { BadRequest, PayloadTooLarge } from '../contract/index.ts'
+import type { BodyShares } from './body-share.ts'
 
 /** Allocated for a body whose length is not known, and the most that is allocated before as much has come. */
 const firstBytes = 16 * 1024
@@ -18,9 +19,9 @@ const tooLarge = (limitBytes: number, cause?: unknown): PayloadTooLarge =>
 
 /**
  * Bytes are copied as they come: a body in chunks of one byte takes no more memory than another. What is not read when it rejects is left
- * to the end of the answer.
+ * to the end of the answer. With `shares` what is allocated counts there, and the body may be given up for others.
  */
-export function readBytes (req: IncomingMessage, limitBytes: number): Promise<Buffer> {
+export function readBytes (req: IncomingMessage, limitBytes: number, shares?: BodyShares): Promise<Buffer> {
   const declared = Number(req.headers['content-length'] ?? 0)
   if (declared > limitBytes) return Promise.reject(tooLarge(limitBytes))
   if (req.destroyed) return Promise.reject(endedEarly())
@@ -28,7 +29,9 @@ export function readBytes (req: IncomingMessage, limitBytes: number): Promise<Bu
   return new Promise((resolve, reject) => {
     let bytes: Buffer = Buffer.alloc(0)
     let length = 0
+    const share = shares?.open(error => settle(() => { req.pause(); reject(error) }))
     const settle = (give: () => void): void => {
+      share?.end()
       req.off('data', take).off('end', end).off('error', giveUp).off('close', giveUp)
       give()
     }
@@ -38,6 +41,7 @@ export function readBytes (req: IncomingMessage, limitBytes: number): Promise<Bu
       if (length === 0 && needed === declared) { bytes = chunk; length = needed; return }
       if (needed > bytes.length) {
         const larger = Buffer.allocUnsafe(Math.min(Math.max(needed, bytes.length * 2, firstBytes), declared === 0 ? limitBytes : declared))
+        share?.add(larger.length - bytes.length)
         bytes.copy(larger, 0, 0, length)
         bytes = larger
       }

@@ -24,7 +24,7 @@ export function readBodyOnce (exchange: Exchange, limitBytes: number): Promise<u
   return exchange.body ??= readBody(exchange, limitBytes)
 }
 
-async function readBody ({ req, caller }: Exchange, limitBytes: number): Promise<unknown> {
+async function readBody ({ req, caller, bodyShares }: Exchange, limitBytes: number): Promise<unknown> {
   const { headers } = req
   if (headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0') return undefined
   if (!isJson(headers['content-type'] ?? '')) throw new UnsupportedMediaType('Send the body as application/json in UTF-8.')
@@ -35,7 +35,7 @@ async function readBody ({ req, caller }: Exchange, limitBytes: number): Promise
     if (caller === undefined) throw new UnsupportedMediaType('Only a caller who is signed in may send a packed body: send it without Content-Encoding.')
   }
 
-  const sent = await readBytes(req, limitBytes)
+  const sent = await readBytes(req, limitBytes, caller === undefined ? bodyShares : undefined)
   const bytes = isPacking(encoding) ? await unpack(sent, encoding, limitBytes) : sent
   if (bytes.length === 0) return undefined
   const excess = findExcess(bytes, caller === undefined ? tokensMax.ofUnknownCaller : tokensMax.ofKnownCaller)

@@ -10,6 +10,8 @@ export interface ConnectionLimit {
   /** A request of the connection is under way, until `end` is called as often. */
   begin (socket: Socket): void
   end (socket: Socket): void
+  /** How many requests of the connection are under way: a client may send further ones before the first is answered. */
+  underWay (socket: Socket): number
 }
 
 export interface ConnectionLimitDeps {
@@ -78,6 +80,7 @@ export function createConnectionLimit ({ max, port, log, tellEveryMs = 60_000 }:
       if (idle.delete(socket)) busy.set(socket, 1)
       else if (busy.has(socket)) busy.set(socket, (busy.get(socket) ?? 0) + 1)
     },
+    underWay: socket => busy.get(socket) ?? 0,
     end (socket) {
       const left = (busy.get(socket) ?? 0) - 1
       if (left > 0) busy.set(socket, left)

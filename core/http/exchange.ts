@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock, Log, User } from '../contract/index.ts'
+import type { BodyShares } from './body-share.ts'
 import type { ConnectionLimit } from './connection-limit.ts'
 import { LateSignal } from './late-signal.ts'
 import type { LineBudget } from './line-budget.ts'
@@ -16,6 +17,8 @@ export class Exchange {
   readonly res: ServerResponse
   readonly requestId: string
   readonly startedAtMs: number
+  /** Counts the bodies of unknown callers. */
+  readonly bodyShares: BodyShares
   /** Known once the path has matched; errors are logged with them. */
   plugin: Plugin | undefined
   route: Route | undefined
@@ -34,11 +37,12 @@ export class Exchange {
   readonly #ending = new LateSignal()
   #log: Log | undefined
 
-  constructor (req: IncomingMessage, res: ServerResponse, requestId: string, startedAtMs: number) {
+  constructor (req: IncomingMessage, res: ServerResponse, requestId: string, startedAtMs: number, bodyShares: BodyShares) {
     this.req = req
     this.res = res
     this.requestId = requestId
     this.startedAtMs = startedAtMs
+    this.bodyShares = bodyShares
   }
 
   /** No handler is waited for any more: the request has failed, the client has gone or the time was up. */
@@ -81,9 +85,15 @@ export interface Traffic {
 const urlLengthMax = 1_000
 const shorten = (url = ''): string => url.length <= urlLengthMax ? url : `${url.slice(0, urlLengthMax)}…`
 
-export interface TrafficDeps { clock: Clock, log: Log, lines: LineBudget, connections: Pick<ConnectionLimit, 'begin' | 'end'> }
+export interface TrafficDeps {
+  clock: Clock
+  log: Log
+  lines: LineBudget
+  connections: Pick<ConnectionLimit, 'begin' | 'end'>
+  bodyShares: BodyShares
+}
 
-export function createTraffic ({ clock, log, lines, connections }: TrafficDeps): Traffic {
+export function createTraffic ({ clock, log, lines, connections, bodyShares }: TrafficDeps): Traffic {
   // Unique among replicas by its first part, within this one by the second; cheaper than a UUID for each request.
   const replica = randomBytes(6).toString('hex')
   let opened = 0
@@ -120,7 +130,7 @@ export function createTraffic ({ clock, log, lines, connections }: TrafficDeps):
     open (req, res) {
       const sent = req.headers['x-request-id']
       const requestId = typeof sent === 'string' && acceptedRequestId.test(sent) ? sent : `${replica}-${(++opened).toString(36)}`
-      const exchange = new Exchange(req, res, requestId, clock.now())
+      const exchange = new Exchange(req, res, requestId, clock.now(), bodyShares)
       underWay.add(exchange)
       connections.begin(req.socket)
       res.on('close', () => end(exchange))

@@ -1,9 +1,10 @@
 // The HTTP room: koa behind one dispatcher, one mount for each plugin, one place for errors.
 
 import type { RequestListener } from 'node:http'
-import { ServiceUnavailable, type Clock, type Log } from '../contract/index.ts'
+import { ServiceUnavailable, TooManyRequests, type Clock, type Log } from '../contract/index.ts'
 import { createAnswering } from './answer.ts'
 import { createApplication } from './application.ts'
+import { createBodyShares } from './body-share.ts'
 import { createConnectionLimit } from './connection-limit.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
 import type { Authenticate, RunForUser } from './dispatcher.ts'
@@ -65,12 +66,21 @@ export interface HttpParts {
   settings: HttpSettings
 }
 
+/** For the bodies of all unknown callers that arrive at a time; at least a few of the largest that a route may take. */
+const sharedBodyBytes = 16 * 1024 * 1024
+const largestBodies = 4
+
+/** Of one connection, under way at a time: with more, one connection would take the place of as many. */
+const pipelinedMax = 64
+
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, runForUser = (_id, work) => work(), settings }: HttpParts): Http {
   const { bodyLimitBytes, trustProxyHops, secureCookies, corsOrigins } = settings
   const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
   const connections = createConnectionLimit({ max: settings.maxConnections ?? 10_000, port: 'the API', log })
   const lines = createLineBudget(log)
-  const traffic = createTraffic({ clock, log, lines, connections })
+  const traffic = createTraffic({
+    clock, log, lines, connections, bodyShares: createBodyShares(Math.max(sharedBodyBytes, largestBodies * bodyLimitBytes))
+  })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
   const fail = createFailure({
     log, lines, sendProblem,
@@ -88,6 +98,10 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
     const exchange = traffic.open(req, res)
     boundUnreadBody(exchange)
     try {
+      if (connections.underWay(req.socket) > pipelinedMax) {
+        res.shouldKeepAlive = false
+        throw new TooManyRequests(`More than ${pipelinedMax} requests of this connection are under way. Wait for answers.`, { retryAfterMs: 1_000 })
+      }
       respectExpectation(exchange)
       dispatch(exchange)?.then(undefined, (thrown: unknown) => fail(exchange, thrown))
     } catch (thrown) {

@@ -35,7 +35,8 @@ export function registerPasswordLinks (routes: Routes, { access: { users }, pass
   routes.at('auth').post('/password', {
     public: 'the token of the link says who it is',
     summary: 'Set a new password by the token of a link; all sessions end, and with "revokeTokens" the API tokens, too',
-    body: ByLink
+    body: ByLink,
+    bodyLimitBytes: 16 * 1024
   }, async (ctx) => {
     await users.setPasswordByLink(ctx.input.body, originOf(ctx))
   })

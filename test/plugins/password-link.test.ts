@@ -50,6 +50,7 @@ test('a link goes to the mailbox of the user, and nothing else keeps it', async 
     assert.equal(found.rowCount, 0, name)
   }
   assert.equal((await ada.get('/api/auth/me')).status, 200, 'nothing has changed yet')
+  assert.equal((await post(`${url}/api/auth/password`, { token, password: 'a'.repeat(16 * 1024) })).status, 413)
   assert.equal((await post(`${url}/api/auth/password`, { token, password: chosen })).status, 204)
   assert.equal((await post(`${url}/api/auth/password`, { token, password: chosen })).status, 401)
   assert.equal((await ada.get('/api/auth/me')).status, 401)
