@@ -57,6 +57,8 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
   const guestLimit = limit - hostReserve
   const longMax = shareMax > 2 ? shareMax - 1 : shareMax
   const userMax = Math.max(1, Math.floor(shareMax * 3 / 4))
+  // Another user's long work finds a place, too.
+  const userLongMax = Math.max(1, Math.min(userMax, longMax - 1))
   const host = createOwner(undefined)
   let running = 0
   /** In the order in which they came, which is that of their deadlines, too. */
@@ -87,7 +89,7 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
     if (free < 1 || owner.running >= shareMax) return false
     if (owner.running * (guestLimit - shareMax) >= shareMax * free) return false
     if (isLong && owner.runningLong >= longMax) return false
-    return user === undefined || (owner.byUser.get(user) ?? 0) < userMax
+    return user === undefined || (owner.byUser.get(user) ?? 0) < (isLong ? userLongMax : userMax)
   }
 
   function begin (owner: Owner, { user, isLong = false }: Terms): void {

@@ -174,6 +174,15 @@ test('a user leaves the other users a place in a guest\'s share, work without a 
   await own.end()
 })
 
+test('long work of one user leaves another user a place for long work', async () => {
+  const { gate } = open({ limit: 10, hostReserve: 2, shareMax: 4, queueMax: 50 })
+  const guest = gate.guest('a')
+  const greedy = crowd(guest, 20, { user: 'ada', isLong: true })
+  const other = crowd(guest, 1, { user: 'eve', isLong: true })
+  assert.deepEqual([greedy.running, other.running], [2, 1])
+  await Promise.all([greedy.end(), other.end()])
+})
+
 test('long work leaves the last place of a share to short work, which it may be waiting for', async () => {
   const { gate } = open({ limit: 10, hostReserve: 2, shareMax: 4, queueMax: 50 })
   const guest = gate.guest('a')

@@ -157,7 +157,7 @@ test('several greedy plugins together leave a place for one that has none, and t
   await Promise.all(held)
 })
 
-test('one user gets half of a plugin\'s share, and another user of the plugin is served', async t => {
+test('a user\'s transactions leave another user of the plugin a place for one', async t => {
   const { AsyncLocalStorage } = await import('node:async_hooks')
   const user = new AsyncLocalStorage<string>()
   const { plugin } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 10, acquireTimeoutMs: 300 }, () => user.getStore())

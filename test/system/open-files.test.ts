@@ -21,7 +21,7 @@ async function occupy (t: TestContext, url: string, count: number, text: string)
   return sockets
 }
 
-const status = async (url: string): Promise<number> => (await fetch(url, { signal: AbortSignal.timeout(5_000) })).status
+const status = async (url: string): Promise<number> => (await fetch(url, { signal: AbortSignal.timeout(20_000) })).status
 
 test('with 220 files and 400 idle connections to each port probes and requests are answered, and a log line counts', async (t) => {
   const env = { DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t) }
