@@ -3,7 +3,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-/** What a variable that names a file is called. */
+/** Names the variable that names the file of a secret. */
 export const fileVariable = (env: string): string => `${env}_FILE`
 
 export interface SecretFiles {
@@ -11,7 +11,7 @@ export interface SecretFiles {
   readonly env: Readonly<Record<string, string>>
   /** The path that was named, by the variable it stands for; also where the file could not be read. */
   readonly paths: ReadonlyMap<string, string>
-  /** By the variable the file stands for. */
+  /** Sentences, by the variable that the file stands for. */
   readonly problems: ReadonlyMap<string, string>
 }
 

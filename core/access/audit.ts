@@ -23,7 +23,7 @@ export interface AuditSource {
 
 const writing = new AsyncLocalStorage<AuditSource>()
 
-/** What `work` writes into the audit log names this source. */
+/** Entries that `work` writes into the audit log name this source. */
 export const writeAs = <T>(source: AuditSource, work: () => T): T => writing.run(source, work)
 
 export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditEntry, source = writing.getStore()): Promise<void> {

@@ -6,7 +6,7 @@ import { PermissionSet } from './permission-set.ts'
 const callers = new WeakSet()
 const actingUsers = new WeakSet()
 
-/** What was given as a user is neither the user of a request nor one that `asUser` gave. */
+/** The object given as a user is neither the user of a request nor one that `asUser` gave. */
 export class UserNotRecognised extends Error {
   readonly code = 'BULKHEAD_USER_NOT_RECOGNISED'
 

@@ -1,4 +1,4 @@
-// What a new password takes away: the sessions opened with the old one and, when asked for, the API tokens, which go on working otherwise.
+// A new password takes away the sessions opened with the old one and, when asked for, the API tokens, which go on working otherwise.
 
 import { sql, z } from '../contract/index.ts'
 import type { Origin, Transaction, User } from '../contract/index.ts'

@@ -7,7 +7,7 @@ import { createActingUser, isActingUser, isCaller, UserNotRecognised } from './c
 export type SharedAccess = Omit<Access, 'asUser'>
 
 export interface PluginAccessDeps {
-  /** What all plugins share. */
+  /** The methods that all plugins share. */
   readonly access: SharedAccess
   permissionsOf (userId: string): Promise<ReadonlySet<string>>
   readonly log: Pick<Log, 'warn'>

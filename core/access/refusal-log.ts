@@ -37,14 +37,14 @@ export interface RefusalLog {
 }
 
 const waitingMax = 1_000
-/** What is counted is written after this. */
+/** Counts are written after this time. */
 const windowMs = 60_000
 /** Refusals of one user that get a row each, in one window; further ones are counted. */
 const userRowsMax = 60
 /** Failed sign-ins with unknown names that get a row each, in one window. */
 const loginRowsMax = 20
 
-/** What happened since the first refusal that was noted after the last window had ended. */
+/** Counts since the first refusal that was noted after the last window had ended. */
 interface Window {
   readonly tally: RefusalTally
   readonly rowsOf: Map<string, number>

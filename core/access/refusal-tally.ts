@@ -16,7 +16,7 @@ export interface RefusalRow {
   readonly detail: Readonly<Record<string, unknown>>
 }
 
-/** What is counted: refused requests of a known user, of nobody, or failed sign-ins with a name that no user has. */
+/** One event that is counted: a refused request of a known user or of an unknown caller, or a failed sign-in with a name that no user has. */
 export interface Counted extends Pick<RefusalRow, 'action' | 'resource'> {
   readonly actor?: { readonly id: string, readonly name: string } | undefined
   readonly origin: Pick<Origin, 'address'>

@@ -37,7 +37,7 @@ export interface Shape {
   params?: z.ZodType
   query?: z.ZodType
   body?: z.ZodType
-  /** Of the body, packed and unpacked. By default 64 kB where the route is public, else PLATFORM_BODY_LIMIT_BYTES, which no route exceeds. */
+  /** Limits the body, packed and unpacked. By default 64 kB where the route is public, else PLATFORM_BODY_LIMIT_BYTES, which no route exceeds. */
   bodyLimitBytes?: number
   /** What a success answers. The body is checked against it and holds nothing it does not name. */
   returns?: z.ZodType

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-/** What one line must not hold, as a first question that most text answers at once. */
+/** Matches what one line must not hold, as a first question that most text answers at once. */
 const suspectInLine = /[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]/u
 /** The same for several lines, where tabs and line breaks are allowed. */
 const suspectInLines = /[[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]--[\t\n\r]]/v

@@ -1,4 +1,4 @@
-// What belongs to a plugin of this repository alone, whether that plugin is on or off.
+// Reserves ids and mounts for plugins of this repository, whether those are on or off.
 
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'

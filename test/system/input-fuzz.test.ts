@@ -20,7 +20,7 @@ const password = 'a long password'
 const nobody = '0192f0c1-2a3b-7c4d-8e5f-60718293a4b5'
 const isLong = process.env.BULKHEAD_LONG === '1'
 const seed = Number(process.env.BULKHEAD_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31))
-const sampleSize = 1_200
+const sampleSize = 600
 const atOnce = 12
 const valuesMin = 100
 
