@@ -367,13 +367,13 @@ void suite('queues', { concurrency: 6 }, () => {
     // Nothing is known of the queues yet: pg-boss asks for them while the transactions of the first jobs hold connections.
     await Promise.all(Array.from({ length: 20 }, (_, at) => send(house, deliver, at, { key: `k${at}` })))
     let sent = 0
-    const flood = Promise.all(Array.from({ length: 1_000 }, async (_, at) => { await send(house, deliver, at); sent += 1 }))
+    const flood = Promise.all(Array.from({ length: 400 }, async (_, at) => { await send(house, deliver, at); sent += 1 }))
     while (sent === 0) await new Promise(setImmediate)
     await house.tasks.jobs({ limit: 1 })
-    assert.ok(sent < 500, `${sent} of 1,000 were sent before an answer came`)
+    assert.ok(sent < 200, `${sent} of 400 were sent before an answer came`)
     await flood
     const count = await house.postgres.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) from pgboss.job where name like 'notes/deliver%'`)
-    assert.equal(count, 1_020)
+    assert.equal(count, 420)
   })
 
   test('a handler that goes on after its run does nothing through tx any more, whether it had asked for it before or not', async (t) => {
