@@ -55,7 +55,7 @@ export function registerBulkhead (): () => void {
   return () => hooks.deregister()
 }
 
-/** By the real path: the loader has followed links and undone encodings by now. */
+/** Compares real paths: the loader has followed links and undone encodings by now. */
 const isHosts = (url = ''): boolean => hostUrls.some(hostUrl => url.startsWith(hostUrl))
 
 interface Context { readonly parentURL?: string | undefined, readonly conditions: readonly string[] }

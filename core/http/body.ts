@@ -11,7 +11,7 @@ import { findExcess, tokensMax } from './json-bounds.ts'
 /** Takes a byte order mark away. */
 const utf8 = new TextDecoder('utf-8')
 
-/** By default for a route that anyone may call. */
+/** The default for a route that anyone may call. */
 const publicLimitBytes = 64 * 1024
 
 /** `hostLimitBytes` is the operator's, and no route exceeds it. */

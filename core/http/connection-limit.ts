@@ -25,11 +25,11 @@ export interface ConnectionLimitDeps {
 
 /** A burst of dropped connections is one number. */
 const gatherMs = 1_000
-/** What the server accepts beyond the limit while connections that gave way are being closed. */
+/** The server accepts so many beyond the limit while connections that gave way are being closed. */
 const margin = 8
 
 export function createConnectionLimit ({ max, port, log, tellEveryMs = 60_000 }: ConnectionLimitDeps): ConnectionLimit {
-  /** By connection, how many of its requests are under way. */
+  /** Counts the requests under way, by connection. */
   const busy = new Map<Socket, number>()
   /** Those without one, the longest idle first: nothing came yet, half a head did, or the last answer is out. */
   const idle = new Set<Socket>()

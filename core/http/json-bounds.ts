@@ -50,5 +50,5 @@ export function findExcess (bytes: Uint8Array, tokens: number): string | undefin
 const isOfNumber = (byte: number): boolean =>
   (byte >= 0x30 && byte <= 0x39) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x65 || byte === 0x45
 
-/** Of `true`, `false` and `null`. */
+/** The letters of `true`, `false` and `null`. */
 const isLetter = (byte: number): boolean => byte >= 0x61 && byte <= 0x7a

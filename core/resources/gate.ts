@@ -7,7 +7,7 @@ export interface GateSettings {
   /** What is behind it, for the refusal: `the database`. */
   name: string
   limit: number
-  /** Of the host, and of each guest. */
+  /** Applies to the host, and to each guest. */
   queueMax: number
   waitMs: number
   /** Places that no guest gets. None by default. */
