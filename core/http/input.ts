@@ -58,5 +58,5 @@ function add (errors: FieldError[], path: readonly PropertyKey[], message: strin
 export function queryOf ({ req }: Exchange): Record<string, unknown> {
   const url = req.url ?? ''
   const mark = url.indexOf('?')
-  return mark === -1 ? {} : { ...parseQuery(url.slice(mark + 1)) }
+  return mark === -1 ? {} : { ...parseQuery(url.slice(mark + 1), undefined, undefined, { maxKeys: 0 }) }
 }

@@ -3,12 +3,14 @@
 import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ServiceUnavailable } from '../contract/index.ts'
 import type { Clock, Log } from '../contract/index.ts'
 import type { ConnectionLimit } from './connection-limit.ts'
 import type { Traffic } from './exchange.ts'
 import type { Fail } from './failure.ts'
 import { IncomingRequest } from './incoming-request.ts'
+import { createUnreadableRequestListener } from './unreadable-request.ts'
 
 export interface Listening {
   readonly address: { host: string, port: number }
@@ -62,6 +64,26 @@ const causes: Record<string, string> = {
   ERR_SOCKET_BAD_PORT: 'there is no such port; name one from 0 to 65535'
 }
 
+const maxHeadBytes = 16_384
+
+/** A new connection takes one to be accepted, and its request another to be read. */
+const quietTurns = 3
+const turnsMax = 100
+
+/**
+ * A process that had no time for a while, as on a busy machine, still has connections and requests to read when its timer rings: closing now would
+ * reset them.
+ */
+async function untilAllIsRead (traffic: Traffic): Promise<void> {
+  const countBegun = (): number => traffic.ended + traffic.underWay.size
+  let begun = countBegun()
+  for (let turn = 0, quiet = 0; turn < turnsMax && quiet < quietTurns; turn++) {
+    await nextTurn()
+    quiet = countBegun() === begun ? quiet + 1 : 0
+    begun = countBegun()
+  }
+}
+
 export async function openServer ({ host, port }: { host: string, port: number }, parts: ServerParts): Promise<Listening> {
   const { listener, traffic, connections, settings, clock, log, fail } = parts
   const headersTimeout = settings.headersTimeoutMs ?? 5_000
@@ -72,11 +94,12 @@ export async function openServer ({ host, port }: { host: string, port: number }
     connectionsCheckingInterval: Math.min(2_000, headersTimeout / 2),
     // Longer than the 60 s after which common load balancers drop an idle connection, so that it is never we who drop it under a request.
     keepAliveTimeout: 65_000,
-    maxHeaderSize: 16_384
+    maxHeaderSize: maxHeadBytes
   }, listener)
   // Node would answer both by itself, before the request is known to be welcome.
   server.on('checkContinue', listener)
   server.on('checkExpectation', listener)
+  server.on('clientError', createUnreadableRequestListener({ traffic, connections, fail, maxHeadBytes }))
   connections.watch(server)
 
   await new Promise<void>((resolve, reject) => {
@@ -121,6 +144,7 @@ export async function openServer ({ host, port }: { host: string, port: number }
       traffic.closeConnections()
       // It rejects only when the signal says that the time is up: then there is none left to keep listening.
       await clock.sleep(keepListeningMs, signal).catch(() => undefined)
+      await untilAllIsRead(traffic)
       void stopListening()
       await traffic.untilQuiet(signal)
       const report = { answered: traffic.ended - ended, cutOff: traffic.underWay.size }

@@ -103,11 +103,11 @@ export function sendRaw ({ listening }: Running, bytes: string | Uint8Array, eno
   })
 }
 
-/** Resolves once `holds` is true; fails after five seconds. */
+/** Resolves once `holds` is true; fails after a minute. */
 export async function until (holds: () => boolean): Promise<void> {
-  const latest = Date.now() + 5_000
+  const latest = Date.now() + 60_000
   while (!holds()) {
-    if (Date.now() > latest) throw new Error('it did not come to pass within five seconds')
+    if (Date.now() > latest) throw new Error('it did not come to pass within a minute')
     await sleep(5)
   }
 }

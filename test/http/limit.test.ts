@@ -55,9 +55,33 @@ test('a body that never ends is given up', async t => {
   assert.deepEqual(host.lines.filter(({ level }) => level === 'error'), [])
 })
 
-test('a head over 16 kB is 431', async t => {
-  const host = await startHttp(t, [])
-  assert.match(await sendRaw(host, `GET /healthz HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(20_000)}\r\n\r\n`), /^HTTP\/1\.1 431 /)
+test('what Node cannot read is refused as everything else is: with a request id, the usual headers and a reason', async t => {
+  const host = await startHttp(t, [], { settings: { headersTimeoutMs: 200 } })
+  const unreadable: Record<string, [status: number, reason: RegExp]> = {
+    [`GET /healthz HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(20_000)}\r\n\r\n`]: [431, /larger than 16384 bytes/],
+    'GET /healthz HTTP/1.1\r\nHost: a\r\n': [408, /did not arrive in time/],
+    'hello\r\n\r\n': [400, /not a request of HTTP\/1\.1: /],
+    'GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n': [400, /not a request/],
+    'GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n': [400, /not a request/]
+  }
+  for (const [bytes, [status, reason]] of Object.entries(unreadable)) {
+    const answer = await sendRaw(host, bytes)
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `))
+    assert.match(answer, /^x-request-id: [\w-]+\r$/im)
+    assert.match(answer, /^x-content-type-options: nosniff\r$/im)
+    assert.match(answer, /^connection: close\r$/im)
+    assert.match(answer, /^content-type: application\/problem\+json\r$/im)
+    assert.match(answer, reason)
+  }
+  assert.deepEqual(host.lines.filter(({ level }) => level === 'error'), [])
+  assert.equal((await host.fetch('/healthz')).status, 200)
+})
+
+test('what cannot be read behind a request that is under way ends the connection, and that one is answered with why', async t => {
+  const host = await startHttp(t, [route('get', '/', anyone, () => sleep(300, []))])
+  const answer = await sendRaw(host, 'GET /api/notes HTTP/1.1\r\nHost: a\r\n\r\nhello\r\n\r\n')
+  assert.match(answer, /^HTTP\/1\.1 400 /)
+  assert.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1)
 })
 
 test('connections over the limit are closed', async t => {
