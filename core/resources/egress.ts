@@ -143,18 +143,24 @@ async function findAllowed (hostname: string, port: number, rules: AddressRules,
 
 const resolveBySystem = async (name: string): Promise<readonly string[]> => (await resolve(name, { all: true, order: 'verbatim' })).map(({ address }) => address)
 
-/** The bytes are counted as they come out of their packing. */
+const firstBytes = 16 * 1024
+
+/** Counts the bytes as they come out of their packing, and copies them, so that an answer in chunks of one byte takes no more memory than another. */
 async function read (body: AsyncIterable<Uint8Array> | null, maxBytes: number, host: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
+  let bytes = Buffer.alloc(0)
   let length = 0
-  if (body !== null) {
-    for await (const chunk of body) {
-      length += chunk.byteLength
-      if (length > maxBytes) throw new FetchFailed(`${host} answered with more than ${maxBytes} bytes.`)
-      chunks.push(chunk)
+  for await (const chunk of body ?? []) {
+    const needed = length + chunk.byteLength
+    if (needed > maxBytes) throw new FetchFailed(`${host} answered with more than ${maxBytes} bytes.`)
+    if (needed > bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.min(Math.max(needed, bytes.length * 2, firstBytes), maxBytes))
+      bytes.copy(larger, 0, 0, length)
+      bytes = larger
     }
+    bytes.set(chunk, length)
+    length = needed
   }
-  return Buffer.concat(chunks)
+  return bytes.subarray(0, length)
 }
 
 function createAnswer (status: number, headers: Headers, body: Buffer): GuardedAnswer {

@@ -35,7 +35,7 @@ export async function watchOutside (client: Client, path: string, { schema, inde
       throw new MigrationFailed(`${path} was refused: it ended the transaction that it ran in, so what it did may have been kept. Look at what it changed, and take that out.`)
     }
     const after = await read()
-    const changes = [...await findWrites(client, schema), ...await findChanges(client, before, after)]
+    const changes = [...await findWrites(client, schema), ...await findReferences(client, schema), ...await findChanges(client, before, after)]
     if (changes.length === 0) {
       // Rows without a digest are there only because another session wrote them meanwhile.
       lastRead.set(client, { schema, catalogue: new Map([...after].filter(([, { digest }]) => digest !== null)) })
@@ -44,7 +44,7 @@ export async function watchOutside (client: Client, path: string, { schema, inde
     const shown = changes.slice(0, shownMax).map(change => `\n  - ${change}`).join('')
     const more = changes.length > shownMax ? `\n  - and ${changes.length - shownMax} more` : ''
     refuse(`a plugin's migration may change its own schema "${schema}" only, and this one changes what is outside:${shown}${more}\n` +
-      'Take these statements out; a table that belongs to a row of the core refers to it with a foreign key. Extensions, roles and grants are made by the administrator.')
+      'Take these statements out; a table that belongs to a user, a project or what is in one refers to it with a foreign key. Extensions, roles and grants are made by the administrator.')
   }
 }
 
@@ -74,6 +74,20 @@ async function findWrites (client: Client, schema: string): Promise<string[]> {
       and n.nspname <> $1 and n.nspname !~ '^pg_(toast$|temp_|toast_temp_)' and (n.nspname <> 'pg_catalog' or c.relname = 'pg_largeobject')
     order by 1`, [schema])
   return rows.map(({ title }) => `writes to ${title}`)
+}
+
+/** The host deletes rows of these at any time, which a foreign key could keep it from: nobody could sign out, or lose a role. */
+const unreferable = ['api_tokens', 'audit_log', 'auth_sessions', 'delegations', 'permissions', 'role_permissions', 'roles', 'user_roles'].map(table => `public.${table}`)
+
+/** A foreign key to another table than a core one that plugins may build on keeps the owner of that table from deleting its rows. */
+async function findReferences (client: Client, schema: string): Promise<string[]> {
+  const rows = await ask<{ title: string }>(client, `
+    select format('%I of %s refers to %s', k.conname, k.conrelid::regclass, k.confrelid::regclass) as title
+    from pg_constraint k join pg_class c on c.oid = k.confrelid join pg_namespace n on n.oid = c.relnamespace
+    where k.contype = 'f' and k.connamespace = (select oid from pg_namespace where nspname = $1) and age(k.xmin) <= 0
+      and n.nspname <> $1 and (n.nspname <> 'public' or c.oid::regclass::text = any ($2))
+    order by 1`, [schema, unreferable])
+  return rows.map(({ title }) => `the foreign key ${title}`)
 }
 
 async function findChanges (client: Client, before: Catalogue, after: Catalogue): Promise<string[]> {

@@ -28,6 +28,8 @@ const refused: Readonly<Record<string, [string, RegExp]>> = {
   'empties it by a trigger at the commit': [`${fake} create constraint trigger t after insert on notes.bait deferrable initially deferred for each row execute function notes.empty(); insert into notes.bait values (1)`, /writes to public\.audit_log/],
   'inserts into a core table': [`insert into users (name, email, password_hash) values ('eve', 'eve@example.com', 'x')`, /writes to public\.users/],
   'updates with functions of its own in the way': [`create function notes.md5(text) returns text language sql as $$ select 'same' $$; set search_path = notes, pg_catalog; update public.users set name = name`, /writes to public\.users/],
+  'refers to sessions': ['create table notes.mine (id uuid references public.auth_sessions (id) on delete cascade)', /the foreign key mine_id_fkey of notes\.mine refers to public\.auth_sessions/],
+  'refers to a table of the host': ['create table notes.mine (owner text, name text, foreign key (owner, name) references bulkhead.migration)', /notes\.mine refers to bulkhead\.migration/],
   'moves a sequence': [`select setval('public.shared_number', 9)`, /writes to public\.shared_number/],
   'adds a column': ['alter table users add column note text', /changes relation public\.users[^]*makes column note of public\.users/],
   'drops a column': ['alter table users drop column display_name cascade', /changes column/],
@@ -97,7 +99,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
     (select count(*)::int from pg_roles where rolname like '${role}%'), to_regclass('public.users')::text`
 
   test('a file that leaves its schema is refused, and nothing of it is stored', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const client = await connect(t, url)
     await client.query(before)
     await client.query(`create role old_${role}; create role lent_${role} in role pg_monitor; alter role lent_${role} set work_mem = '1MB'`)
@@ -121,7 +123,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
   })
 
   test('a down file that changes anything outside is refused too', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const folder = createFolder(t, { '001_a.sql': 'create table a ()', '001_a.down.sql': 'drop table a; drop table audit_log' })
     const notes = createNotes(url, folder)
     await notes.up()
@@ -130,7 +132,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
   })
 
   test('what a plugin does in its own schema is accepted, up and down', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const folder = createFolder(t, {
       '001_all.sql': `
         create type state as enum ('open', 'done');
@@ -178,7 +180,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
   })
 
   test('a cursor that would be run at the commit is closed before it', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     await select(url, `insert into audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), 'test', 'test', 'test') returning 1`)
     const text = `create function notes.g() returns int language plpgsql as $$ begin delete from public.audit_log; return 1; end $$;
       declare c cursor with hold for select notes.g()`
@@ -187,7 +189,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
   })
 
   test('one file leaves no setting, role, temporary table or prepared statement to the next', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const first = createFolder(t, { '001_a.sql': `set work_mem = '7MB'; set role pg_database_owner; create temporary table note (); prepare p as select 1; listen x` })
     const second = createFolder(t, {
       '001_b.sql': `create table seen as select current_setting('work_mem') as work_mem, current_user = session_user as own, to_regclass('pg_temp.note') is null as clean,
@@ -199,7 +201,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
   })
 
   test('the catalogues are read once before the first file of a session, and once after each', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const client = await connect(t, url)
     const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
     let reads = 0
@@ -225,7 +227,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
   })
 
   test('what another session changes meanwhile is not blamed on the file', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const other = await connect(t, url)
     const folder = createFolder(t, { '001_a.sql': 'create table a (); select pg_sleep(1.5); create table b ()' })
     await other.query(`create role gone_${role}; alter role gone_${role} set work_mem = '1MB'`)
@@ -242,7 +244,7 @@ void suite('what a plugin\'s migration changes outside its schema', { concurrenc
   })
 
   test('the plugins of this repository migrate, up and down', async t => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     for (const owner of ['notes', 'notify', 'projects', 'secrets']) {
       const migrations = createMigrations({ url, owner, schema: owner, folder: join(import.meta.dirname, '../../plugins', owner, 'migrations'), ...parts })
       const names = await migrations.up()
