@@ -3,6 +3,7 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Postgres, Transaction } from '../contract/index.ts'
+import { lockAccess } from './access-lock.ts'
 
 export async function createAuditSource (tx: Transaction): Promise<void> {
   // Without a foreign key: deleting by one would need the rights that are taken away below.
@@ -33,6 +34,7 @@ export async function sealAuditSource (postgres: Postgres): Promise<void> {
 }
 
 async function seal (tx: Transaction): Promise<void> {
+  await lockAccess(tx)
   await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on bulkhead.audit_source from current_user, public`)
   // With a condition Postgres still asks for the right first, so that a role that lacks it gets an error.
   await tx.query(sql.type(z.object({}))`

@@ -7,6 +7,7 @@ import { createCaller } from './caller.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
 import { Flights } from './flights.ts'
 import { PermissionSet } from './permission-set.ts'
+import { LookupLimit } from './lookup-limit.ts'
 import { narrow } from './project-permission.ts'
 import { extendEveryMs, sessionEndMs } from './session-life.ts'
 import { knownForMs, ShortMemory } from './short-memory.ts'
@@ -35,12 +36,16 @@ interface Known {
 const usersMax = 10_000
 /** Apart from the users, so that a flood of tokens made up by someone drives nobody out. */
 const strangersMax = 10_000
+const recentForMs = 3_600_000
 const lastUsedEveryMs = 60_000
 const tokenLengthMax = 100
 
 export function createAuthentication ({ postgres, clock, permissions, sessionIdleMs, background }: Parts): Authentication {
   const users = new ShortMemory<User>({ clock, entriesMax: usersMax })
   const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
+  /** Tokens that had a user not long ago: their look-ups wait behind nobody's. */
+  const recent = new ShortMemory<true>({ clock, entriesMax: usersMax })
+  const newcomers = new LookupLimit({ clock })
   const flights = new Flights<Known>({ clock, joinableForMs: knownForMs })
 
   function authenticate (token: string): User | undefined | Promise<User | undefined> {
@@ -50,14 +55,21 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     if (user !== undefined) return user
     const kind = kindOf(token)
     if (kind === undefined || strangers.get(tokenHash) === true) return undefined
-    return flights.take(tokenHash, () => find(kind, tokenHash), (known, fromMs) => keep(tokenHash, known, fromMs)).then(known => known.user)
+    const look = (): Promise<Known> => find(kind, tokenHash)
+    const lookInTurn = recent.get(tokenHash) === true ? look : () => newcomers.run(look)
+    return flights.take(tokenHash, lookInTurn, (known, fromMs) => keep(tokenHash, known, fromMs)).then(known => known.user)
   }
 
   /** A life begins before the query does: what changes after the query's snapshot is seen within a second of the change. */
   function keep (tokenHash: string, { user, untilMs }: Known, fromMs: number): void {
     const life = { fromMs, untilMs: Math.min(fromMs + knownForMs, untilMs) }
-    if (user === undefined) strangers.set(tokenHash, true, life)
-    else users.set(tokenHash, user, life)
+    if (user === undefined) {
+      strangers.set(tokenHash, true, life)
+      recent.delete(tokenHash)
+    } else {
+      users.set(tokenHash, user, life)
+      recent.set(tokenHash, true, { fromMs, untilMs: fromMs + recentForMs })
+    }
   }
 
   const find = (kind: TokenKind, tokenHash: string): Promise<Known> =>

@@ -6,9 +6,9 @@ import type { Log, Postgres } from '../contract/index.ts'
 import { isStorable } from '../contract/text.ts'
 import { nobodyId, recordAudit } from './audit.ts'
 import { isEmail, nameForm } from './form.ts'
-import { hashPassword, isPasswordLength, passwordLength } from './password.ts'
+import { createPasswords, isPasswordLength, passwordLength, type Passwords } from './password.ts'
 import { wantedOf, writePermissions } from './permission.ts'
-import { lockAccess } from './prepare.ts'
+import { lockAccess } from './access-lock.ts'
 import { addUserKeys } from './user-key.ts'
 
 export interface FirstAdmin {
@@ -23,6 +23,8 @@ export interface FirstRunParts {
   /** In production nobody reads a password off a screen, so one made at random is refused. */
   readonly requirePassword: boolean
   readonly log: Log
+  /** Of the cost that hosts have unless said. */
+  readonly passwords?: Passwords
 }
 
 export interface FirstRun {
@@ -43,7 +45,9 @@ export class FirstAdminRefused extends Error {
   }
 }
 
-export async function firstRun (postgres: Postgres, { admin, requirePassword, log }: FirstRunParts): Promise<FirstRun> {
+export async function firstRun (
+  postgres: Postgres, { admin, requirePassword, log, passwords = createPasswords() }: FirstRunParts
+): Promise<FirstRun> {
   if (await hasUsers(postgres)) return { created: false }
   const { name, email = `${name}@localhost` } = admin
   const problems = findProblems({ name, email, password: admin.password }, requirePassword)
@@ -55,7 +59,7 @@ export async function firstRun (postgres: Postgres, { admin, requirePassword, lo
     if (await hasUsers(tx)) return false
     await writePermissions(tx, wantedOf([]))
     const id = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
-      insert into public.users (name, email, password_hash) values (${name}, ${email}, ${await hashPassword(password)}) returning id
+      insert into public.users (name, email, password_hash) values (${name}, ${email}, ${await passwords.hash(password)}) returning id
     `)
     await addUserKeys(tx, { id, name, email })
     await tx.query(sql.type(z.object({}))`

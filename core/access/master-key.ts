@@ -5,7 +5,7 @@ import { sql, z } from '../contract/index.ts'
 import type { Postgres, Transaction } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
 import { keyIdOf } from './envelope.ts'
-import { lockAccess } from './prepare.ts'
+import { lockAccess } from './access-lock.ts'
 
 export interface MasterKeys {
   readonly key: Buffer

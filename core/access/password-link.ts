@@ -6,7 +6,6 @@ import type { Users } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
 import { networkOf } from './network.ts'
 import { endSessionsOf, revokeTokensOf } from './new-password.ts'
-import { hashPassword } from './password.ts'
 import type { Limit } from './rate-limit.ts'
 import { createLinkToken, hashOf, isLinkToken } from './token.ts'
 import type { UserParts } from './user-change.ts'
@@ -18,7 +17,7 @@ const Contact = z.object({ id: z.uuid(), name: z.string(), displayName: z.string
 const Person = z.object({ id: z.uuid(), name: z.string() })
 
 export function createPasswordLinks (
-  { postgres, clock, limits, decisions, forget }: UserParts
+  { postgres, clock, passwords, limits, decisions, forget }: UserParts
 ): Pick<Users, 'createPasswordLink' | 'setPasswordByLink'> {
   const createPasswordLink: Users['createPasswordLink'] = async (actor, id, origin) => {
     await decisions.require(actor, 'admin:users')
@@ -64,7 +63,7 @@ export function createPasswordLinks (
       await limits.forgetOld(postgres)
       return refuse()
     }
-    const passwordHash = await hashPassword(password)
+    const passwordHash = await passwords.hash(password)
     await postgres.transaction(async tx => {
       const user = await findUser(tx, tokenHash)
       if (user === null) return refuse()

@@ -8,7 +8,8 @@ import { isStorable } from '../contract/text.ts'
 
 export const passwordLength = { min: 8, max: 1_024 } as const
 
-const cost = { memoryCost: 64 * 1_024, timeCost: 3, parallelism: 1 } as const
+export interface PasswordCost { readonly memoryCost: number, readonly timeCost: number, readonly parallelism: number }
+const defaultCost: PasswordCost = { memoryCost: 64 * 1_024, timeCost: 3, parallelism: 1 }
 
 /** Node has four threads for files, names, compression and this; one of them is always left to the others. */
 const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
@@ -24,27 +25,37 @@ export const unstorablePassword = 'It must hold no NUL character and no half of 
 
 export const isPasswordLength = ({ length }: string): boolean => length >= passwordLength.min && length <= passwordLength.max
 
-export const hashPassword = (password: string): Promise<string> => inTurn(true, () => hash(password, { type: argon2id, ...cost }))
+export interface Passwords {
+  hash (password: string): Promise<string>
+  /**
+   * Whether `stored` is the hash of this password. Without a stored hash, as for a user who does not exist, it is false and takes the same time.
+   * `TooManyRequests` when too many wait already, or the turn does not come in time; who `isKnown` comes before those who are not, so that a flood
+   * of strangers keeps nobody out.
+   */
+  isRight (password: string, stored: string | undefined, options?: { isKnown?: boolean }): Promise<boolean>
+}
 
-/**
- * Without a stored hash, as for a user who does not exist, it costs the same time and is false. `TooManyRequests` when too many wait already, or
- * the turn does not come in time; who `isKnown` comes before those who are not, so that a flood of strangers keeps nobody out.
- */
-export async function isPassword (password: string, stored: string | undefined, { isKnown = true } = {}): Promise<boolean> {
-  const digest = stored !== undefined && isPasswordLength(password) ? stored : nobodysHash
-  return inTurn(isKnown, async () => {
-    try {
-      return await verify(digest, password.slice(0, passwordLength.max))
-    } catch {
-      // A stored text that is no argon2 hash, as for a user who may not sign in by password: no password matches.
-      return false
+/** Of argon2id: `memoryCost` in KiB. Hosts keep to the default; tests whose subject is another take less. */
+export function createPasswords (cost: PasswordCost = defaultCost): Passwords {
+  // Of the same cost as a real one, and of no password: its digest is random.
+  const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
+  return {
+    hash: password => inTurn(true, () => hash(password, { type: argon2id, ...cost })),
+    async isRight (password, stored, { isKnown = true } = {}) {
+      const digest = stored !== undefined && isPasswordLength(password) ? stored : nobodysHash
+      return inTurn(isKnown, async () => {
+        try {
+          return await verify(digest, password.slice(0, passwordLength.max))
+        } catch {
+          // A stored text that is no argon2 hash, as for a user who may not sign in by password: no password matches.
+          return false
+        }
+      })
     }
-  })
+  }
 }
 
 const base64 = (length: number): string => randomBytes(length).toString('base64').replaceAll('=', '')
-/** Of the same cost as a real one, and of no password: its digest is random. */
-const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
 
 let running = 0
 const known = new Set<() => void>()

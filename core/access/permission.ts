@@ -3,7 +3,7 @@
 import { sql, z } from '../contract/index.ts'
 import type { PermissionDeclaration, Postgres, Transaction } from '../contract/index.ts'
 import { bumpEpoch } from './change.ts'
-import { lockAccess } from './prepare.ts'
+import { lockAccess } from './access-lock.ts'
 
 export interface DeclaredPermission extends PermissionDeclaration {
   readonly name: string

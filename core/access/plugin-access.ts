@@ -11,14 +11,21 @@ export interface PluginAccessDeps {
   readonly access: SharedAccess
   permissionsOf (userId: string): Promise<ReadonlySet<string>>
   readonly log: Pick<Log, 'warn'>
+  /** The id of the user whose request the running code serves; undefined where there is none. Nothing is compared without it. */
+  readonly findCallerId?: (() => string | undefined) | undefined
 }
 
 type Group = Readonly<Record<string, (...args: never[]) => unknown>>
 
 /** `plugin` is undefined for the host's own handle. */
-export function createPluginAccess ({ access, permissionsOf, log }: PluginAccessDeps, plugin: string | undefined): Access {
+export function createPluginAccess ({ access, permissionsOf, log, findCallerId }: PluginAccessDeps, plugin: string | undefined): Access {
   const holder = plugin === undefined ? 'The host' : `Plugin "${plugin}"`
-  let isWarned = false
+  const warned = new Set<string>()
+  const warnOnce = (of: string, facts: object, text: string): void => {
+    if (warned.has(of)) return
+    warned.add(of)
+    log.warn({ plugin, ...facts }, text)
+  }
 
   const refuse = (method: string, given: unknown): never => {
     throw new UserNotRecognised(isActingUser(given)
@@ -34,23 +41,29 @@ export function createPluginAccess ({ access, permissionsOf, log }: PluginAccess
   /** Each method takes the user of a request first. */
   const forCallers = <G extends object>(group: G, path: string): G =>
     Object.fromEntries(Object.entries(group as Group).map(([name, method]) => [name, async (user: unknown, ...rest: never[]) =>
-      isCaller(user) ? write(() => method(user as never, ...rest)) : refuse(`${path}${name}`, user)])) as G
+      isCaller(user) ? write(() => method(user as never, ...rest), isKept(user, `${path}${name}`)) : refuse(`${path}${name}`, user)])) as G
 
-  const write = <T>(work: () => T): T => plugin === undefined ? work() : writeAs({ plugin, isByPlugin: false }, work)
+  const write = <T>(work: () => T, isByPlugin = false): T => plugin === undefined ? work() : writeAs({ plugin, isByPlugin }, work)
+
+  /** The plugin has kept the user of another request. */
+  const isKept = (user: User, method: string): boolean => {
+    if (plugin === undefined || findCallerId === undefined || findCallerId() === user.id) return false
+    warnOnce('kept', { method, user: user.name }, `plugin "${plugin}" called access.${method} as "${user.name}", whose request this is not; ` +
+      'the audit log marks it as done by the plugin. Pass the ctx.user of the request under way: the next major version refuses others.')
+    return true
+  }
 
   const record: Access['audit']['record'] = async (tx, entry) => {
     if (plugin === undefined) return recordAudit(tx, entry)
     // Read once: what a getter gives the second time is not what was recognised.
     const { actor } = entry
-    const isByPlugin = actor !== undefined && !isCaller(actor)
-    if (isByPlugin && !isActingUser(actor)) warnOfActor(entry)
+    const isByPlugin = actor !== undefined && (!isCaller(actor) || isKept(actor, 'audit.record'))
+    if (actor !== undefined && !isCaller(actor) && !isActingUser(actor)) warnOfActor(entry)
     return recordAudit(tx, { ...entry, actor }, { plugin, isByPlugin })
   }
 
   const warnOfActor = ({ action }: AuditEntry): void => {
-    if (isWarned) return
-    isWarned = true
-    log.warn({ plugin, action }, `plugin "${plugin ?? ''}" writes "${action}" into the audit log with an actor that is not the user of a request; ` +
+    warnOnce('actor', { action }, `plugin "${plugin ?? ''}" writes "${action}" into the audit log with an actor that is not the user of a request; ` +
       'the entry is marked as done by the plugin. Pass ctx.user itself, or the user from access.asUser(id): the next major version refuses others.')
   }
 

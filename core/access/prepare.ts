@@ -3,6 +3,7 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../contract/index.ts'
+import { lockAccess } from './access-lock.ts'
 import { createAuditSource, sealAuditSource } from './audit-source.ts'
 import { prepareUserKeys } from './user-key.ts'
 
@@ -179,10 +180,3 @@ const deleteArchived = sql.type(z.object({}))`
   end
   $$
 `
-
-/** Hosts that start at once set up access one after the other. Held until the transaction ends. */
-export async function lockAccess (tx: Transaction): Promise<void> {
-  await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
-    select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead access', 0))
-  `)
-}

@@ -15,6 +15,7 @@ import { createEffectivePermissionFinder } from './effective-permission.ts'
 import { createIsSignedIn } from './is-signed-in.ts'
 import { createOwnSessions } from './own-session.ts'
 import { corePermissions, type DeclaredPermission } from './permission.ts'
+import { createPasswords, type Passwords } from './password.ts'
 import { createPeople } from './people.ts'
 import { createPluginAccess, type SharedAccess } from './plugin-access.ts'
 import { createProjectPermissions } from './project-permission.ts'
@@ -57,13 +58,19 @@ export interface AccessParts {
   readonly clock: Clock
   /** After so long without use a session is over. 8 hours unless said. */
   readonly sessionIdleMs?: number
+  /** Of the cost that hosts have unless said. */
+  readonly passwords?: Passwords
+  /** The id of the user whose request the running code serves; undefined where there is none. */
+  readonly findCallerId?: () => string | undefined
 }
 
 const channel = 'access'
 const News = z.strictObject({ forget: z.union([z.string(), z.literal(true)]) })
 
 /** Resolves once the room hears the news of the others. */
-export async function createAccess ({ postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs }: AccessParts): Promise<AccessRoom> {
+export async function createAccess (
+  { postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs, passwords = createPasswords(), findCallerId }: AccessParts
+): Promise<AccessRoom> {
   const background = new Background(log)
   const permissions = createEffectivePermissionFinder({ postgres, valkey, log, clock, background })
   const authentication = createAuthentication({ postgres, clock, permissions, sessionIdleMs, background })
@@ -95,17 +102,17 @@ export async function createAccess ({ postgres, valkey, log, clock, sessionIdleM
     people: createPeople(postgres),
     audit: createAudit({ postgres, decisions }),
     sessions: createOwnSessions({ postgres, clock, forget }),
-    users: createUsers({ postgres, clock, limits, decisions, changeAccess, forget }),
+    users: createUsers({ postgres, clock, passwords, limits, decisions, changeAccess, forget }),
     roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
     delegations: createDelegations({ postgres, clock, limits, decisions, changeAccess }),
     isSignedIn: createIsSignedIn({ postgres, clock }),
     contact: createContact(postgres),
-    ...createSessions({ postgres, clock, limits, sessionIdleMs, forget, countFailedLogin: refusals.countFailedLogin }),
+    ...createSessions({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin: refusals.countFailedLogin }),
     ...createApiTokens({ postgres, clock, limits, forget })
   }
   const permissionsOf: AccessRoom['permissionsOf'] = (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null)
   const accessFor = (plugin?: string): Access => createPluginAccess({
-    access: shared, log, permissionsOf: userId => permissionsOf(userId, undefined)
+    access: shared, log, findCallerId, permissionsOf: userId => permissionsOf(userId, undefined)
   }, plugin)
 
   return {

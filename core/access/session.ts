@@ -4,8 +4,9 @@ import { BadRequest, sql, Unauthorized, ValidationFailed, z } from '../contract/
 import type { Access, Clock, NewSession, Origin, Postgres, Transaction } from '../contract/index.ts'
 import { isStorable } from '../contract/text.ts'
 import { addressOf, nobodyId, recordAudit } from './audit.ts'
+import { LookupLimit } from './lookup-limit.ts'
 import { networkOf, rememberedSince, rememberNetwork } from './network.ts'
-import { isPassword, unstorablePassword } from './password.ts'
+import { unstorablePassword, type Passwords } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
@@ -19,6 +20,7 @@ interface Parts {
   readonly clock: Clock
   readonly limits: RateLimits
   readonly sessionIdleMs: number
+  readonly passwords: Passwords
   readonly forget: (tokenHash: string) => void
   /** Whether a failure with an unknown name was counted, and gets no row of its own. */
   readonly countFailedLogin: RefusalLog['countFailedLogin']
@@ -40,7 +42,8 @@ const UserRow = z.object({
 })
 type UserRow = z.output<typeof UserRow>
 
-export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget, countFailedLogin }: Parts): Pick<Access, 'login' | 'logout'> {
+export function createSessions ({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin }: Parts): Pick<Access, 'login' | 'logout'> {
+  const lookups = new LookupLimit({ clock })
   /** By name and network, those who have not signed in from there before. */
   const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
 
@@ -51,7 +54,7 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
     const stranger = `${hashOf(nameKeyOf(name))} ${network ?? ''}`
     if (strangers.get(stranger) === true) limitsOf(name, network, null).forEach(limits.assertNotKnownFull)
     const askedAtMs = clock.now()
-    const user = await findUser(name, network)
+    const user = await lookups.run(() => findUser(name, network))
     if (user?.isKnownThere !== true) strangers.set(stranger, true, { fromMs: askedAtMs, untilMs: askedAtMs + knownForMs })
     // Counted before the password is looked at, so that attempts made at the same time count, too; given back unless it was wrong.
     const keys: string[] = []
@@ -60,7 +63,7 @@ export function createSessions ({ postgres, clock, limits, sessionIdleMs, forget
         await limits.take(postgres, limit)
         keys.push(limit.key)
       }
-      return isPassword(password, user?.passwordHash, { isKnown: user?.isKnownThere === true })
+      return passwords.isRight(password, user?.passwordHash, { isKnown: user?.isKnownThere === true })
     }
     const isRight = await attempt().catch(async (error: unknown) => {
       await limits.giveBack(postgres, keys)

@@ -8,7 +8,7 @@ import { holdAccess, type ChangeAccess } from './change.ts'
 import type { Decisions } from './decision.ts'
 import { endLoansOf } from './loan.ts'
 import { endSessionsOf, revokeTokensOf } from './new-password.ts'
-import { hashPassword, isPassword } from './password.ts'
+import type { Passwords } from './password.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import { assertFree, moveUserKeys } from './user-key.ts'
 import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
@@ -16,6 +16,7 @@ import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
 export interface UserParts {
   readonly postgres: Postgres
   readonly clock: Clock
+  readonly passwords: Passwords
   readonly limits: RateLimits
   readonly decisions: Decisions
   readonly changeAccess: ChangeAccess
@@ -30,7 +31,7 @@ interface Writing {
   readonly origin: Origin
 }
 
-export function createUserChange ({ postgres, clock, limits, decisions, changeAccess, forget }: UserParts): Users['change'] {
+export function createUserChange ({ postgres, clock, passwords, limits, decisions, changeAccess, forget }: UserParts): Users['change'] {
   const change: Users['change'] = async (actor, id, wanted, origin) => {
     await assertMayChange(actor, id, wanted)
     assertForms(wanted)
@@ -73,11 +74,11 @@ export function createUserChange ({ postgres, clock, limits, decisions, changeAc
       if (currentPassword === undefined) throw new ValidationFailed([{ path: 'body.currentPassword', message: 'Give the current password, too.' }])
       await limits.take(postgres, passwordLimitOf(id))
       const stored = await postgres.oneFirst(sql.type(z.object({ hash: z.string() }))`select password_hash as hash from public.users where id = ${id}`)
-      if (!await isPassword(currentPassword, stored)) throw new Forbidden('The current password is not the right one.')
+      if (!await passwords.isRight(currentPassword, stored)) throw new Forbidden('The current password is not the right one.')
     } else {
       await limits.take(postgres, passwordLimitOf(id))
     }
-    return hashPassword(password)
+    return passwords.hash(password)
   }
 
   async function write (tx: Transaction, { actor, id, wanted, passwordHash, origin }: Writing): Promise<UserRecord> {

@@ -5,18 +5,17 @@ import type { Users } from '../contract/index.ts'
 import { recordAudit } from './audit.ts'
 import { assertMayTakeOver } from './authority.ts'
 import { createPasswordLinks } from './password-link.ts'
-import { hashPassword } from './password.ts'
 import { createUserChange, type UserParts } from './user-change.ts'
 import { addUserKeys, assertFree } from './user-key.ts'
 import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
 
 export function createUsers (parts: UserParts): Users {
-  const { postgres, clock, decisions, changeAccess } = parts
+  const { postgres, clock, passwords, decisions, changeAccess } = parts
   const create: Users['create'] = async (actor, input, origin) => {
     await decisions.require(actor, 'admin:users')
     assertForms(input)
     const { name, email, displayName = null } = input
-    const passwordHash = await hashPassword(input.password)
+    const passwordHash = await passwords.hash(input.password)
     return postgres.transaction(async tx => {
       await assertFree(tx, { name, email }, null)
       const user = await tx.one(sql.type(UserRow)`

@@ -7,7 +7,7 @@ import { countStrays, createContainer, InvalidPlugins, openChoices, registerBulk
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { runForUser } from './caller.ts'
+import { findUser, runForUser } from './caller.ts'
 import { steadyClock } from './clock.ts'
 import { createHostHandle } from './host-handle.ts'
 import { rewrapTask } from './host-tasks.ts'
@@ -67,7 +67,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       })
       // At once, and not through the log: whatever else fails, the person at the terminal has it, and it is kept nowhere.
       if (first.password !== undefined) log.print(`The first admin is "${admin.name}" with the password ${first.password} (shown this once).`)
-      const access = await createAccess({ postgres, valkey: valkey.host, log, clock, sessionIdleMs: settings.access.sessionIdleMs })
+      const access = await createAccess({ postgres, valkey: valkey.host, log, clock, findCallerId: findUser, sessionIdleMs: settings.access.sessionIdleMs })
       undo('close', () => access.close())
       // News sent while the connection was down never came.
       undo('reconnects', valkey.onReconnect(() => access.forget()))

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createApiToken, createSessionToken } from '../../core/access/token.ts'
+import { TooManyRequests } from '../../core/contract/index.ts'
+import type { Postgres } from '../../core/contract/index.ts'
 import { createLog } from '../support/part.ts'
 import { freePort } from '../support/process.ts'
 import { undo } from '../support/undo.ts'
@@ -12,6 +14,39 @@ import { counting, openHouse, openTestValkey, origin, signIn } from './house.ts'
 
 const isPromise = (value: unknown): boolean => value instanceof Promise
 const newToken = { name: 'ci', scopes: [], expiresInDays: 90 }
+
+test('a flood of invented tokens waits in a line of its own, the end of which is turned away, and nobody known waits in it', async (t) => {
+  const house = await openHouse(t)
+  let underWay = 0
+  let most = 0
+  const release = Promise.withResolvers<undefined>()
+  let isHeld = false
+  const slow = new Proxy(house.postgres, {
+    get: (target, method: keyof Postgres) => async (...args: unknown[]) => {
+      most = Math.max(most, ++underWay)
+      try {
+        if (isHeld) await release.promise
+        return await (target[method] as (...args: unknown[]) => unknown)(...args)
+      } finally { underWay-- }
+    }
+  })
+  const room = await house.openRoom({ postgres: slow })
+  const { token, user } = await signIn(room)
+  await house.clock.advance(2_000)
+  await until(() => underWay === 0)
+  most = 0
+  isHeld = true
+  const flood = Array.from({ length: 2_000 }, async () => room.authenticate(createSessionToken()))
+  const refused = (await Promise.allSettled(flood.slice(1_016))).flatMap(result => result.status === 'rejected' ? [result.reason as Error] : [])
+  assert.equal(refused.length, 2_000 - 1_016)
+  for (const error of refused) assert.ok(error instanceof TooManyRequests)
+  assert.equal(most, 16)
+  const known = room.authenticate(token)
+  await until(() => most === 17)
+  release.resolve(undefined)
+  assert.equal((await known)?.id, user.id)
+  assert.deepEqual(await Promise.all(flood.slice(0, 1_016)), Array.from({ length: 1_016 }, () => undefined))
+})
 
 test('a token that is known is answered in the same turn, without the database; after a second it is asked again', async (t) => {
   const house = await openHouse(t)

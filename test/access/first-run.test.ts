@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FirstAdminRefused, firstRun, prepareAccess } from '../../core/access/index.ts'
-import { isPassword } from '../../core/access/password.ts'
 import { createLog } from '../support/part.ts'
-import { openDatabase } from './house.ts'
+import { cheapPasswords as passwords, openDatabase } from './house.ts'
 
 const log = createLog()
 const admin = { name: 'ada', email: undefined, password: 'correct horse battery' }
@@ -15,7 +14,7 @@ test('ten hosts that start at once on an empty database make one admin', async (
   const hosts = await Promise.all(Array.from({ length: 10 }, async () => connect()))
   const runs = await Promise.all(hosts.map(async (postgres) => {
     await prepareAccess(postgres)
-    return firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log })
+    return firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log, passwords })
   }))
   assert.equal(runs.filter(({ created }) => created).length, 1)
   assert.equal(runs.filter(({ password }) => password !== undefined).length, 1, 'only the host that made it knows the password')
@@ -53,7 +52,7 @@ test('the first run makes the system roles, what each of them may do, and an adm
 test('once there is a user nothing is made, asked for or checked', async (t) => {
   const { postgres, connect } = await openDatabase(t)
   await prepareAccess(postgres)
-  await firstRun(postgres, { admin, requirePassword: true, log })
+  await firstRun(postgres, { admin, requirePassword: true, log, passwords })
 
   const readOnly = await connect({ session: '-c default_transaction_read_only=on' })
   await prepareAccess(readOnly)
@@ -63,10 +62,10 @@ test('once there is a user nothing is made, asked for or checked', async (t) => 
 test('a password made at random is long, easy to read, and the admin\'s', async (t) => {
   const { postgres, rows } = await openDatabase(t)
   await prepareAccess(postgres)
-  const { password = '' } = await firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log })
+  const { password = '' } = await firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log, passwords })
   assert.match(password, /^[a-km-np-z2-9]{24}$/)
   const [user] = await rows('select password_hash from users')
-  assert.equal(await isPassword(password, String(user?.password_hash)), true)
+  assert.equal(await passwords.isRight(password, String(user?.password_hash)), true)
 })
 
 test('settings that cannot make an admin are named, all at once, and nothing is written', async (t) => {

@@ -2,10 +2,10 @@
 
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
-import { hash } from 'argon2'
 import pg from 'pg'
 import { createAccess, prepareAccess, syncPermissions } from '../../core/access/index.ts'
-import type { AccessRoom } from '../../core/access/index.ts'
+import type { AccessParts, AccessRoom } from '../../core/access/index.ts'
+import { createPasswords } from '../../core/access/password.ts'
 import type { Log, Postgres, User, Valkey } from '../../core/contract/index.ts'
 import type { ValkeyClient } from '../../core/resources/valkey-client.ts'
 import { openValkey } from '../../core/resources/valkey.ts'
@@ -18,7 +18,9 @@ import { undo } from '../support/undo.ts'
 
 export const adminPassword = 'correct horse battery'
 /** Far below the real cost, where the cost is not what is tested. */
-export const cheapHash = await hash(adminPassword, { memoryCost: 64, timeCost: 1, parallelism: 1 })
+const cheap = { memoryCost: 64, timeCost: 1, parallelism: 1 }
+export const cheapPasswords = createPasswords(cheap)
+export const cheapHash = await cheapPasswords.hash(adminPassword)
 export const origin = { address: '192.0.2.7', userAgent: 'a test' }
 
 type Row = Record<string, unknown>
@@ -35,19 +37,19 @@ export interface Database {
 export interface House extends Database {
   readonly clock: FakeClock
   /** Another replica on the same database; all share one Valkey unless said. */
-  openRoom (parts?: { valkey?: Valkey, log?: Log, postgres?: Postgres, sessionIdleMs?: number }): Promise<AccessRoom>
+  openRoom (parts?: { valkey?: Valkey, log?: Log, postgres?: Postgres } & Pick<AccessParts, 'sessionIdleMs' | 'passwords' | 'findCallerId'>): Promise<AccessRoom>
   /** With the admin's password. */
   addUser (name: string): Promise<string>
 }
 
 /** With the core schema, without the tables of access and without users. */
 export async function openDatabase (t: TestContext): Promise<Database> {
-  const url = await createDatabase(t, { migrated: true })
+  const url = await createDatabase(t, { migrated: 'core' })
 
   const connect: Database['connect'] = async ({ session } = {}) => {
     const withOptions = new URL(url)
     if (session !== undefined) withOptions.searchParams.set('options', session)
-    const { postgres } = await openTestPostgres(t, { url: withOptions.href, poolMax: 10, acquireTimeoutMs: 10_000, acquireQueueMax: 1_000 })
+    const { postgres } = await openTestPostgres(t, { url: withOptions.href, poolMax: 10, acquireQueueMax: 1_000 })
     return postgres
   }
   const operator = new pg.Client(url)
@@ -79,7 +81,7 @@ export async function openHouse (t: TestContext): Promise<House> {
     clock,
     openRoom: async ({ valkey, log = createLog(), postgres: own = postgres, ...rest } = {}) => {
       const shared = valkey ?? (await openTestValkey(t)).scoped(scope)
-      const room = await createAccess({ postgres: own, valkey: shared, log, clock, ...rest })
+      const room = await createAccess({ postgres: own, valkey: shared, log, clock, passwords: cheapPasswords, ...rest })
       undo(t, () => room.close())
       return room
     },
@@ -89,7 +91,7 @@ export async function openHouse (t: TestContext): Promise<House> {
 
 /** Closed after the test. */
 export async function openTestValkey (t: TestContext, url = process.env['TEST_VALKEY_URL'] ?? ''): Promise<ValkeyClient> {
-  const { value, close } = await openValkey({ url, commandTimeoutMs: 1_000, connectTimeoutMs: 1_000 }, openParts())
+  const { value, close } = await openValkey({ url, commandTimeoutMs: 10_000, connectTimeoutMs: 10_000 }, openParts())
   undo(t, close)
   return value
 }

@@ -66,7 +66,7 @@ async function openHarbour (t: TestContext): Promise<Harbour> {
           return written
         }
       })
-      await until(async () => (await rows('select from bulkhead.sealed where plugin = \'vault\'')).length === 1, 20_000)
+      await until(async () => (await rows('select from bulkhead.sealed where plugin = \'vault\'')).length === 1)
       return {
         room, keys, vault, stop,
         put: (id, value) => rows('insert into public.card values ($1, $2) on conflict (id) do update set sealed = excluded.sealed', [id, vault.seal(value, [String(id)])]),
@@ -113,7 +113,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     await before.put(1, 'one')
     await before.stop()
     const after = await harbour.start(second, first, { byItself: true })
-    await until(async () => (await after.keys.status()).keys.length === 1, 20_000)
+    await until(async () => (await after.keys.status()).keys.length === 1)
   })
 
   test('waits for replicas that still seal under the old key, which cannot read what is under the new one', async (t) => {
@@ -165,7 +165,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     assert.deepEqual((await young.keys.status()).keys, [{ keyId: newId, replicas: 1 }])
     await frozen.put(1, 'one')
     frozen.keys.wake()
-    await until(async () => (await young.keys.status()).keys.length === 2, 20_000)
+    await until(async () => (await young.keys.status()).keys.length === 2)
     await assert.rejects(verifyMasterKey(harbour.postgres, { key: second, previous: undefined }), { code: 'BULKHEAD_MASTER_KEY_STILL_NEEDED' })
     await young.keys.rewrap(never)
     assert.equal(await young.get(1), 'one')
@@ -176,7 +176,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     const old = await harbour.start(first)
     await old.put(1, 'one')
     const forget = old.room.scoped('away').keeps('all', { pending: async () => 1, rewrap: async () => 0 })
-    await until(async () => (await harbour.rows('select from bulkhead.sealed where plugin = \'away\'')).length === 1, 20_000)
+    await until(async () => (await harbour.rows('select from bulkhead.sealed where plugin = \'away\'')).length === 1)
     await assert.rejects(old.keys.forget('away', operator), { status: 409 })
     forget()
     await old.stop()

@@ -141,6 +141,32 @@ test('a user from asUser is asked about as the user is now, and administers noth
   assert.equal(await access.asUser(randomUUID()), undefined)
 })
 
+test('the user of a request that is over is taken, warned of once, and what they do is marked as done by the plugin', async (t) => {
+  const house = await openHouse(t)
+  const logged: object[] = []
+  let callerId: string | undefined
+  const room = await house.openRoom({ log: createLog(logged), findCallerId: () => callerId })
+  const { user } = await signIn(room)
+  const access = room.accessFor('invoices')
+  const token = (name: string): Promise<unknown> => access.createToken(user, { name, scopes: [], expiresInDays: 1 }, origin)
+  callerId = user.id
+  await token('own')
+  assert.deepEqual(logged, [])
+  for (callerId of [undefined, randomUUID()]) {
+    await token('kept')
+    await house.postgres.transaction(tx => access.audit.record(tx, { actor: user, action: 'invoice.pay', resource: 'invoice' }))
+  }
+  assert.deepEqual(logged.map(({ message, ...rest }: { message?: string }) => [rest, message?.slice(0, 56)]), [
+    [{ plugin: 'invoices', method: 'createToken', user: 'admin' }, 'plugin "invoices" called access.createToken as "admin", ']
+  ])
+  callerId = user.id
+  const { items } = await access.audit.find(user, {}, page)
+  const marked = items.filter(({ action }) => action !== 'auth.login').map(({ action, isByPlugin }) => [action, isByPlugin])
+  assert.deepEqual(marked.reverse(), [
+    ['token.create', false], ['token.create', true], ['invoice.pay', true], ['token.create', true], ['invoice.pay', true]
+  ])
+})
+
 test('an entry names its plugin, and says when no request of the actor led to it', async t => {
   const house = await openHouse(t)
   const logged: object[] = []

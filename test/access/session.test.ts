@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { hashPassword } from '../../core/access/password.ts'
+import { createPasswords } from '../../core/access/password.ts'
 import { BadRequest, TooManyRequests, Unauthorized } from '../../core/contract/index.ts'
 import type { AnswerableError } from '../../core/contract/index.ts'
 import { until } from '../support/until.ts'
-import { adminPassword, counting, openHouse, origin, signIn } from './house.ts'
+import { adminPassword, cheapPasswords, counting, openHouse, origin, signIn } from './house.ts'
 import type { House } from './house.ts'
 
 const dayMs = 24 * 3_600_000
@@ -59,8 +59,9 @@ test('an unknown name, a wrong password and an inactive user get the same answer
 async function compareTimes (t: TestContext, rounds: number): Promise<number> {
   const house = await openHouse(t)
   await house.addUser('ada')
-  await house.rows('update users set password_hash = $1, is_active = name = \'admin\'', [await hashPassword(adminPassword)])
-  const room = await house.openRoom()
+  const passwords = createPasswords()
+  await house.rows('update users set password_hash = $1, is_active = name = \'admin\'', [await passwords.hash(adminPassword)])
+  const room = await house.openRoom({ passwords })
   const took = async (name: string, password: string): Promise<number> => {
     // A limit that is reached answers at once, and is not what is measured.
     await house.rows('delete from bulkhead.rate_limit')
@@ -257,7 +258,8 @@ test('a flood against a full limit asks the database for it once a second', asyn
 test('a password that changes while someone signs in with the old one opens nothing', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
-  const [old, next] = [await hashPassword(adminPassword), await hashPassword('another password')]
+  // Its cost is the time in which it changes.
+  const [old, next] = [await createPasswords().hash(adminPassword), await cheapPasswords.hash('another password')]
   await house.rows('update users set password_hash = $1', [old])
   const login = refusal(room.access.login({ name: 'admin', password: adminPassword }, origin))
   await until(async () => (await house.rows('select 1 from bulkhead.rate_limit where key like \'login:name:%\'')).length > 0)
