@@ -44,7 +44,7 @@ export async function benchAccess (): Promise<void> {
     t.after(() => server.stop())
     const valkey = await openValkey({ url: `redis://127.0.0.1:${port}`, commandTimeoutMs: 1_000, connectTimeoutMs: 1_000 }, openParts())
     t.after(() => valkey.close())
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'plugins' })
     const { postgres } = await openTestPostgres(t, { url, acquireTimeoutMs: 10_000, acquireQueueMax: 10_000 })
     await prepareAccess(postgres)
     await syncPermissions(postgres, [])

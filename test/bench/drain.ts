@@ -26,7 +26,7 @@ export interface DrainRounds {
 
 export async function drainUnderLoad (t: TestContext, { rounds, requestsPerSecond }: DrainSettings): Promise<DrainRounds> {
   const env = {
-    DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_MASTER_KEY: 'ab'.repeat(31) + 'cd', PLATFORM_ADMIN_PASSWORD: password,
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_MASTER_KEY: 'ab'.repeat(31) + 'cd', PLATFORM_ADMIN_PASSWORD: password,
     PLATFORM_DRAIN_WAIT_MS: String(drainWaitMs)
   }
   const balancer = await startBalancer(t, { lateMs })

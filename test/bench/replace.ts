@@ -88,7 +88,7 @@ export async function replaceUnderLoad (
   await writeInvoices(folder)
   const own = join(import.meta.dirname, '../../plugins')
   const host = startHost(t, {
-    DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
     PLATFORM_PLUGINS_PATH: `${own}:${folder}`,
     // One user stands for all there would be: what keeps one user from the others' share is not what is measured.
     PLATFORM_REQUESTS_PER_USER_MAX: '10000', DATABASE_POOL_MAX: '20', DATABASE_PLUGIN_CONNECTIONS: '16'

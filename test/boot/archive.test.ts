@@ -19,7 +19,7 @@ import { openTestPostgres } from '../support/postgres.ts'
 interface Place { readonly url: string, readonly path: string, readonly postgres: Postgres, readonly storage: Storage }
 
 async function open (t: TestContext, { auditIsArchived = true } = {}): Promise<Place> {
-  const [url, path] = [await createDatabase(t, { migrated: true }), await temporaryFolder(t)]
+  const [url, path] = [await createDatabase(t, { migrated: 'core' }), await temporaryFolder(t)]
   const { postgres } = await openTestPostgres(t, { url })
   await prepareAccess(postgres, undefined, { auditIsArchived })
   return { url, path, postgres, storage: (await openStorage({ kind: 'folder', path }, openParts())).value.scoped('host') }

@@ -35,7 +35,7 @@ test('the one of this repository has them, also through a link', async (t) => {
 test('with identity switched off the host does not start with a plugin that would take its paths', async (t) => {
   const folder = await folderWith(t, plugin('thief', { mounts: ['auth'] }))
   const host = startHost(t, {
-    DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: `${own}:${folder}`,
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: `${own}:${folder}`,
     PLATFORM_PLUGINS_DISABLED: 'identity'
   })
   assert.equal(await host.ended, 4)

@@ -75,7 +75,7 @@ test('a migration goes down and up on a database that is in use', async t => {
 })
 
 test('a grant in every project is one row, as a grant in one project is', async t => {
-  const url = await createDatabase(t, { migrated: true })
+  const url = await createDatabase(t, { migrated: 'core' })
   await withClient(url, async client => {
     await client.query(`
       insert into users (name, email, password_hash) values ('a', 'a@example.org', '-');
@@ -92,7 +92,7 @@ test('a grant in every project is one row, as a grant in one project is', async 
 })
 
 test('a change stamps updated_at', async t => {
-  const url = await createDatabase(t, { migrated: true })
+  const url = await createDatabase(t, { migrated: 'core' })
   await withClient(url, async client => {
     await client.query(`insert into users (name, email, password_hash, updated_at) values ('a', 'a@example.org', '-', '2000-01-01')`)
     const { rows } = await client.query(`update users set display_name = 'A' returning updated_at > now() - interval '1 hour' as stamped`)

@@ -27,7 +27,7 @@ interface Started {
 }
 
 async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<Started> {
-  const url = await createDatabase(t, { migrated: true })
+  const url = await createDatabase(t, { migrated: 'plugins' })
   const { plugin: postgres } = await openTestPostgres(t, { url })
   const { candidates } = await discoverPlugins({
     paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: false, hostVersion: host.version

@@ -60,7 +60,7 @@ export interface Town {
 }
 
 export async function openTown (t: TestContext, replicas: number): Promise<Town> {
-  const url = await createDatabase(t, { migrated: true })
+  const url = await createDatabase(t, { migrated: 'plugins' })
   const database = new pg.Client(url)
   await database.connect()
   undo(t, () => database.end())

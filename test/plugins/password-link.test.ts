@@ -18,7 +18,7 @@ const password = 'correct horse battery'
 const chosen = 'chosen by the user'
 
 test('a link goes to the mailbox of the user, and nothing else keeps it', async (t) => {
-  const databaseUrl = await createDatabase(t, { migrated: true })
+  const databaseUrl = await createDatabase(t, { migrated: 'plugins' })
   const database = new pg.Client(databaseUrl)
   await database.connect()
   undo(t, () => database.end())
@@ -80,7 +80,7 @@ test('signing in does not wait for a plugin notify that cannot start', async (t)
   const manifest = join(plugins, 'notify', 'package.json')
   await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"version":"1.0.0"', '"version":"1.1.0"'))
   const host = startHost(t, {
-    DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
     PLATFORM_PLUGINS_PATH: plugins, VALKEY_URL: process.env['TEST_VALKEY_URL'] ?? ''
   })
   const { url } = await host.ready()

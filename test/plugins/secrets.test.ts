@@ -51,7 +51,7 @@ const deployer = `
   } }`
 
 async function openHouse (t: TestContext): Promise<House> {
-  const databaseUrl = await createDatabase(t, { migrated: true })
+  const databaseUrl = await createDatabase(t, { migrated: 'plugins' })
   const folder = await temporaryFolder(t)
   await writePlugin(folder, 'deployer', { requires: { secrets: '^1.0.0' } }, deployer)
   const host = startHost(t, {
@@ -148,7 +148,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       assert.deepEqual([(await admin('PUT', path, { value: 'again', version: 0 })).body.version, await reveal(path)], [14, 'again'])
 
       // Everything is told, in the order it was done, and no value is anywhere but in its envelope.
-      await until(async () => (await house.events()).filter(({ payload }) => payload.secret.id === id).length === 17, 20_000)
+      await until(async () => (await house.events()).filter(({ payload }) => payload.secret.id === id).length === 17)
       const told = (await house.events()).filter(({ payload }) => payload.secret.id === id)
       assert.deepEqual(told.map(({ name, payload }) => `${name} ${String(payload.change)} ${String(payload.secret.version)}`), [
         'secret.changed create 1', ...Array.from({ length: 11 }, (_, at) => `secret.changed replace ${at + 2}`), 'secret.changed rollback 13',
@@ -282,7 +282,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       await rows(age, [['OLD', 'BACK']])
       await admin('POST', `${paths[2]}/undelete`)
       assert.equal((await admin('POST', '/tasks/run', { task: 'secrets/purge' })).status, 200)
-      await until(async () => (await admin('GET', paths[0])).status === 404, 20_000)
+      await until(async () => (await admin('GET', paths[0])).status === 404)
       assert.deepEqual(await Promise.all(paths.slice(1).map(async path => (await admin('GET', path)).status)), [200, 200, 200])
       assert.equal((await admin('PUT', paths[0], { value: 'another' })).body.version, 1)
       assert.equal((await admin('POST', `${paths[0]}/rollback`, { to: 2 })).status, 404)

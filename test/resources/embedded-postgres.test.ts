@@ -58,7 +58,7 @@ async function open (t: TestContext, dataPath: string, parts = openParts()) {
 }
 
 async function ask (url: string, text: string): Promise<unknown[]> {
-  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 1_000 })
+  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 20_000 })
   try { return (await client.query<Record<string, unknown>>(text)).rows.map(row => Object.values(row)[0]) } finally { await client.end() }
 }
 

@@ -26,14 +26,14 @@ export function createFolder (t: TestContext, files: Record<string, string | Uin
 }
 
 export async function connect (t: TestContext, url: string): Promise<Client> {
-  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 5_000 })
+  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 20_000 })
   t.after(() => client.end())
   return client
 }
 
 /** What a query gives, one column after the other, row by row. */
 export async function select (url: string, text: string): Promise<unknown[]> {
-  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 5_000 })
+  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 20_000 })
   try {
     return (await client.query<unknown[]>({ text, rowMode: 'array' })).rows.flat()
   } finally {

@@ -36,8 +36,8 @@ const leaks: Record<string, ReturnType<typeof sql.unsafe>> = {
 }
 
 test('what a plugin leaves in its sessions changes nothing for the host or for another plugin', async t => {
-  const url = await createDatabase(t, { migrated: true })
-  const { postgres: host, client } = await openTestPostgres(t, { url, poolMax: 10, acquireTimeoutMs: 10_000 })
+  const url = await createDatabase(t, { migrated: 'core' })
+  const { postgres: host, client } = await openTestPostgres(t, { url, poolMax: 5 })
   const [leaky, other] = [client.scoped('leaky'), client.scoped('other')]
   const state = async (postgres: Postgres): Promise<unknown> => [
     await postgres.anyFirst(sql.type(Text)`SELECT to_regclass('pg_temp.users')::text || to_regclass('pg_temp.roles')::text AS text`),
@@ -51,8 +51,8 @@ test('what a plugin leaves in its sessions changes nothing for the host or for a
   const before = [await state(host), await state(other)]
   for (const [name, leak] of Object.entries(leaks)) {
     // In more sessions than the plugin can have, so in all that it has.
-    await Promise.all(Array.from({ length: 12 }, () => leaky.query(leak).catch(() => undefined)))
-    for (let times = 0; times < 12; times++) {
+    await Promise.all(Array.from({ length: 6 }, () => leaky.query(leak).catch(() => undefined)))
+    for (let times = 0; times < 3; times++) {
       const [now] = await Promise.all([Promise.all([state(host), state(other)]), state(host), state(other)])
       assert.deepEqual(now, before, name)
     }
@@ -60,7 +60,7 @@ test('what a plugin leaves in its sessions changes nothing for the host or for a
 })
 
 test('what the host writes through a plugin\'s transaction goes into its own tables, whatever the session has', async t => {
-  const url = await createDatabase(t, { migrated: true })
+  const url = await createDatabase(t, { migrated: 'core' })
   const { postgres: host, plugin } = await openTestPostgres(t, { url })
   await prepareAccess(host)
   const entry = { actor: undefined, action: 'thing.do', resource: 'thing' }
@@ -74,7 +74,7 @@ test('what the host writes through a plugin\'s transaction goes into its own tab
 test('sessions never change their owner, keep to the limit, and 100 plugins have their turns', async t => {
   const url = await createDatabase(t)
   const { postgres: host, client, close } = await openTestPostgres(t, { url, poolMax: 5, acquireTimeoutMs: 20_000 })
-  const operator = await connectClient({ url, applicationName: 'operator', connectTimeoutMs: 5_000 })
+  const operator = await connectClient({ url, applicationName: 'operator', connectTimeoutMs: 20_000 })
   undo(t, () => operator.end())
   const ownerOf = new Map<number, string>()
   const note = (pid: number, owner: string): void => {
@@ -113,7 +113,7 @@ test('a plugin that is alone keeps its sessions, and so does the host', async t 
 })
 
 test('one plugin gets its share; another and the host are served at once; the refusal names it', async t => {
-  const { postgres: host, client } = await openTestPostgres(t, { ...busy, url: await createDatabase(t), acquireTimeoutMs: 500 })
+  const { postgres: host, client } = await openTestPostgres(t, { ...busy, url: await createDatabase(t), acquireTimeoutMs: 2_000 })
   const greedy = client.scoped('greedy')
   const release = Promise.withResolvers<undefined>()
   let begun = 0
@@ -127,23 +127,20 @@ test('one plugin gets its share; another and the host are served at once; the re
   await until(() => begun === 3)
   // The fourth place of its share is for what is short.
   await pidOf(greedy)
-  for (const id of ['second', 'third']) {
-    const begunAt = performance.now()
-    await pidOf(client.scoped(id))
-    assert.ok(performance.now() - begunAt < 400)
-  }
+  for (const id of ['second', 'third']) await pidOf(client.scoped(id))
   await Promise.all([pidOf(host), pidOf(host)])
+  assert.equal(refusals.length, 0, 'they were served while the greedy one still waited for its share')
   await until(() => refusals.length === 27)
   release.resolve(undefined)
   await Promise.all(held)
   assert.equal(begun, 3)
   const [refusal] = refusals
-  assert.ok(refusal instanceof ServiceUnavailable && refusal.retryAfterMs === 500)
+  assert.ok(refusal instanceof ServiceUnavailable && refusal.retryAfterMs === 2_000)
   assert.match(String(refusal.cause), /plugin "greedy" has 3 of the 4 places for the database that are its share/)
 })
 
 test('several greedy plugins together leave a place for one that has none, and the host its own', async t => {
-  const { postgres: host, client } = await openTestPostgres(t, { ...busy, url: await createDatabase(t), acquireTimeoutMs: 300 })
+  const { postgres: host, client } = await openTestPostgres(t, { ...busy, url: await createDatabase(t), acquireTimeoutMs: 2_000 })
   const release = Promise.withResolvers<undefined>()
   const held = ['one', 'two', 'three'].flatMap(id => Array.from({ length: 20 }, () => client.scoped(id).transaction(async tx => {
     await tx.query(sql.type(nothing)`SELECT`)
@@ -160,7 +157,7 @@ test('several greedy plugins together leave a place for one that has none, and t
 test('a user\'s transactions leave another user of the plugin a place for one', async t => {
   const { AsyncLocalStorage } = await import('node:async_hooks')
   const user = new AsyncLocalStorage<string>()
-  const { plugin } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 10, acquireTimeoutMs: 300 }, () => user.getStore())
+  const { plugin } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 10, acquireTimeoutMs: 2_000 }, () => user.getStore())
   const release = Promise.withResolvers<undefined>()
   let begun = 0
   const held = user.run('slow', () => Array.from({ length: 20 }, () => plugin.transaction(async tx => {

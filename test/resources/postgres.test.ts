@@ -16,7 +16,7 @@ const Count = z.object({ count: z.int() })
 
 test('values arrive as the contract says, whatever the database has set', async t => {
   const url = await createDatabase(t)
-  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 1_000 })
+  const client = await connectClient({ url, applicationName: 'test', searchPath: 'public', connectTimeoutMs: 20_000 })
   for (const setting of ['TimeZone = \'Asia/Kolkata\'', 'DateStyle = \'German, DMY\'', 'IntervalStyle = iso_8601']) {
     await client.query(`ALTER DATABASE ${new URL(url).pathname.slice(1)} SET ${setting}`)
   }

@@ -90,7 +90,7 @@ test('the check of SQL', async t => {
     writeFileSync(file, head + code)
     return file
   })
-  const client = await connectClient({ url: await createDatabase(t, { migrated: true }), applicationName: 'test', searchPath: 'public', connectTimeoutMs: 5_000 })
+  const client = await connectClient({ url: await createDatabase(t, { migrated: 'core' }), applicationName: 'test', searchPath: 'public', connectTimeoutMs: 20_000 })
   const { count, findings } = await checkSql(client, files, {
     target: ts.ScriptTarget.ES2024, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, strict: true,
     allowImportingTsExtensions: true, noEmit: true, skipLibCheck: true, types: ['node'], typeRoots: [join(root, 'node_modules/@types')],

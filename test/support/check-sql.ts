@@ -134,7 +134,7 @@ async function main (): Promise<void> {
   try {
     const url = server.env['TEST_DATABASE_URL'] ?? ''
     await migrateAll({ url, sets: findMigrations(), log: createLog(), clock })
-    const client = await connectClient({ url, applicationName: 'check:sql', searchPath: 'public', connectTimeoutMs: 5_000 })
+    const client = await connectClient({ url, applicationName: 'check:sql', searchPath: 'public', connectTimeoutMs: 20_000 })
     const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), path => readFileSync(path, 'utf8')) as { config: object }
     const { options } = ts.parseJsonConfigFileContent(config, { ...ts.sys, readDirectory: () => [] }, root)
     const files = globSync(['core/**/*.{ts,js}', 'plugins/**/*.{ts,js}'], { cwd: root }).map(file => join(root, file))

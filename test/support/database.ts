@@ -1,53 +1,81 @@
-// A database for each test: empty, or a copy of one that has the core schema and the queue's.
+// A database for each test: empty, or a copy of one that a host has migrated.
 
 import { createHash, randomUUID } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { createMigrations } from '../../core/resources/migrations.ts'
-import { connectClient } from '../../core/resources/postgres-client.ts'
+import { migrateAll, type MigrationSet } from '../../core/resources/migrations.ts'
+import { connectClient, streamOf } from '../../core/resources/postgres-client.ts'
 import type { Client } from '../../core/resources/postgres-client.ts'
 import { openQueues } from '../../core/tasks/queue.ts'
 import { clock, createLog } from './part.ts'
 import { undo } from './undo.ts'
 
-const folder = join(import.meta.dirname, '../../migrations')
+const root = join(import.meta.dirname, '../..')
+/** What a host finds done that starts on such a database: nothing, the core's migrations and the queue's, or those of the plugins beside it, too. */
+type Migrated = false | 'core' | 'plugins'
 
 /** The URL of a database of this test's own, dropped after it. */
-export async function createDatabase (t: TestContext, { migrated = false } = {}): Promise<string> {
+export async function createDatabase (t: TestContext, { migrated = false }: { migrated?: Migrated } = {}): Promise<string> {
   const name = `test_${randomUUID().replaceAll('-', '')}`
-  const template = migrated ? await prepareTemplate() : 'template1'
-  await withClient(serverUrl(), async client => client.query(`CREATE DATABASE ${name} TEMPLATE ${template}`))
-  undo(t, () => withClient(serverUrl(), client => client.query(`DROP DATABASE ${name} WITH (FORCE)`)))
+  const template = migrated === false ? 'template1' : await prepareTemplate(migrated)
+  await askServer(`CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy`)
+  undo(t, () => askServer(`DROP DATABASE ${name} WITH (FORCE)`))
   return urlOf(name)
 }
 
-// Whoever comes first makes it; the name holds what it was made from, so that edited files make another.
-let prepared: Promise<string> | undefined
-function prepareTemplate (): Promise<string> {
-  return prepared ??= withClient(serverUrl(), async client => {
-    const files = readdirSync(folder).filter(file => file.endsWith('.sql') && !file.endsWith('.down.sql')).sort()
-      .map(file => readFileSync(join(folder, file), 'utf8'))
-    const name = `template_${createHash('sha256').update(files.join('\0')).digest('hex').slice(0, 16)}`
-    await client.query('SELECT pg_advisory_lock(1)')
-    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name])
-    if (rowCount === 0) {
-      const draft = `${name}_draft`
-      await client.query(`DROP DATABASE IF EXISTS ${draft}`)
-      await client.query(`CREATE DATABASE ${draft}`)
-      await createMigrations({ owner: 'core', folder, schema: 'public', url: urlOf(draft), log: createLog(), clock }).up()
-      // A second of work, which each of a hundred hosts and houses would do again.
-      const queues = await openQueues({ url: urlOf(draft), maxConnections: 1, historyHours: 1 }, createLog())
-      await queues.close()
-      await client.query(`ALTER DATABASE ${draft} RENAME TO ${name}`)
-    }
-    return name
-  })
+const prepared = new Map<Migrated, Promise<string>>()
+function prepareTemplate (migrated: 'core' | 'plugins'): Promise<string> {
+  const known = prepared.get(migrated)
+  if (known !== undefined) return known
+  const template = makeTemplate(setsOf(migrated))
+  prepared.set(migrated, template)
+  return template
 }
 
-async function withClient<T> (url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await connectClient({ url, applicationName: 'bulkhead tests', searchPath: 'public', connectTimeoutMs: 10_000 })
-  try { return await work(client) } finally { await client.end() }
+function setsOf (migrated: 'core' | 'plugins'): MigrationSet[] {
+  const core = { owner: 'core', folder: join(root, 'migrations'), schema: 'public' }
+  if (migrated === 'core') return [core]
+  const plugins = readdirSync(join(root, 'plugins')).sort().map(id => ({ owner: id, folder: join(root, 'plugins', id, 'migrations'), schema: id }))
+  return [core, ...plugins.filter(({ folder }) => existsSync(folder))]
+}
+
+/** The first test that needs it makes it; the name holds what it was made from, so that edited files make another. */
+async function makeTemplate (sets: readonly MigrationSet[]): Promise<string> {
+  const files = sets.flatMap(({ folder }) => readdirSync(folder).filter(file => file.endsWith('.sql') && !file.endsWith('.down.sql')).sort()
+    .map(file => readFileSync(join(folder, file), 'utf8')))
+  const name = `template_${createHash('sha256').update(files.join('\0')).digest('hex').slice(0, 16)}`
+  await askServer('SELECT pg_advisory_lock(1)')
+  try {
+    const { rowCount } = await askServer('SELECT FROM pg_database WHERE datname = $1', [name])
+    if (rowCount !== 0) return name
+    const draft = `${name}_draft`
+    await askServer(`DROP DATABASE IF EXISTS ${draft}`)
+    await askServer(`CREATE DATABASE ${draft}`)
+    await migrateAll({ url: urlOf(draft), sets, log: createLog(), clock })
+    // A second of work, which each of a hundred hosts and houses would do again.
+    const queues = await openQueues({ url: urlOf(draft), maxConnections: 1, historyHours: 1 }, createLog())
+    await queues.close()
+    await askServer(`ALTER DATABASE ${draft} RENAME TO ${name}`)
+    return name
+  } finally {
+    await askServer('SELECT pg_advisory_unlock(1)')
+  }
+}
+
+let connected: Promise<Client> | undefined
+let asked = 0
+/** In one connection for all tests of a file, as opening one costs as much as making a database. It keeps the process alive while it is asked. */
+async function askServer (text: string, values: readonly unknown[] = []): Promise<{ rowCount: number | null }> {
+  asked++
+  connected ??= connectClient({ url: serverUrl(), applicationName: 'bulkhead tests', searchPath: 'public', connectTimeoutMs: 20_000 })
+  const client = await connected
+  streamOf(client).ref()
+  try {
+    return await client.query(text, [...values])
+  } finally {
+    if (--asked === 0) streamOf(client).unref()
+  }
 }
 
 /** The URL of the server's own database, for tests that leave nothing behind. */

@@ -11,9 +11,11 @@ const best = (times: number, work: () => void): number => Math.min(...Array.from
  * otherwise. Work that grows with the text takes far less; the best of several times is what another load of the machine does not change.
  */
 export function findGrowth (textOf: (length: number) => string, work: (text: string) => void): string | undefined {
-  for (const length of lengths) {
+  let onceMs = 0
+  for (let length = 16; length <= lengthMax; length = nextLength(length, onceMs)) {
     const [text, half] = [textOf(length), textOf(length / 2)]
-    if (best(1, () => work(text)) < slowMs) continue
+    onceMs = best(1, () => work(text))
+    if (onceMs < slowMs) continue
     const ms = best(4, () => work(text))
     const halfMs = best(4, () => work(half))
     if (ms <= slowMs || ms <= 3 * halfMs) continue
@@ -24,5 +26,8 @@ export function findGrowth (textOf: (length: number) => string, work: (text: str
 
 /** Of processor time, which no other process takes part in. */
 const slowMs = 15
-/** In small steps at first: what doubles with each character would never come back from a large one. */
-const lengths = [...Array.from({ length: 30 }, (_, at) => 16 + 8 * at), 512, 4_096, 32_768]
+const lengthMax = 32_768
+
+/** In small steps at first, and smaller ones where time begins to show: what doubles with each character would never come back from a large one. */
+const nextLength = (length: number, ms: number): number =>
+  length < 256 ? length + (ms > 0.1 ? 2 : 8) : ms < 0.02 ? Math.max(lengthMax, length * 2) : length * 2

@@ -14,7 +14,7 @@ export interface HostProcess {
   output (): string
   /** The JSON log lines so far. */
   lines (): LogLine[]
-  /** Resolves with the first log line that matches; rejects with the output when the process ends first or `withinMs` (30 s unless said) is over. */
+  /** Resolves with the first line that matches; rejects with the output when the process ends first or after `withinMs`: two minutes unless said. */
   line (matches: (line: LogLine) => boolean, withinMs?: number): Promise<LogLine>
   /** Resolves once the host is ready, with where it listens. */
   ready (): Promise<{ url: string, probesUrl: string }>
@@ -48,7 +48,7 @@ export function startHost (
   t.after(async () => { child.kill('SIGKILL'); await ended })
 
   const lines = (): LogLine[] => output.split('\n').flatMap(text => text.startsWith('{') ? [parseLine(text)] : []).filter(line => line !== undefined)
-  const line = (matches: (line: LogLine) => boolean, withinMs = 30_000): Promise<LogLine> => new Promise((resolve, reject) => {
+  const line = (matches: (line: LogLine) => boolean, withinMs = 120_000): Promise<LogLine> => new Promise((resolve, reject) => {
     const settle = (finish: () => void): void => { clearTimeout(timer); watchers.delete(watch); finish() }
     const watch = (): void => {
       const found = lines().find(matches)

@@ -9,7 +9,7 @@ import type { TestServer } from './global-setup.ts'
 import { openParts } from './part.ts'
 
 // Nothing here outlives the run, so nothing needs to reach the disk.
-const parameters = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300', max_wal_size: '256MB' }
+const parameters = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300', max_wal_size: '256MB', autovacuum: 'off' }
 
 /** Linux has a file system in memory there. */
 const inMemory = '/dev/shm'

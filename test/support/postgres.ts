@@ -6,9 +6,9 @@ import type { PostgresSettings } from '../../core/resources/postgres.ts'
 import { openParts } from './part.ts'
 import { undo } from './undo.ts'
 
-/** Short deadlines, so that a test that waits for one is quick. */
+/** Long deadlines: a busy machine is no failure. A test that waits for one to be over sets it. */
 export const postgresSettings = {
-  poolMax: 4, connectTimeoutMs: 3_000, acquireTimeoutMs: 500, acquireQueueMax: 20, statementTimeoutMs: 10_000
+  poolMax: 4, connectTimeoutMs: 20_000, acquireTimeoutMs: 20_000, acquireQueueMax: 100, statementTimeoutMs: 30_000
 } as const satisfies Partial<PostgresSettings>
 
 /** Closed after the test. `postgres` is the host's own handle; `plugin` is that of a plugin, whose sessions find tables in `public`. */

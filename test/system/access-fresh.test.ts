@@ -27,7 +27,7 @@ const seenAtAllMs = 15_000
 interface House { urls: readonly string[], valkey: Proxy, operator: Operator, project: string, developer: string }
 
 async function openHouse (t: TestContext): Promise<House> {
-  const DATABASE_URL = await createDatabase(t)
+  const DATABASE_URL = await createDatabase(t, { migrated: 'plugins' })
   const port = await freePort()
   const server = await startValkeyServer(port)
   undo(t, () => server.stop())

@@ -20,7 +20,7 @@ const json = async (answer: Response, status: number): Promise<Body> => {
 }
 
 test('a user gets a role in one project, delegates to an agent for an hour, takes it back, and the audit log tells all of it', async (t) => {
-  const databaseUrl = await createDatabase(t)
+  const databaseUrl = await createDatabase(t, { migrated: 'plugins' })
   const plugins = await temporaryFolder(t)
   await writeHarbour(plugins)
   const host = startHost(t, {

@@ -33,7 +33,7 @@ async function startHouse (t: TestContext, bad: Record<string, string>, env: Rec
   for (const id of good) await writePlugin(folder, id, {}, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => 'pong') } }")
   for (const [id, code] of Object.entries(bad)) await writePlugin(folder, id, { resources: ['postgres', 'valkey'] }, code.includes('export default') ? code : `export default { start ({ routes, ...scope }) { ${code} } }`)
   const host = startHost(t, {
-    DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
     PLATFORM_PLUGINS_PATH: `${own}:${folder}`, PLATFORM_PLUGIN_START_BUDGET_MS: '1000', ...env
   })
   const { url, probesUrl } = await host.ready()
@@ -75,7 +75,7 @@ test('plugins that throw at import, throw, reject, throw null, hang or never set
     assert.ok(state === 'quarantined' || state === 'starting', `${id} is ${state}`)
     if (state === 'quarantined') assert.match(reason ?? '', /at import \(|at import|at start \(.*throws\/index\.js:1\)|later|null|longer than 1000 ms|within 1000 ms/, id)
   }
-  await until(async () => (await Promise.all(ids.map(status))).every(({ restarts }) => restarts >= 1), 15_000)
+  await until(async () => (await Promise.all(ids.map(status))).every(({ restarts }) => restarts >= 1))
   assert.equal((await status('timer')).state, 'running')
   assert.match(host.output(), /in a timer while it starts/)
   await assertGoodServe()
@@ -138,7 +138,7 @@ test('errors in timers, stray promises, listeners and microtasks are traced to t
   await until(() => host.output().includes('in an abort listener of the scope'))
   await assertGoodServe()
   // It is tried again, and serves.
-  await until(async () => await ask('stray') === 200, 10_000)
+  await until(async () => await ask('stray') === 200)
   await stop()
 })
 
@@ -166,13 +166,13 @@ test('a plugin whose check fails three times is quarantined, and comes back; a r
   const folder = await temporaryFolder(t)
   await writePlugin(folder, 'needed', { readiness: 'required' }, sick('needed'))
   const second = startHost(t, {
-    DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder
   })
   const { url, probesUrl } = await second.ready()
   await fetch(`${url}/api/needed`)
   const readiness = async (): Promise<string> => (await fetch(`${probesUrl}/ready`)).text()
   await until(async () => /needed is quarantined/.test(await readiness()))
-  await until(async () => (await readiness()).startsWith('SERVER_IS_READY'), 10_000)
+  await until(async () => (await readiness()).startsWith('SERVER_IS_READY'))
   second.signal('SIGTERM')
   assert.equal(await second.ended, 0, second.output())
 })

@@ -34,7 +34,7 @@ const json = async (asked: Promise<Response>, status: number): Promise<Body> => 
 }
 
 test('a day: a project, an agent with what was lent to it, an issue, a comment, a webhook, a mail, a secret, and the end of the project', async (t) => {
-  const databaseUrl = await createDatabase(t)
+  const databaseUrl = await createDatabase(t, { migrated: 'plugins' })
   const mail = await startMailServer(t)
   const receiver = await openReceiver(t)
   const plugins = await temporaryFolder(t)

@@ -23,7 +23,7 @@ test('no request is lost when the host is told to stop under load, keep-alive or
     export default { start ({ routes }) { routes.get('/', { public: 'a test' }, async () => { await sleep(20); return 'done' }) } }
   `)
   const host = startHost(t, {
-    DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder, PLATFORM_DRAIN_WAIT_MS: '3000'
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder, PLATFORM_DRAIN_WAIT_MS: '3000'
   })
   const { url, probesUrl } = await host.ready()
 

@@ -34,7 +34,7 @@ test('neither plugins nor child processes find a secret in the environment, and 
   const keyFile = join(folder, 'key')
   await writeFile(keyFile, `${masterKey}\n`)
   await writePlugin(join(folder, 'plugins'), 'snoop', {}, code)
-  const DATABASE_URL = await createDatabase(t, { migrated: true })
+  const DATABASE_URL = await createDatabase(t, { migrated: 'plugins' })
   const host = startHost(t, {
     DATABASE_URL, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: `${own}:${join(folder, 'plugins')}`,
     PLATFORM_ADMIN_PASSWORD: password, PLATFORM_MASTER_KEY_FILE: keyFile, SNOOP_API_KEY: 'hunter2-snoop', PLATFORM_SMTP_PASSWORD: 'hunter2-mail', PGPASSWORD: 'hunter2-pg',

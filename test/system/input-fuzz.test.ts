@@ -53,7 +53,7 @@ const withoutLimits = `
 `
 
 async function openHouse (t: TestContext): Promise<House> {
-  const databaseUrl = await createDatabase(t, { migrated: true })
+  const databaseUrl = await createDatabase(t, { migrated: 'plugins' })
   const host = startHost(t, { DATABASE_URL: databaseUrl, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password })
   const { url } = await host.ready()
   const operator = await openOperator(t, databaseUrl)

@@ -8,23 +8,27 @@ import { test, type TestContext } from 'node:test'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
 
-/** Connections that send `text` and then nothing more. */
+/** Connections that send `text` and then nothing more; all of them are idle, or closed by the host, when it resolves. */
 async function occupy (t: TestContext, url: string, count: number, text: string): Promise<Socket[]> {
   const { hostname, port } = new URL(url)
   const sockets = Array.from({ length: count }, () => connect(Number(port), hostname).on('error', () => { /* Closed by the host: that is what is shown. */ }))
   t.after(() => { for (const socket of sockets) socket.destroy() })
   await Promise.all(sockets.map(async socket => {
     await Promise.race([once(socket, 'connect'), once(socket, 'close')])
-    if (text !== '' && !socket.destroyed) socket.write(text)
     socket.resume()
+    if (text === '' || socket.destroyed) return
+    socket.write(text)
+    if (text.endsWith('\r\n\r\n')) await Promise.race([once(socket, 'data'), once(socket, 'close')])
   }))
   return sockets
 }
 
-const status = async (url: string): Promise<number> => (await fetch(url, { signal: AbortSignal.timeout(20_000) })).status
+/** In a connection of its own: one that is kept may be closed for another's sake just as it is used again. */
+const status = async (url: string): Promise<number> =>
+  (await fetch(url, { headers: { connection: 'close' }, signal: AbortSignal.timeout(60_000) })).status
 
 test('with 220 files and 400 idle connections to each port probes and requests are answered, and a log line counts', async (t) => {
-  const env = { DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t) }
+  const env = { DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t) }
   const host = startHost(t, env, [], { openFilesMax: 220 })
   const { url, probesUrl } = await host.ready()
   const low = await host.line(({ openFilesMax }) => openFilesMax === 220)

@@ -54,7 +54,7 @@ async function start (t: TestContext, env: Record<string, string>, folder: strin
 const operated = async (t: TestContext, write: (folder: string) => Promise<void> = async () => undefined): Promise<Operated> => {
   const folder = await temporaryFolder(t)
   await write(folder)
-  return start(t, { DATABASE_URL: await createDatabase(t, { migrated: true }) }, folder)
+  return start(t, { DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }) }, folder)
 }
 
 /** Says `word`, which a module of its own holds. */
@@ -209,13 +209,13 @@ test('a folder that is new is installed, one that has gone is removed, and may c
     permissions: { 'guarded:see': { description: 'See it' } }, start ({ routes }) { routes.get('/', { permission: 'guarded:see' }, () => 'seen') }
   }`)
   assert.deepEqual(await operate('guarded', 'reload'), [200, 'running'])
-  await until(async () => (await admin.get('/api/guarded')).status === 200, 5_000)
+  await until(async () => (await admin.get('/api/guarded')).status === 200)
 })
 
 test('what is switched off answers 503 everywhere, after a restart too, until it is switched on', async (t) => {
   const folder = await temporaryFolder(t)
   await writeTalker(folder, 'talker', 'here')
-  const env = { DATABASE_URL: await createDatabase(t, { migrated: true }), VALKEY_URL: process.env['TEST_VALKEY_URL'] ?? '', PLATFORM_MASTER_KEY: 'ab'.repeat(31) + 'cd' }
+  const env = { DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), VALKEY_URL: process.env['TEST_VALKEY_URL'] ?? '', PLATFORM_MASTER_KEY: 'ab'.repeat(31) + 'cd' }
   const first = await start(t, env, folder)
   const second = await start(t, env, folder)
   assert.deepEqual(await first.operate('talker', 'disable', { reason: 'it sings' }), [200, 'disabled'])
@@ -244,7 +244,7 @@ test('what is switched off answers 503 everywhere, after a restart too, until it
 test('a reload is followed by every replica, and one that cannot says so in its health', async (t) => {
   const folders = await Promise.all([temporaryFolder(t), temporaryFolder(t)])
   for (const folder of folders) await writeTalker(folder, 'talker', 'old')
-  const env = { DATABASE_URL: await createDatabase(t, { migrated: true }), VALKEY_URL: process.env['TEST_VALKEY_URL'] ?? '', PLATFORM_MASTER_KEY: 'ab'.repeat(31) + 'cd' }
+  const env = { DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), VALKEY_URL: process.env['TEST_VALKEY_URL'] ?? '', PLATFORM_MASTER_KEY: 'ab'.repeat(31) + 'cd' }
   const [first, second] = await Promise.all(folders.map(folder => start(t, env, folder))) as [Operated, Operated]
   const health = async (): Promise<string> => (await fetch(`${second.probesUrl}/health`)).text()
 
@@ -262,7 +262,7 @@ test('a reload is followed by every replica, and one that cannot says so in its 
   assert.deepEqual([await first.see('talker'), await second.see('talker')], ['newest', 'new'])
 
   await writeTalker(second.folder, 'talker', 'newest')
-  await until(async () => await second.see('talker') === 'newest', 20_000)
+  await until(async () => await second.see('talker') === 'newest')
   await until(async () => await health() === 'SERVER_IS_READY')
 })
 
@@ -315,7 +315,7 @@ test('npm run plugins asks the host that runs on the same data folder', async (t
 test('npm run dev loads what is saved, and goes on with what was there when that is broken', async (t) => {
   const folder = await temporaryFolder(t)
   await writeTalker(folder, 'talker', 'one')
-  const host = startHost(t, { DATABASE_URL: await createDatabase(t, { migrated: true }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder }, ['dev'])
+  const host = startHost(t, { DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder }, ['dev'])
   const { url } = await host.ready()
   const says = async (id: string): Promise<string | number> => {
     const answer = await fetch(`${url}/api/${id}`)

@@ -57,7 +57,7 @@ async function writePlugins (t: TestContext): Promise<string> {
 }
 
 test('a plugin with leaking sessions and 30 slow transactions keeps no other from the database', async t => {
-  const host = startHost(t, environment(await createDatabase(t, { migrated: true }), await writePlugins(t), await temporaryFolder(t)))
+  const host = startHost(t, environment(await createDatabase(t, { migrated: 'plugins' }), await writePlugins(t), await temporaryFolder(t)))
   const { url, probesUrl } = await host.ready()
   const status = async (path: string): Promise<number> => (await fetch(`${url}${path}`)).status
   const signsIn = async (): Promise<void> => {

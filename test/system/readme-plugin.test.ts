@@ -23,7 +23,7 @@ test('the plugins of plugins/README.md work when their files are dropped into a 
   }
   const own = join(import.meta.dirname, '../../plugins')
   const host = startHost(t, {
-    DATABASE_URL: await createDatabase(t), PLATFORM_DATA_PATH: await temporaryFolder(t),
+    DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t),
     PLATFORM_ADMIN_PASSWORD: 'correct horse battery', PLATFORM_PLUGINS_PATH: `${own}:${folder}`
   })
   const { url } = await host.ready()
@@ -40,7 +40,7 @@ test('the plugins of plugins/README.md work when their files are dropped into a 
   assert.equal((await fetch(`${url}/api/parcel`, {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ to: 'Ada', weight: 2 })
   })).status, 202)
-  await until(async () => await (await fetch(`${url}/api/parcel`)).text() === '{"told":1}', 10_000)
+  await until(async () => await (await fetch(`${url}/api/parcel`)).text() === '{"told":1}')
 
   host.signal('SIGTERM')
   assert.equal(await host.ended, 0, host.output())

@@ -137,7 +137,7 @@ test('a migration of a degraded plugin that fails holds back the plugin and thos
   assert.deepEqual(await statuses(), [200, 503, 503])
   assert.match(host.output(), /ledger\\" is quarantined: .*0001_entry\.sql:2/)
   await writeFile(join(folder, 'ledger/migrations/0001_entry.sql'), brokenMigration.replace('tabel', 'table'))
-  await until(async () => (await statuses()).every(status => status === 200), 20_000)
+  await until(async () => (await statuses()).every(status => status === 200))
   host.signal('SIGTERM')
   assert.equal(await host.ended, 0, host.output())
 })

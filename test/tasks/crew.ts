@@ -50,7 +50,7 @@ function queue (name: string, handler: QueueHandler<never>, options: object): Ta
 
 if (import.meta.main) {
   const log = createLog()
-  const patience = { connectTimeoutMs: 10_000, acquireTimeoutMs: 10_000 }
+  const patience = { connectTimeoutMs: 20_000, acquireTimeoutMs: 20_000 }
   const { value: client } = await openPostgres({ ...postgresSettings, ...patience, url, poolMax: 10 }, openParts())
   const postgres = client.scoped('crew')
   const { value: tasks } = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 5_000 }, openParts())

@@ -9,7 +9,7 @@ const flooding = 400
 
 for (const subscribers of [[], ['mail']]) {
   test(`a flood of events with ${subscribers.length} subscribers keeps no other plugin waiting`, async t => {
-    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
+    const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const deliver = queue('deliver', () => undefined)
     for (const plugin of subscribers) await house.register(plugin, event('flood.rose', () => undefined), deliver)
     const plugin = subscribers[0] ?? 'notes'

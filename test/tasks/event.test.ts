@@ -11,7 +11,7 @@ const merged = 'merge-request.merged'
 
 void suite('events', { concurrency: 6 }, () => {
   test('every plugin that subscribes is told once by one of its replicas, and one that does not is not', async (t) => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
     const heard: string[] = []
     const hears = (plugin: string) => event(merged, ({ input }: { input: { id: number } }) => { heard.push(`${plugin} ${input.id}`) })
@@ -25,7 +25,7 @@ void suite('events', { concurrency: 6 }, () => {
   })
 
   test('it is told if and only if the transaction commits, and events of one key arrive in order', async (t) => {
-    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
+    const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const heard: number[] = []
     await house.register('mail', event(merged, async ({ input, attempt }: { input: number, attempt: number }) => {
       await sleep(input % 3)
@@ -38,12 +38,12 @@ void suite('events', { concurrency: 6 }, () => {
     }), /no/)
     await house.postgres.transaction(async tx => { for (const at of [0, 1, 2, 3, 4]) await house.tasks.publish('notes', merged, at, { in: tx, key: 'mr-1' }) })
     for (const at of [5, 6]) await house.tasks.publish('notes', merged, at, { key: 'mr-1' })
-    await until(() => heard.length === 7, 15_000)
+    await until(() => heard.length === 7)
     assert.deepEqual(heard, [0, 1, 2, 3, 4, 5, 6])
   })
 
   test('a plugin that is away is told when it is back, and one that comes back without the subscription is told no more', async (t) => {
-    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
+    const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const heard: unknown[] = []
     const hears = event(merged, ({ input }) => { heard.push(input) })
     const end = await house.register('mail', hears)
@@ -57,7 +57,7 @@ void suite('events', { concurrency: 6 }, () => {
   })
 
   test('a name that is none is refused', async (t) => {
-    const house = await openHouse(t, await createDatabase(t, { migrated: true }))
+    const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     await assert.rejects(house.tasks.publish('notes', 'Merged!', 1), { message: /"Merged!" cannot be published: the name must be/ })
   })
 })

@@ -19,7 +19,7 @@ export interface House {
 
 export async function openHouse (t: TestContext, url: string, settings: Partial<TaskSettings> = {}): Promise<House> {
   const entries: LogEntry[] = []
-  const { plugin: postgres } = await openTestPostgres(t, { url, poolMax: 10, connectTimeoutMs: 10_000, acquireTimeoutMs: 10_000 })
+  const { plugin: postgres } = await openTestPostgres(t, { url, poolMax: 10 })
   const resource = await openTasks({ url, maxConnections: 4, historyHours: 1, drainMs: 200, ...settings }, openParts({ log: createLog(entries) }))
   undo(t, () => resource.close())
   return {

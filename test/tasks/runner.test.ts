@@ -58,7 +58,7 @@ function counter (): { seen: () => void, reaches: (count: number) => Promise<voi
 
 void suite('tasks', { concurrency: 6 }, () => {
   test('each tick runs once among two replicas', async (t) => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const replicas = await Promise.all([openReplica(t, url), openReplica(t, url)])
     const runs = counter()
     const at: number[] = []
@@ -82,7 +82,7 @@ void suite('tasks', { concurrency: 6 }, () => {
   })
 
   test('a tick that comes while the run before still goes on is left out, in every replica', async (t) => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const replicas = await Promise.all([openReplica(t, url), openReplica(t, url)])
     let running = 0
     let most = 0
@@ -99,7 +99,7 @@ void suite('tasks', { concurrency: 6 }, () => {
   })
 
   test('the undo aborts the running handler, waits for it and takes no more ticks; another replica runs it again', async (t) => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const [first, second] = await Promise.all([openReplica(t, url), openReplica(t, url)])
     const started = Promise.withResolvers<undefined>()
     let left = false
@@ -124,7 +124,7 @@ void suite('tasks', { concurrency: 6 }, () => {
   })
 
   test('a handler that throws is logged with its task and the next tick runs', async (t) => {
-    const { register, entries } = await openReplica(t, await createDatabase(t, { migrated: true }))
+    const { register, entries } = await openReplica(t, await createDatabase(t, { migrated: 'core' }))
     const runs = counter()
     const thrown = [new Error('no ink'), null]
     await register({ plugin: 'notes', log, tasks: [every('print', '1s', () => {
@@ -138,7 +138,7 @@ void suite('tasks', { concurrency: 6 }, () => {
   })
 
   test('a run that is over its time is aborted and counts as failed', async (t) => {
-    const { register, entries } = await openReplica(t, await createDatabase(t, { migrated: true }))
+    const { register, entries } = await openReplica(t, await createDatabase(t, { migrated: 'core' }))
     const aborted = Promise.withResolvers<unknown>()
     const end = await register({ plugin: 'notes', log, tasks: [every('dawdle', '1s', async ({ signal }) => {
       await once(signal, 'abort')
@@ -174,7 +174,7 @@ void suite('tasks', { concurrency: 6 }, () => {
   })
 
   test('a database that is away refuses the registration; once it is back the same one is taken', async (t) => {
-    const database = new URL(await createDatabase(t, { migrated: true }))
+    const database = new URL(await createDatabase(t, { migrated: 'core' }))
     const url = new URL(database)
     url.port = String(await freePort())
     const { register } = await openReplica(t, url.href)
@@ -194,7 +194,7 @@ void suite('tasks', { concurrency: 6 }, () => {
   })
 
   test('connections that are cut are complained about and the ticks go on', async (t) => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const { register, entries } = await openReplica(t, url)
     const runs = counter()
     await register({ plugin: 'notes', log, tasks: [every('count', '1s', runs.seen)] })
@@ -209,7 +209,7 @@ void suite('tasks', { concurrency: 6 }, () => {
   })
 
   test('the run of a replica that was killed is run again by another', { skip: process.env.BULKHEAD_LONG === undefined && 'waits out a heartbeat of 10 s; BULKHEAD_LONG=1 runs it' }, async (t) => {
-    const url = await createDatabase(t, { migrated: true })
+    const url = await createDatabase(t, { migrated: 'core' })
     const child = spawn(process.execPath, [join(import.meta.dirname, 'replica.ts'), url], { stdio: ['ignore', 'pipe', 'inherit'] })
     undo(t, () => child.kill('SIGKILL'))
     const [line] = await once(child.stdout, 'data') as [Buffer]

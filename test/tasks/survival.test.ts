@@ -16,7 +16,7 @@ const isLong = process.env.BULKHEAD_LONG === '1'
 const takeoverMs = 20_000
 
 async function prepare (t: TestContext): Promise<{ url: string, house: House }> {
-  const url = await createDatabase(t, { migrated: true })
+  const url = await createDatabase(t, { migrated: 'core' })
   const house = await openHouse(t, url)
   await house.postgres.query(sql.unsafe`create table public.effect (job text, attempt int, at timestamptz default clock_timestamp(), is_whole boolean default false)`)
   await house.postgres.query(sql.unsafe`create table public.outside (job text, attempt int)`)
@@ -83,7 +83,7 @@ void suite('background work survives', { concurrency: !isLong }, () => {
       await sleep(isLong ? 300 : 100)
     }
     await until(async () => (await house.tasks.jobs({ state: 'done', limit: 1_000 })).length >= Math.min(1_000, sent.length) && await count(house, 'effect') === sent.length, 180_000)
-    await until(() => frozen.size === 0, 30_000)
+    await until(() => frozen.size === 0)
     await sleep(1_000)
     const rows = await house.postgres.any(sql.type(z.object({ job: z.string(), isWhole: z.boolean() }))`select job, is_whole as "isWhole" from public.effect`)
     assert.equal(rows.length, sent.length)
@@ -184,12 +184,12 @@ void suite('background work survives', { concurrency: !isLong }, () => {
       child.kill(signal)
       // When the killed one is back it may take its own work over.
       if (signal === 'SIGSTOP') await startReplica(t, url, 'holding')
-      await until(async () => await begunAt(house, id, 2) > 0, 40_000)
+      await until(async () => await begunAt(house, id, 2) > 0)
       const tookMs = await begunAt(house, id, 2) - lostAt
       t.diagnostic(`${signal}: taken over after ${Math.round(tookMs)} ms`)
       assert.ok(tookMs < takeoverMs, `${signal}: ${tookMs} ms`)
       child.kill('SIGCONT')
-      await until(async () => (await house.tasks.jobs({ state: 'done' })).some(job => job.id === id), 10_000)
+      await until(async () => (await house.tasks.jobs({ state: 'done' })).some(job => job.id === id))
       assert.equal((await house.tasks.jobs()).find(job => job.id === id)?.attempt, 2)
     }))
   })

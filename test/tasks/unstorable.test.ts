@@ -10,7 +10,7 @@ import { openHouse, queue, send } from './house.ts'
 const hostile = ['\0', 'a\0b', '\ud800', 'a\udc00', '\ude00\ud83d']
 
 test('a job or an event with text that cannot be stored is refused, naming the queue and the place', async (t) => {
-  const house = await openHouse(t, await createDatabase(t, { migrated: true }))
+  const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
   const deliver = queue('deliver', () => undefined)
   await house.register('notes', deliver)
   const refuses = async (sent: Promise<unknown>, path: string, name: string): Promise<void> => assert.rejects(sent, (error: unknown) =>
@@ -28,7 +28,7 @@ test('a job or an event with text that cannot be stored is refused, naming the q
 })
 
 test('what an error says is kept without what cannot be stored, and without half of what was cut', async (t) => {
-  const house = await openHouse(t, await createDatabase(t, { migrated: true }))
+  const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
   const messages = ['a\0b', 'a\ud800b', `${'x'.repeat(1_992)}${'😀'.repeat(10)}`]
   const deliver = queue('deliver', ({ input }) => { throw new Error(messages[Number(input)]) }, { retry: { limit: 0 } })
   await house.register('notes', deliver)
@@ -39,7 +39,7 @@ test('what an error says is kept without what cannot be stored, and without half
 })
 
 test('a plugin or a task that cannot have such a name has no jobs', async (t) => {
-  const house = await openHouse(t, await createDatabase(t, { migrated: true }))
+  const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
   await house.register('notes', queue('deliver', () => undefined))
   for (const text of hostile) {
     assert.deepEqual(await house.tasks.jobs({ plugin: text }), [])

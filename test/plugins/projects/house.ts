@@ -82,7 +82,7 @@ async function writeEar (folder: string): Promise<void> {
 }
 
 export async function openHouse (t: TestContext, env: Record<string, string> = {}): Promise<House> {
-  const database = await createDatabase(t, { migrated: true })
+  const database = await createDatabase(t, { migrated: 'plugins' })
   const folder = await temporaryFolder(t)
   await writeEar(folder)
   const start = async (): Promise<HostProcess> => startHost(t, {
@@ -143,7 +143,7 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
     }, at),
     startReplica: async () => (await (await start()).ready()).url,
     heard: async (event, projectId) => {
-      await until(async () => (await operator.rows('select from pgboss.job where state < \'completed\' and name like \'ear/%\'')).length === 0, 20_000)
+      await until(async () => (await operator.rows('select from pgboss.job where state < \'completed\' and name like \'ear/%\'')).length === 0)
       const rows = await operator.rows('select payload from ear.heard where name = $1 and payload #>> \'{project,id}\' = $2 order by id', [event, projectId])
       return rows.map(({ payload }) => payload as Record<string, unknown>)
     }

@@ -14,7 +14,7 @@ registerBulkhead()
 
 test('secrets under the key before are counted and sealed anew', async (t) => {
   const { contextOf, keepSecrets } = await import('../../../plugins/projects/webhook.ts')
-  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t, { migrated: true }) })
+  const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t, { migrated: 'plugins' }) })
   const [before, now] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
   const old = createEncryption({ key: before, previous: undefined }).scoped('projects')
   const room = createEncryption({ key: now, previous: before })

@@ -19,7 +19,7 @@ test('webhooks', { concurrency: true }, async (t) => {
     `${project}/webhooks/${(await owner.post(`${project}/webhooks`, { url: `${receiver.url}${path}`, events: ['issue', 'mr', 'comment'], secret, ...more })).id}`
   const delivered = async (at: string, status: string): Promise<Body[]> => {
     let items: Body[] = []
-    await until(async () => (items = (await owner.get(`${at}/deliveries`)).items).length > 0 && items.every(each => each.status === status), 20_000)
+    await until(async () => (items = (await owner.get(`${at}/deliveries`)).items).length > 0 && items.every(each => each.status === status))
     return items
   }
 
@@ -29,7 +29,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       receiver.answer('/signed', (response, count) => { response.writeHead(count <= 2 ? 503 : 200).end('thanks') })
       const at = await hook(project, '/signed')
       const { number } = await owner.post(`${project}/issues`, { title: 'Ünïcode', labels: ['a'] })
-      await until(() => receiver.at('/signed').length === 3, 20_000)
+      await until(() => receiver.at('/signed').length === 3)
       const [first, second, third] = receiver.at('/signed')
       assert.ok(first && second && third)
       assert.deepEqual([first.headers['x-platform-event'], first.headers['content-type']], ['issue', 'application/json'])
@@ -53,7 +53,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       await owner.patch(at, { events: ['mr'] })
       await owner.post(`${project}/issues/${number}/close`, undefined, 200)
       await owner.post(`${project}/merge-requests/1/merge`, undefined, 200)
-      await until(() => receiver.at('/signed').length === 6, 20_000)
+      await until(() => receiver.at('/signed').length === 6)
       assert.deepEqual(receiver.at('/signed').slice(3).map(({ headers, body }) => [headers['x-platform-event'], (JSON.parse(body) as Body).action]).sort(),
         [['comment', 'comment.created'], ['mr', 'merge-request.merged'], ['mr', 'merge-request.opened']])
       assert.equal(new Set(receiver.at('/signed').map(({ headers }) => headers['x-platform-delivery'])).size, 4)
@@ -71,7 +71,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       assert.doesNotMatch(JSON.stringify(log), /key=1/)
       assert.deepEqual(log.items.map(({ action }) => action), ['webhook.change', 'webhook.create'])
       await owner.post(`${project}/webhooks/${made.id}/ping`)
-      await until(() => receiver.at('/sealed?key=1').length === 1, 20_000)
+      await until(() => receiver.at('/sealed?key=1').length === 1)
       const [ping] = receiver.at('/sealed?key=1')
       assert.deepEqual([ping?.headers['x-platform-event'], ping?.headers['x-platform-signature']],
         ['ping', `sha256=${createHmac('sha256', 'another secret').update(ping?.body ?? '').digest('hex')}`])
@@ -83,7 +83,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       // Without a secret there is no signature. Readers see none of it.
       const plain = await hook(project, '/plain', { secret: null })
       await owner.post(`${plain}/ping`)
-      await until(() => receiver.at('/plain').length === 1, 20_000)
+      await until(() => receiver.at('/plain').length === 1)
       assert.equal(receiver.at('/plain')[0]?.headers['x-platform-signature'], undefined)
       for (const path of ['', `/${made.id}`, `/${made.id}/deliveries`]) await reader.get(`${project}/webhooks${path}`, 403)
       await reader.post(`${project}/webhooks/${made.id}/ping`, undefined, 403)
@@ -99,7 +99,7 @@ test('webhooks', { concurrency: true }, async (t) => {
         owner.post('/ear/announce', { projectId: project.slice('/projects/'.length), event, fails }, status)
       await announce('push', true, 500)
       for (const event of ['push', 'build', 'deploy']) await announce(event, false, 204)
-      await until(() => receiver.at('/pushed').length === 2, 20_000)
+      await until(() => receiver.at('/pushed').length === 2)
       assert.deepEqual(receiver.at('/pushed').map(({ headers, body }) => [headers['x-platform-event'], body]),
         ['push', 'deploy'].map(event => [event, `{"event":"${event}","ref":"refs/heads/main"}`]))
     }),
@@ -111,7 +111,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       const inside = `${project}/webhooks/${(await owner.post(`${project}/webhooks`, { url: 'http://169.254.169.254/latest', events: ['issue'] })).id}`
       for (const each of [at, inside]) await owner.post(`${each}/ping`)
       const errorOf = async (each: string): Promise<unknown> => {
-        await until(async () => Number((await owner.get(each)).failures) > 0, 20_000)
+        await until(async () => Number((await owner.get(each)).failures) > 0)
         return (await owner.get(`${each}/deliveries`)).items[0]?.error
       }
       assert.equal(await errorOf(at), 'The receiver answered 302.')
@@ -131,11 +131,11 @@ test('webhooks', { concurrency: true }, async (t) => {
       const slow = await hook(project, '/slow')
       await hook(project, '/quick')
       await Promise.all(Array.from({ length: 10 }, (_, index) => owner.post(`${project}/issues`, { title: `issue ${index}` })))
-      await until(() => receiver.at('/quick').length === 10, 20_000)
+      await until(() => receiver.at('/quick').length === 10)
       // Switched off, what still waits for it is not sent.
       await owner.patch(slow, { active: false })
       await owner.post(`${slow}/ping`, undefined, 409)
-      await until(async () => (await all(owner, `${slow}/deliveries`, 5)).every(({ status }) => status === 'cancelled'), 30_000)
+      await until(async () => (await all(owner, `${slow}/deliveries`, 5)).every(({ status }) => status === 'cancelled'))
       assert.equal(openMax, 1, 'one at a time')
       assert.ok(receiver.at('/slow').length < 10)
     }),
@@ -147,7 +147,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       // Fifty of them fail at once, or two of them with their retries: what counts is attempts.
       for (let count = 0; count < 49; count++) await owner.post(`${at}/ping`)
       await owner.post(`${project}/issues`, { title: 'never heard of' })
-      await until(async () => (await owner.get(at)).active === false, 30_000)
+      await until(async () => (await owner.get(at)).active === false)
       const off = await owner.get(at)
       assert.deepEqual([off.failures, typeof off.disabledAt], [50, 'string'])
       assert.match(String(off.disabledWhy), /The last 50 attempts to reach it failed\. The receiver answered 500\./)
@@ -156,7 +156,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       const [told] = await house.heard('webhook.disabled', id)
       assert.deepEqual([told?.webhook, told?.reason, (told?.actor as Body).name], [{ id: off.id, url: `${receiver.url}/dead` }, off.disabledWhy, 'host'])
       assert.equal((await house.heard('webhook.disabled', id)).length, 1)
-      await until(async () => (await all(owner, `${at}/deliveries`, 20)).every(({ status }) => status === 'cancelled'), 30_000)
+      await until(async () => (await all(owner, `${at}/deliveries`, 20)).every(({ status }) => status === 'cancelled'))
 
       receiver.answer('/dead', 200)
       const on = await owner.patch(at, { active: true })
@@ -164,7 +164,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       const lost = (await all(owner, `${at}/deliveries`, 20)).find(({ event }) => event === 'issue')
       const again = await owner.post(`${at}/deliveries/${lost?.id ?? ''}/redeliver`)
       assert.deepEqual([again.redeliveryOf, again.status, again.event], [lost?.id, 'pending', 'issue'])
-      await until(() => receiver.at('/dead').length === 51, 20_000)
+      await until(() => receiver.at('/dead').length === 51)
       assert.equal(receiver.at('/dead').at(-1)?.headers['x-platform-delivery'], again.id)
       assert.match(receiver.at('/dead').at(-1)?.body ?? '', /never heard of/)
     }),
@@ -178,7 +178,7 @@ test('webhooks', { concurrency: true }, async (t) => {
         select $1, 'issue', '{}', case when n = 250 then 'pending' else 'delivered' end, now() - n * interval '1 minute' from generate_series(1, 250) n`, [id])
       await house.rows('insert into projects.delivery (webhook_id, event, payload, status, created_at) select $1, \'mr\', \'{}\', \'failed\', now() - interval \'31 days\'', [id])
       await admin.post('/tasks/run', { task: 'projects/trim-deliveries' }, 200)
-      await until(async () => (await owner.get(`${at}/deliveries`)).total === 201, 20_000)
+      await until(async () => (await owner.get(`${at}/deliveries`)).total === 201)
       assert.equal((await all(owner, `${at}/deliveries`, 100)).at(-1)?.status, 'pending')
       // What was sent goes with the webhook.
       await owner.delete(at)
