@@ -1,47 +1,24 @@
 // Composition root: the phases in order, readable top to bottom; with `boot/`, the only place that knows every neighbour.
 
 import { join } from 'node:path'
-import { InvalidSettings, loadSettings, type Loaded } from '../config/schema.ts'
-import { announce, sayWhatIsWaitedFor } from './boot/announce.ts'
-import { realClock as clock, steadyClock } from './boot/clock.ts'
-import { keys, migrate, plugins, printSettings, tasks } from './boot/command.ts'
+import type { Loaded } from '../config/schema.ts'
 import { createWatchUnit } from './boot/development.ts'
-import { createEnding, exitCodes, outcomeOf } from './boot/ending.ts'
+import { createEnding, outcomeOf } from './boot/exit.ts'
 import { createHostUnits } from './boot/host-units.ts'
 import { createPluginRoster, createPluginUnits, holdPaths } from './boot/plugin-units.ts'
 import { createKubernetesUnit, createResourceUnits } from './boot/resource-units.ts'
 import { createServingUnits } from './boot/serving-units.ts'
-import type { Opened, UnitParts } from './boot/unit.ts'
+import { announce, sayWhatIsWaitedFor } from './boot/start-report.ts'
+import { realClock as clock, steadyClock } from './boot/system-clock.ts'
+import type { Opened, UnitParts } from './boot/unit-context.ts'
 import { createKernel, StartStopped, type UnitDefinition } from './kernel/index.ts'
-import { createLog } from './telemetry/log.ts'
+import { createLog } from './telemetry/log-writer.ts'
 
 const root = join(import.meta.dirname, '..')
 
-const start = (loaded: Loaded): Promise<void> => run(loaded, () => [])
-const dev = (loaded: Loaded): Promise<void> => run(loaded, parts => [createWatchUnit(parts)])
-
-const commands = { start, dev, settings: printSettings, migrate, plugins, tasks, keys }
-
-/** `node core/main.js [start | dev | settings | migrate … | plugins … | tasks … | keys …]`. Sets the exit code; `start` ends the process itself. */
-export async function main ([name = 'start', ...args]: string[]): Promise<void> {
-  if (!Object.hasOwn(commands, name)) { refuse(`"${name}" is not a command; they are ${Object.keys(commands).join(', ')}.`); return }
-  try {
-    const loaded = loadSettings({
-      env: process.env, folder: join(root, 'config'), root,
-      // Neither the code of plugins nor child processes are to find secrets there.
-      forget: variable => { Reflect.deleteProperty(process.env, variable) }
-    })
-    await commands[name as keyof typeof commands](loaded, args, root)
-  } catch (error) {
-    if (!(error instanceof InvalidSettings)) throw error
-    refuse(error.message)
-  }
-}
-
-function refuse (message: string): void {
-  console.error(message)
-  process.exitCode = exitCodes.settings
-}
+export const start = (loaded: Loaded): Promise<void> => run(loaded, () => [])
+/** As `start`, and each plugin is loaded again as soon as one of its files is saved. */
+export const startDevelopment = (loaded: Loaded): Promise<void> => run(loaded, parts => [createWatchUnit(parts)])
 
 /** `createMore` makes units that come after all others. */
 async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefinition[]): Promise<void> {

@@ -15,7 +15,7 @@ const isNewEnough = version => {
 
 if (isNewEnough(process.version)) {
   module.enableCompileCache(join(root, 'node_modules/.cache/node'))
-  const { main } = await import('./boot.ts')
+  const { main } = await import('./cli/main.ts')
   await main(process.argv.slice(2))
 } else {
   const node = findNode()

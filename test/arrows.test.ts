@@ -2,24 +2,33 @@
 
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { test } from 'node:test'
 import ts from 'typescript'
 
 const root = join(import.meta.dirname, '..')
 
 /** What each room may import of ours, beside itself. */
+const everything = [
+  'core/contract', 'core/concurrency', 'core/kernel', 'core/plugin-runtime', 'core/http', 'core/access', 'core/encryption', 'core/resources', 'core/tasks',
+  'core/archive', 'core/telemetry', 'core/control', 'config'
+]
 const arrows: Record<string, readonly string[]> = {
-  'core/main.js': ['core/boot.ts'],
-  'core/boot.ts': ['core/contract', 'core/kernel', 'core/resources', 'core/host', 'core/http', 'core/access', 'core/tasks', 'core/telemetry', 'config', 'core/boot'],
-  'core/boot': ['core/contract', 'core/kernel', 'core/resources', 'core/host', 'core/http', 'core/access', 'core/tasks', 'core/telemetry', 'config'],
+  'core/main.js': ['core/cli'],
+  'core/cli': [...everything, 'core/boot.ts', 'core/boot'],
+  'core/boot.ts': [...everything, 'core/boot'],
+  'core/boot': everything,
+  'core/control': ['core/contract', 'core/encryption'],
   'core/contract': [],
-  'core/kernel': ['core/contract'],
-  'core/resources': ['core/contract'],
-  'core/host': ['core/contract', 'core/kernel'],
-  'core/http': ['core/contract', 'core/access'],
-  'core/access': ['core/contract'],
-  'core/tasks': ['core/contract'],
+  'core/concurrency': [],
+  'core/kernel': ['core/contract', 'core/concurrency'],
+  'core/plugin-runtime': ['core/contract', 'core/concurrency', 'core/kernel'],
+  'core/http': ['core/contract', 'core/concurrency', 'core/access'],
+  'core/access': ['core/contract', 'core/concurrency'],
+  'core/encryption': ['core/contract', 'core/concurrency', 'core/access'],
+  'core/resources': ['core/contract', 'core/concurrency'],
+  'core/tasks': ['core/contract', 'core/concurrency'],
+  'core/archive': ['core/contract'],
   'core/telemetry': ['core/contract'],
   config: ['core/contract']
 }
@@ -51,6 +60,46 @@ test('a room imports only what the house allows it', () => {
     return from !== target && !(arrows[from] ?? []).includes(target)
   })
   assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
+})
+
+/** Of an import that is only of types nothing is left at run time. */
+const isOfTypes = (clause: ts.ImportClause | undefined): boolean => clause !== undefined && (
+  clause.phaseModifier === ts.SyntaxKind.TypeKeyword ||
+  (clause.name === undefined && clause.namedBindings !== undefined && ts.isNamedImports(clause.namedBindings) &&
+    clause.namedBindings.elements.every(({ isTypeOnly }) => isTypeOnly)))
+
+/** By folder of `core/`: the other folders whose values its files import. */
+function findFolderImports (): ReadonlyMap<string, ReadonlySet<string>> {
+  const folders = new Map<string, Set<string>>()
+  for (const file of files.filter(file => file.startsWith('core/'))) {
+    const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.Latest, true)
+    for (const statement of source.statements) {
+      const isImport = ts.isImportDeclaration(statement)
+      if (!isImport && !(ts.isExportDeclaration(statement) && !statement.isTypeOnly)) continue
+      const specifier = statement.moduleSpecifier
+      if (specifier === undefined || !ts.isStringLiteral(specifier) || !specifier.text.startsWith('.')) continue
+      if (isImport && isOfTypes(statement.importClause)) continue
+      const [from, to] = [dirname(file), dirname(join(dirname(file), specifier.text))]
+      if (from !== to) folders.set(from, (folders.get(from) ?? new Set()).add(to))
+    }
+  }
+  return folders
+}
+
+test('no two folders of core import values of each other, by whatever way', () => {
+  const imported = findFolderImports()
+  const reach = (from: string, found = new Set<string>()): ReadonlySet<string> => {
+    for (const to of imported.get(from) ?? []) if (!found.has(to)) reach(to, found.add(to))
+    return found
+  }
+  // boot.ts stands beside the rooms, which does not make it one of them.
+  assert.deepEqual([...imported.keys()].filter(folder => folder !== 'core' && reach(folder).has(folder)), [])
+  assert.ok(reach('core/access/user').has('core/access/audit'))
+})
+
+test('no file name stands twice in core, so that a name is a place', () => {
+  const places = Map.groupBy(files.filter(file => file.startsWith('core/') && basename(file) !== 'index.ts'), file => basename(file))
+  assert.deepEqual([...places.values()].filter(({ length }) => length > 1), [])
 })
 
 /** What the `package.json` of a folder names, by package. */

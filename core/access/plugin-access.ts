@@ -1,8 +1,8 @@
 // One plugin's handle on access: every user it hands over is one that the host recognises, and what it leads to in the audit log names the plugin.
 
 import type { Access, ActingUser, AuditEntry, Log, User } from '../contract/index.ts'
-import { recordAudit, writeAs } from './audit.ts'
-import { createActingUser, isActingUser, isCaller, UserNotRecognised } from './caller.ts'
+import { recordAudit, writeAs } from './audit/audit-log.ts'
+import { createActingUser, isActingUser, isCaller, UserNotRecognised } from './common/caller.ts'
 
 export type SharedAccess = Omit<Access, 'asUser'>
 

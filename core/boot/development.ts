@@ -1,10 +1,10 @@
 // `npm run dev`: whatever is saved in a plugin's folder is what serves a moment later.
 
 import { existsSync, realpathSync } from 'node:fs'
-import { watchFolders } from '../host/index.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
+import { watchFolders } from '../plugin-runtime/index.ts'
 import { discoverPlugins } from './plugin-units.ts'
-import { hostUnit, type UnitParts } from './unit.ts'
+import { hostUnit, type UnitParts } from './unit-context.ts'
 
 export function createWatchUnit (parts: UnitParts): UnitDefinition {
   const { loaded: { settings: { plugins: { paths } } }, clock, log } = parts

@@ -1,9 +1,9 @@
 // Asks what is open whether it answers: the readiness probe says who does not, plugins that need what is away are answered for, and a plugin
 // that is not well is quarantined. Liveness never looks at a dependency.
 
-import { runAs } from '../host/index.ts'
 import { asError, describe } from '../kernel/index.ts'
-import type { Check, UnitParts } from './unit.ts'
+import { runAs } from '../plugin-runtime/index.ts'
+import type { Check, UnitParts } from './unit-context.ts'
 
 const periodMs = 500
 const deadlineMs = 1_000

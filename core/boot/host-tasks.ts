@@ -1,10 +1,10 @@
 // What the host does in the background itself. The history of tasks is cleared by the queue.
 
 import type { Settings } from '../../config/schema.ts'
+import { archive, type ArchiveParts, type Source } from '../archive/archiver.ts'
 import { sql, type TaskRecord } from '../contract/index.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { archive, type ArchiveParts, type Source } from './archive.ts'
-import { hostUnit, type Opened, type UnitParts } from './unit.ts'
+import { hostUnit, type Opened, type UnitParts } from './unit-context.ts'
 
 /** No plugin can have this id. */
 const owner = 'host'

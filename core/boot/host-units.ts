@@ -2,21 +2,22 @@
 
 import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
-import { createAccess, createEncryption, createKeyRotation, firstRun, prepareAccess, verifyMasterKey, warnOfPairs } from '../access/index.ts'
-import { countStrays, createContainer, InvalidPlugins, openChoices, registerBulkhead } from '../host/index.ts'
+import { createAccess, firstRun, prepareAccess, warnOfPairs } from '../access/index.ts'
+import { createEncryption, createKeyRotation, verifyMasterKey } from '../encryption/index.ts'
 import { createHttp } from '../http/index.ts'
-import { openProbes } from '../http/probes.ts'
+import { openProbes } from '../http/server/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { findUser, runForUser } from './caller.ts'
-import { steadyClock } from './clock.ts'
+import { countStrays, createContainer, InvalidPlugins, openChoices, registerBulkhead } from '../plugin-runtime/index.ts'
 import { createHostHandle } from './host-handle.ts'
 import { rewrapTask } from './host-tasks.ts'
 import { planConnections, readOpenFilesLimit } from './open-files.ts'
 import { createOperation } from './operation.ts'
 import { migratePlugins } from './plugin-migrations.ts'
 import { declarePermissions, findRoleProblems, readPlugins } from './plugin-units.ts'
+import { findUser, runForUser } from './request-caller.ts'
 import { createKubernetesHandle } from './resource-units.ts'
-import { hostUnit, type UnitParts } from './unit.ts'
+import { steadyClock } from './system-clock.ts'
+import { hostUnit, type UnitParts } from './unit-context.ts'
 
 type HostUnit = 'probes' | 'plugins' | 'pluginMigrations' | 'access' | 'encryption' | 'permissions' | 'host' | 'container'
 
@@ -67,7 +68,9 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       })
       // At once, and not through the log: whatever else fails, the person at the terminal has it, and it is kept nowhere.
       if (first.password !== undefined) log.print(`The first admin is "${admin.name}" with the password ${first.password} (shown this once).`)
-      const access = await createAccess({ postgres, valkey: valkey.host, log, clock, findCallerId: findUser, sessionIdleMs: settings.access.sessionIdleMs })
+      const access = await createAccess({
+        postgres, valkey: valkey.host, log, clock, findCallerId: findUser, sessionIdleMs: settings.access.sessionIdleMs
+      })
       undo('close', () => access.close())
       // News sent while the connection was down never came.
       undo('reconnects', valkey.onReconnect(() => access.forget()))

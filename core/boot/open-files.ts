@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { Log } from '../contract/index.ts'
-import { probeConnectionsMax } from '../http/probes.ts'
+import { probeConnectionsMax } from '../http/server/probes.ts'
 
 /** Modules, logs, the loop's own descriptors, child processes and what plugins open. A host that serves on embedded defaults has 40. */
 const filesReserve = 64

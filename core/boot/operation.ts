@@ -1,8 +1,8 @@
 // Operating the plugins of all replicas: what is asked of this one is done here, kept, and followed by the others.
 
 import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
-import type { Choice, Choices, Member, Roster } from '../host/index.ts'
 import { asError, describe, type Kernel } from '../kernel/index.ts'
+import type { Choice, Choices, Member, Roster } from '../plugin-runtime/index.ts'
 
 export interface OperationParts {
   readonly kernel: Kernel

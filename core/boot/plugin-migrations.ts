@@ -1,8 +1,8 @@
 // The migrations of the plugins that were found, before any of them starts.
 
-import type { Candidate } from '../host/index.ts'
-import { migrateAll, MigrationFailed, MigrationsRefused, type MigrationSet } from '../resources/migrations.ts'
-import type { UnitParts } from './unit.ts'
+import type { Candidate } from '../plugin-runtime/index.ts'
+import { migrateAll, MigrationFailed, MigrationsRefused, type MigrationSet } from '../resources/migrations/migrations.ts'
+import type { UnitParts } from './unit-context.ts'
 
 export const migrationsOf = ({ id, migrations }: Candidate): MigrationSet[] =>
   migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }]

@@ -5,17 +5,17 @@ import { join } from 'node:path'
 import { InvalidSettings } from '../../config/schema.ts'
 import { corePermissions, permissionHomes, syncPermissions } from '../access/index.ts'
 import type { GuardedFetch, Log } from '../contract/index.ts'
+import { findRouteProblems } from '../http/index.ts'
+import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
 import {
   createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, runAs, validatePlugins,
   type Candidate, type Discovery, type LoadedPlugin, type Problem, type Roster
-} from '../host/index.ts'
-import { findRouteProblems } from '../http/index.ts'
-import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
-import type { EgressSettings } from '../resources/egress.ts'
-import { migrateAll } from '../resources/migrations.ts'
+} from '../plugin-runtime/index.ts'
+import type { EgressSettings } from '../resources/egress/egress.ts'
+import { migrateAll } from '../resources/migrations/migrations.ts'
 import { whyDisabled } from './operation.ts'
 import { migrationsOf } from './plugin-migrations.ts'
-import type { Opened, UnitParts } from './unit.ts'
+import type { Opened, UnitParts } from './unit-context.ts'
 
 type ReadParts = Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>
 
@@ -120,7 +120,7 @@ function createFetch (settings: EgressSettings): GuardedFetch {
   let opening: Promise<GuardedFetch> | undefined
   return async (...args) => {
     // As the host: for a plugin the host's own files cannot be imported.
-    opening ??= runAs(undefined, () => import('../resources/egress.ts')).then(({ createEgress }) => createEgress(settings))
+    opening ??= runAs(undefined, () => import('../resources/egress/egress.ts')).then(({ createEgress }) => createEgress(settings))
     return (await opening)(...args)
   }
 }

@@ -2,16 +2,16 @@
 
 import { join } from 'node:path'
 import type { Kubernetes } from '../contract/index.ts'
-import { isNewer, runAs } from '../host/index.ts'
 import { Held, type UnitDefinition } from '../kernel/index.ts'
-import { createAbsentKubernetes } from '../resources/kubernetes.ts'
-import { migrateAll } from '../resources/migrations.ts'
-import { openPostgres } from '../resources/postgres.ts'
-import { withSessionOptions } from '../resources/postgres-session-options.ts'
+import { isNewer, runAs } from '../plugin-runtime/index.ts'
+import { createAbsentKubernetes } from '../resources/kubernetes/kubernetes-client.ts'
+import { migrateAll } from '../resources/migrations/migrations.ts'
+import { openPostgres } from '../resources/postgres/postgres-resource.ts'
+import { withSessionOptions } from '../resources/postgres/postgres-session-options.ts'
 import { openTasks } from '../tasks/index.ts'
 import { maskPasswords, maskValues } from '../telemetry/mask.ts'
-import { findUser } from './caller.ts'
-import { hostUnit, resourceUnit, type UnitParts } from './unit.ts'
+import { findUser } from './request-caller.ts'
+import { hostUnit, resourceUnit, type UnitParts } from './unit-context.ts'
 
 export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
   const { loaded: { settings }, opened, log, clock, root } = parts
@@ -22,7 +22,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
 
   const embeddedPostgres = resourceUnit(parts, {
     id: 'embedded postgres',
-    open: async openParts => (await import('../resources/embedded/postgres.ts')).openEmbeddedPostgres({ dataPath }, openParts),
+    open: async openParts => (await import('../resources/embedded/embedded-postgres.ts')).openEmbeddedPostgres({ dataPath }, openParts),
     keep: ({ url }) => { opened.databaseUrl = url }
   })
   return [
@@ -40,13 +40,13 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
     resourceUnit(parts, {
       id: 'valkey',
       open: async openParts => valkey.url === ''
-        ? (await import('../resources/embedded/valkey.ts')).openEmbeddedValkey(openParts)
-        : (await import('../resources/valkey.ts')).openValkey(valkey, openParts),
+        ? (await import('../resources/embedded/embedded-valkey.ts')).openEmbeddedValkey(openParts)
+        : (await import('../resources/valkey/valkey-resource.ts')).openValkey(valkey, openParts),
       keep: value => { opened.valkey = value }
     }),
     resourceUnit(parts, {
       id: 'storage',
-      open: async openParts => (await import('../resources/storage.ts')).openStorage(
+      open: async openParts => (await import('../resources/storage/storage-resource.ts')).openStorage(
         storage.endpoint === '' ? { kind: 'folder', path: join(dataPath, 'objects') } : { kind: 's3', ...storage }, openParts, { deadlineMs: storage.timeoutMs }),
       keep: value => { opened.storage = value }
     }),
@@ -74,7 +74,7 @@ export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
     recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 },
     open: async openParts => {
       if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new Held('no plugin asks for the cluster, so it was not contacted')
-      const resource = await (await runAs(undefined, () => import('../resources/kubernetes.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
+      const resource = await (await runAs(undefined, () => import('../resources/kubernetes/kubernetes-client.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
       // Absent is a state: whoever needs a cluster is held, and whoever goes on without has a handle that says so.
       if (resource.value.state === 'absent') throw new Held(resource.value.detail)
       return resource

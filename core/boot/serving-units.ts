@@ -1,10 +1,10 @@
 // The units that face callers: the API's port and readiness. They start after the plugins and stop before them, so that no request is lost.
 
+import { openControl } from '../control/control-socket.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { openControl } from './control.ts'
 import { watchHealth } from './health.ts'
 import { createHostTasksUnit } from './host-tasks.ts'
-import { hostUnit, type UnitParts } from './unit.ts'
+import { hostUnit, type UnitParts } from './unit-context.ts'
 
 export function createServingUnits (parts: UnitParts): UnitDefinition[] {
   const { loaded: { settings }, opened, log } = parts

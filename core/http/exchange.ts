@@ -2,13 +2,13 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { LateSignal } from '../concurrency/lazy-signal.ts'
 import type { Clock, Log, User } from '../contract/index.ts'
-import type { BodyShares } from './body-share.ts'
-import type { ConnectionLimit } from './connection-limit.ts'
-import { LateSignal } from './late-signal.ts'
+import type { BodyShares } from './body/body-share.ts'
 import type { LineBudget } from './line-budget.ts'
-import type { Plugin } from './mount-table.ts'
-import type { Route } from './route.ts'
+import type { Plugin } from './route/mount-table.ts'
+import type { Route } from './route/prepared-route.ts'
+import type { ConnectionLimit } from './server/connection-limit.ts'
 
 const acceptedRequestId = /^[\w-]{8,64}$/
 

@@ -2,11 +2,11 @@
 
 import { Forbidden, NotFound, Unauthorized, ValidationFailed } from '../contract/index.ts'
 import type { RouteOptions, User } from '../contract/index.ts'
+import { isPromise } from './answer/result.ts'
 import type { Exchange } from './exchange.ts'
-import { projectIdOf } from './project.ts'
-import { isForgeable, originOf, ownOriginOf, type OriginRules } from './request-origin.ts'
-import { isPromise } from './result.ts'
-import type { Route } from './route.ts'
+import { projectIdOf } from './request/project-source.ts'
+import { isForgeable, originOf, ownOriginOf, type OriginRules } from './request/request-origin.ts'
+import type { Route } from './route/prepared-route.ts'
 
 type Admitted = User | undefined
 type Guarded = Exclude<RouteOptions, { public: string }>

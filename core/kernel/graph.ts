@@ -1,6 +1,6 @@
 // Finds what is wrong with a set of units before any of them starts.
 
-import type { UnitDefinition } from './definition.ts'
+import type { UnitDefinition } from './unit-definition.ts'
 
 /** One sentence for each problem; none when the units can be added to those that are known. */
 export function findProblems (added: readonly UnitDefinition[], isKnown: (id: string) => boolean): string[] {

@@ -1,10 +1,10 @@
 // The kernel: order and time. It knows no outside system; the clock is passed in.
 
-export type { Recovery, Serve, StartContext, UndoStep, UnitDefinition, UnitKind } from './definition.ts'
-export { asError, describe, Disabled, Held, InvalidUnits, NotReplaced, Replaced, RequiredUnitFailed, StartStopped } from './error.ts'
-export type { Kernel, KernelParts, UnitSnapshot } from './kernel.ts'
+export type { Recovery, Serve, StartContext, UndoStep, UnitDefinition, UnitKind } from './unit-definition.ts'
+export { asError, describe, Disabled, Held, InvalidUnits, NotReplaced, Replaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'
+export type { Kernel, KernelParts, UnitSnapshot } from './kernel-api.ts'
 export { renderStartReport, renderStopReport, type StartReport, type StopReport, type UnitSpan, type UnitStopReport } from './report.ts'
 export { moves, type State } from './state.ts'
-export { createKernel } from './supervisor.ts'
+export { createKernel } from './kernel.ts'
 export type { StepReport } from './undo.ts'
 export type { Change } from './unit.ts'

@@ -1,63 +1,201 @@
-// What the kernel is asked and what it answers.
+// Starts units in the order of their needs, keeps them going, and stops them in the opposite order; the one place that knows them all.
 
-import type { Clock } from '../contract/clock.ts'
-import type { UnitDefinition, UnitKind } from './definition.ts'
-import type { StartReport, StopReport } from './report.ts'
-import type { State } from './state.ts'
-import type { StepReport } from './undo.ts'
-import type { Change } from './unit.ts'
+import { Alarm } from './alarm.ts'
+import { findProblems, idsBefore } from './graph.ts'
+import type { Kernel, KernelParts, UnitSnapshot } from './kernel-api.ts'
+import { Disabled, InvalidUnits, NotReplaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'
+import { Course } from './propagation.ts'
+import { createStartReport, type StartReport, type StopReport } from './report.ts'
+import { stopUnits } from './stop.ts'
+import { Undoing, type StepReport } from './undo.ts'
+import type { UnitDefinition } from './unit-definition.ts'
+import { Unit, type UnitParts } from './unit.ts'
 
-export interface KernelParts {
-  readonly clock: Clock
-  readonly onChange?: (change: Change) => void
-  /** Each undo step as it ends: also those of a failed attempt, and those that came too late for a report. */
-  readonly onStep?: (unit: string, step: StepReport) => void
+interface Call {
+  readonly unsettled: Set<Unit>
+  readonly resolve: (last: Unit | undefined) => void
+  readonly reject: (error: Error) => void
 }
 
-export interface UnitSnapshot {
-  readonly id: string
-  readonly kind: UnitKind
-  readonly required: boolean
-  readonly state: State
-  /** Milliseconds since the Unix epoch. */
-  readonly since: number
-  readonly reason: string | undefined
-  /** Of the last start. */
-  readonly attempts: number
-  /** After the first: recoveries, and generations that took the place of another. */
-  readonly restarts: number
-  /** When it is tried again; milliseconds since the Unix epoch. */
-  readonly retryAt: number | undefined
-  readonly needs: readonly string[]
+export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel {
+  const undoing = new Undoing(clock, new Alarm(clock))
+  const units = new Map<string, Unit>()
+  const calls = new Set<Call>()
+  const started = new Set<Unit>()
+  const turns = new Map<string, Promise<void>>()
+  let ending: RequiredUnitFailed | StartStopped | undefined
+  let stopping: PromiseWithResolvers<StopReport> | undefined
+  const parts: UnitParts = {
+    undoing,
+    onChange: change => tell(() => onChange?.(change)),
+    onStep: (unit, step) => tell(() => onStep?.(unit, step))
+  }
+
+  const course = new Course(undoing, unit => {
+    const isFirst = !started.has(unit)
+    started.add(unit)
+    if (isFirst && unit.definition.required && unit.isDown && unit.state !== 'disabled') {
+      end(new RequiredUnitFailed(unit.id, unit.reason ?? unit.state, unit.error))
+    }
+    for (const call of calls) {
+      if (call.unsettled.delete(unit) && call.unsettled.size === 0) close(call, unit)
+    }
+  })
+
+  const start = async (definitions: readonly UnitDefinition[]): Promise<StartReport> => {
+    if (ending !== undefined) throw ending
+    const problems = findProblems(definitions, id => units.has(id))
+    if (problems.length > 0) throw new InvalidUnits(problems)
+    const calledAt = clock.now()
+    const added = definitions.map(definition => new Unit(definition, parts))
+    for (const unit of added) units.set(unit.id, unit)
+    for (const unit of added) connect(unit)
+    const settled = untilSettled(added)
+    for (const unit of added) {
+      if (unit.definition.disabled !== undefined) void course.takeDown(unit, new Disabled(unit.definition.disabled), 'disabled')
+    }
+    course.enter(added)
+    const last = await settled
+    return createStartReport(added, clock.now() - calledAt, last)
+  }
+
+  const untilSettled = async (waitedFor: readonly Unit[]): Promise<Unit | undefined> => {
+    if (ending !== undefined) throw ending
+    const { promise, resolve, reject } = Promise.withResolvers<Unit | undefined>()
+    const call = { unsettled: new Set(waitedFor), resolve, reject }
+    calls.add(call)
+    if (waitedFor.length === 0) close(call, undefined)
+    return promise
+  }
+
+  const connect = (unit: Unit): void => {
+    for (const before of unit.before) before.dependents.delete(unit)
+    unit.before.clear()
+    for (const id of idsBefore(unit.definition)) {
+      const before = units.get(id)
+      if (before === undefined) continue
+      unit.before.add(before)
+      before.dependents.add(unit)
+    }
+  }
+
+  const close = (call: Call, last: Unit | undefined): void => {
+    calls.delete(call)
+    call.resolve(last)
+  }
+
+  // Nothing starts any more from here on.
+  const end = (error: RequiredUnitFailed | StartStopped): void => {
+    if (ending !== undefined) return
+    ending = error
+    course.end(units.values(), error)
+    for (const call of calls) call.reject(error)
+    calls.clear()
+  }
+
+  /** One change of a unit after another, each once it neither starts nor leaves. */
+  const inTurn = <T>(id: string, work: (unit: Unit) => Promise<T>, isReady = (unit: Unit): boolean => unit.isSettled): Promise<T> => {
+    const turn = (turns.get(id) ?? Promise.resolve()).then(async () => {
+      for (;;) {
+        if (ending !== undefined) throw ending
+        const unit = units.get(id)
+        if (unit === undefined) throw new InvalidUnits([`There is no unit "${id}".`])
+        if (isReady(unit)) return work(unit)
+        await (unit.leaving ?? untilSettled([unit]))
+      }
+    })
+    const over = turn.then(() => undefined, () => { /* Whoever asked for it has heard. */ })
+    turns.set(id, over)
+    return turn
+  }
+
+  const replace = async (unit: Unit, definition: UnitDefinition, onSwitch?: () => void): Promise<readonly StepReport[]> => {
+    const problems = findProblems([...units.values()].map(other => other === unit ? definition : other.definition), () => false)
+    if (problems.length > 0) throw new InvalidUnits(problems)
+    const onTaken = (): void => {
+      connect(unit)
+      onSwitch?.()
+      for (const dependent of [...unit.dependents]) course.consider(dependent, unit)
+    }
+    // Asked before it starts and again before it takes over: a need may have gone meanwhile.
+    const findObstacle = (): string | undefined => {
+      for (const id of definition.needs) {
+        const need = units.get(id)
+        const why = need?.state === 'running' && need.isSettled ? definition.refuses?.(id) : `it needs "${id}", which does not run`
+        if (why !== undefined) return why
+      }
+      return undefined
+    }
+    if (unit.state === 'running') return unit.replace(definition, { findObstacle, onTaken })
+    unit.definition = definition
+    onTaken()
+    if (unit.state === 'disabled') return []
+    await begin(unit)
+    if (!isRunning(unit)) throw new NotReplaced(unit.id, unit.reason ?? `it is ${unit.state}`, { cause: unit.error })
+    return []
+  }
+
+  const begin = async (unit: Unit): Promise<void> => {
+    course.retry(unit)
+    if (!unit.isSettled) await untilSettled([unit])
+  }
+
+  return {
+    start,
+    replace: (definition, onSwitch) => inTurn(definition.id, unit => replace(unit, definition, onSwitch)),
+    enable: id => inTurn(id, async unit => { if (unit.state === 'disabled') await begin(unit) }),
+    disable: (id, reason) => {
+      const error = new Disabled(reason)
+      // Neither a start nor a replacement that hangs keeps it waiting.
+      units.get(id)?.giveUpReplacement(error)
+      return inTurn(id, async unit => {
+        if (unit.state !== 'disabled') await course.takeDown(unit, error, 'disabled')
+      }, unit => unit.isSettled || (unit.state === 'starting' && unit.leaving === undefined))
+    },
+    fail: (id, error) => {
+      const unit = units.get(id)
+      if (ending !== undefined || unit?.state !== 'running' || unit.leaving !== undefined) return
+      void course.takeDown(unit, error, unit.definition.recover === undefined ? 'failed' : 'quarantined')
+    },
+    retry: id => {
+      const unit = units.get(id)
+      if (unit?.retryAt !== undefined) course.retry(unit)
+    },
+    stop: (reason, { budgetMs }) => {
+      if (stopping === undefined) {
+        stopping = Promise.withResolvers()
+        const error = new StartStopped(reason)
+        end(error)
+        stopUnits([...units.values()], undoing, error, budgetMs).then(stopping.resolve, stopping.reject)
+      }
+      return stopping.promise
+    },
+    hurry: budgetMs => {
+      if (stopping !== undefined) undoing.limit(clock.now() + budgetMs)
+    },
+    units: () => [...units.values()].map(snapshot),
+    unit: id => {
+      const unit = units.get(id)
+      return unit && snapshot(unit)
+    },
+    waiting: () => [...units.values()].filter(unit => unit.state === 'starting').map(({ id, attempts, reason, dependents }) => ({
+      unit: id,
+      for: reason === undefined ? `attempt ${attempts}` : `attempt ${attempts} (last error: ${reason})`,
+      by: [...dependents].filter(({ state }) => state === 'waiting').map(dependent => dependent.id)
+    }))
+  }
 }
 
-export interface Kernel {
-  /**
-   * Adds units, which may need those of earlier calls, and resolves when all of them run, or do not for now.
-   * Rejects with `InvalidUnits` before anything starts; with `RequiredUnitFailed` as soon as a required unit cannot come up, the
-   * other starts then being aborted; with `StartStopped` when a stop comes first. All units are undone by `stop`.
-   */
-  start (units: readonly UnitDefinition[]): Promise<StartReport>
-  /**
-   * A unit that runs is replaced: the new generation starts beside the old one, which goes on when that fails (`NotReplaced`); `onSwitch` is
-   * called when it has started, and the old one is undone then. Dependents keep running unless they refuse the new one. A unit that does not
-   * run is started anew. Resolves with how the old one was undone.
-   */
-  replace (unit: UnitDefinition, onSwitch?: () => void): Promise<readonly StepReport[]>
-  /** Starts what was disabled; resolves when it runs, or does not for now. */
-  enable (id: string): Promise<void>
-  /** Ends it after everything that needs it, which is held; resolves when it has ended. */
-  disable (id: string, reason: string): Promise<void>
-  /** A unit that runs is not well: it is ended like that, and quarantined. */
-  fail (id: string, error: Error): void
-  /** What is to be tried again later is tried now. */
-  retry (id: string): void
-  /** The one way out, in every state. Callers join the first; after `budgetMs` nothing is waited for any more. Never rejects. */
-  stop (reason: string, options: { budgetMs: number }): Promise<StopReport>
-  /** Shortens what is left of a stop that is under way. */
-  hurry (budgetMs: number): void
-  units (): readonly UnitSnapshot[]
-  unit (id: string): UnitSnapshot | undefined
-  /** The units that are starting, what for (the attempt and the last error), and those that wait for them. */
-  waiting (): readonly { readonly unit: string, readonly for: string, readonly by: readonly string[] }[]
+const snapshot = ({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retryAt }: Unit): UnitSnapshot =>
+  ({ id, kind, required, state, since, reason, attempts, restarts, retryAt, needs })
+
+const isRunning = (unit: Unit): boolean => unit.state === 'running'
+
+// What a listener throws must not keep the kernel from its work; it goes where uncaught errors go.
+function tell (listen: () => void): void {
+  try {
+    listen()
+  } catch (error) {
+    queueMicrotask(() => { throw error })
+  }
 }

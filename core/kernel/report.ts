@@ -1,9 +1,9 @@
 // How a start and a stop went: data that tools can read, and a few lines that people can.
 
-import type { UnitKind } from './definition.ts'
-import { describe } from './error.ts'
+import { describe } from './kernel-error.ts'
 import type { State } from './state.ts'
 import type { StepReport } from './undo.ts'
+import type { UnitKind } from './unit-definition.ts'
 import type { Unit } from './unit.ts'
 
 const number = new Intl.NumberFormat('en')

@@ -1,6 +1,6 @@
 // Takes all units down: each after everything that depends on it, independent ones at the same time.
 
-import type { StartStopped } from './error.ts'
+import type { StartStopped } from './kernel-error.ts'
 import { createStopReport, type StopReport, type UnitStopReport } from './report.ts'
 import type { Undoing } from './undo.ts'
 import type { Unit } from './unit.ts'

@@ -2,8 +2,8 @@
 
 import type { Clock } from '../contract/clock.ts'
 import type { Alarm } from './alarm.ts'
-import type { UndoStep } from './definition.ts'
-import { BudgetExceeded, asError } from './error.ts'
+import { BudgetExceeded, asError } from './kernel-error.ts'
+import type { UndoStep } from './unit-definition.ts'
 
 export interface StepReport {
   readonly name: string

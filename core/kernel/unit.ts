@@ -1,10 +1,10 @@
 // One unit: its state, its attempts to start, its generations, and its way out.
 
-import { Attempt } from './attempt.ts'
-import type { UnitDefinition } from './definition.ts'
-import { BudgetExceeded, asError, Held, NotReplaced, Replaced, describe, type StartStopped } from './error.ts'
+import { BudgetExceeded, asError, Held, NotReplaced, Replaced, describe, type StartStopped } from './kernel-error.ts'
+import { Attempt } from './start-attempt.ts'
 import { isMove, type State } from './state.ts'
 import { Undo, type Share, type StepReport, type Undoing } from './undo.ts'
+import type { UnitDefinition } from './unit-definition.ts'
 
 export interface Change {
   readonly unit: string

@@ -1,8 +1,8 @@
 // Notices within a second that an outside system has fallen silent, and soon after its return that it answers again.
 
 import { setImmediate as pollPhase } from 'node:timers/promises'
+import { DeadlinePassed } from '../concurrency/deadline.ts'
 import type { Clock, Log } from '../contract/index.ts'
-import { DeadlinePassed } from './deadline.ts'
 
 export interface PulseParts {
   /** For the log: `the database`. */

@@ -2,13 +2,13 @@
 
 import { randomUUID } from 'node:crypto'
 import { NotFound, ServiceUnavailable, type OpenParts, type Resource, type TaskOperation } from '../contract/index.ts'
-import { createTaskOperation } from './history.ts'
-import { openLookout } from './lookout.ts'
-import { watchOffset } from './offset.ts'
-import { termsOf } from './plan.ts'
-import { openQueues, refuseAway, type Queues, type QueueSettings } from './queue.ts'
+import { createTaskOperation } from './queue/history.ts'
+import { openLookout } from './queue/queue-poller.ts'
+import { openQueues, refuseAway, type Queues, type QueueSettings } from './queue/queue.ts'
+import { createSender, type Sender } from './queue/send.ts'
+import { termsOf } from './queue/task-definition.ts'
 import { createRegister, type End, type Registration, type Shared, type Ticked } from './register.ts'
-import { createSender, type Sender } from './send.ts'
+import { watchOffset } from './schedule/database-clock.ts'
 
 export type { Registration }
 

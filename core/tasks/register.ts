@@ -2,15 +2,15 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Clock, Log, Postgres, TaskRecord } from '../contract/index.ts'
-import { readCron } from './cron.ts'
-import { createDeadlines, type Deadlines } from './deadline.ts'
-import type { Lookout } from './lookout.ts'
-import type { Offset } from './offset.ts'
-import { eventQueue, InvalidTasks, isTicked, keyedQueue, readTasks, retryDelay, termsOf, type Plan, type TickPlan } from './plan.ts'
-import type { Claim, Queues } from './queue.ts'
-import { run, type Attempt } from './run.ts'
-import { everyTick, tick, tickId } from './tick.ts'
-import { aheadReturnsMax, startWorker, type Worker } from './worker.ts'
+import type { Lookout } from './queue/queue-poller.ts'
+import type { Claim, Queues } from './queue/queue.ts'
+import { eventQueue, InvalidTasks, isTicked, keyedQueue, readTasks, retryDelay, termsOf, type Plan, type TickPlan } from './queue/task-definition.ts'
+import { readCron } from './schedule/cron.ts'
+import type { Offset } from './schedule/database-clock.ts'
+import { everyTick, tick, tickId } from './schedule/tick.ts'
+import { createDeadlines, type Deadlines } from './worker/run-deadline.ts'
+import { run, type Attempt } from './worker/run.ts'
+import { aheadReturnsMax, startWorker, type Worker } from './worker/worker.ts'
 
 export interface Registration {
   readonly plugin: string

@@ -3,14 +3,14 @@
 import { createMongoAbility, type RawRuleOf, type MongoAbility } from '@casl/ability'
 import { newEnforcer, newModelFromString } from 'casbin'
 import { createAccess, prepareAccess, syncPermissions, type AccessRoom } from '../../core/access/index.ts'
-import { corePermissions } from '../../core/access/permission.ts'
+import { corePermissions } from '../../core/access/permission/permission.ts'
+import { sql, z, type User } from '../../core/contract/index.ts'
+import { openValkey } from '../../core/resources/valkey/valkey-resource.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog, openParts } from '../support/part.ts'
 import { openTestPostgres } from '../support/postgres.ts'
 import { freePort } from '../support/process.ts'
 import { startValkeyServer } from '../support/valkey-server.ts'
-import { openValkey } from '../../core/resources/valkey.ts'
-import { sql, z, type User } from '../../core/contract/index.ts'
 import { withDatabaseServer } from './context.ts'
 
 const userCount = 200

@@ -3,10 +3,10 @@
 
 import { z } from '../../core/contract/index.ts'
 import type { Handler, Log, RouteOptions, RouteRecord, User } from '../../core/contract/index.ts'
-import { Account } from '../../core/host/account.ts'
-import { countStrays } from '../../core/host/index.ts'
-import { bindTo } from '../../core/host/owner.ts'
 import { createHttp } from '../../core/http/index.ts'
+import { countStrays } from '../../core/plugin-runtime/index.ts'
+import { Account } from '../../core/plugin-runtime/ownership/owned-resources.ts'
+import { bindTo } from '../../core/plugin-runtime/ownership/owner.ts'
 import { announce, note, pluginCount, token } from './peer.ts'
 
 const nothing = (): void => undefined

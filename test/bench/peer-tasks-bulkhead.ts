@@ -2,11 +2,11 @@
 // setting it does something in its transaction.
 
 import { sql, z } from '../../core/contract/index.ts'
-import { countStrays, createContainer } from '../../core/host/index.ts'
-import { createScope } from '../../core/host/scope.ts'
-import { openPostgres } from '../../core/resources/postgres.ts'
+import { countStrays, createContainer } from '../../core/plugin-runtime/index.ts'
+import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
+import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts'
 import { openTasks } from '../../core/tasks/index.ts'
-import { inMemory, noWork, refuse, silent } from '../host/part.ts'
+import { inMemory, noWork, refuse, silent } from '../plugin-runtime/part.ts'
 import { clock, openParts } from '../support/part.ts'
 import { postgresSettings } from '../support/postgres.ts'
 import { concurrency, connections, serve, setting, url, type Payload } from './task-peer.ts'

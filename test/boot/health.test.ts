@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { watchHealth } from '../../core/boot/health.ts'
-import type { Check, Opened, UnitParts } from '../../core/boot/unit.ts'
+import type { Check, Opened, UnitParts } from '../../core/boot/unit-context.ts'
 import { clock, createLog } from '../support/part.ts'
 import { until } from '../support/until.ts'
 

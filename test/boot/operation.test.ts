@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { createOperation, type Operation } from '../../core/boot/operation.ts'
-import type { Choice, Choices } from '../../core/host/index.ts'
-import { createRun, inMemory, type Run } from '../host/part.ts'
-import { createLog } from '../support/part.ts'
+import type { Choice, Choices } from '../../core/plugin-runtime/index.ts'
+import { createRun, inMemory, type Run } from '../plugin-runtime/part.ts'
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
+import { createLog } from '../support/part.ts'
 import { until } from '../support/until.ts'
 
 interface Operated extends Run {

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
-import { createScope } from '../../core/host/scope.ts'
 import { createHttp, findRouteProblems } from '../../core/http/index.ts'
-import host from '../../package.json' with { type: 'json' }
-import { noWork, refuse } from '../host/part.ts'
+import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/plugin-runtime/index.ts'
+import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
 import { openHouse } from '../access/house.ts'
 import type { House } from '../access/house.ts'
+import host from '../../package.json' with { type: 'json' }
+import { noWork, refuse } from '../plugin-runtime/part.ts'
 import { clock, createLog } from '../support/part.ts'
 import { undo } from '../support/undo.ts'
 

@@ -1,6 +1,6 @@
 // What an `open…` function is given, in tests that run on the real clock.
 
-import { realClock as clock } from '../../core/boot/clock.ts'
+import { realClock as clock } from '../../core/boot/system-clock.ts'
 import type { Log, OpenParts } from '../../core/contract/index.ts'
 
 export { clock }

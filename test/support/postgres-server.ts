@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openEmbeddedPostgres } from '../../core/resources/embedded/postgres.ts'
+import { openEmbeddedPostgres } from '../../core/resources/embedded/embedded-postgres.ts'
 import type { TestServer } from './global-setup.ts'
 import { openParts } from './part.ts'
 

@@ -1,8 +1,8 @@
 // The host's own pool on a database of the test's own.
 
 import type { TestContext } from 'node:test'
-import { openPostgres } from '../../core/resources/postgres.ts'
-import type { PostgresSettings } from '../../core/resources/postgres.ts'
+import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts'
+import type { PostgresSettings } from '../../core/resources/postgres/postgres-resource.ts'
 import { openParts } from './part.ts'
 import { undo } from './undo.ts'
 

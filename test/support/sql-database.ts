@@ -1,6 +1,6 @@
 // Asks a database what a statement takes and gives, without running it.
 
-import type { Client } from '../../core/resources/postgres-client.ts'
+import type { Client } from '../../core/resources/postgres/postgres-client.ts'
 
 export interface ResultColumn {
   readonly name: string

@@ -20,13 +20,13 @@ function versionOf (node: string): string | undefined {
 const oldNode = ['/usr/bin/node', '/usr/local/bin/node'].find(node => /^v2[0-3]\./.test(versionOf(node) ?? ''))
 const options = { concurrency: true, skip: oldNode === undefined ? 'needs a Node of version 20 to 23 in /usr/bin or /usr/local/bin' : false }
 
-/** A project with this main.js, and a boot.ts that tells what it got: how it was called, then each signal. */
+/** A project with this main.js, and a cli/main.ts that tells what it got: how it was called, then each signal. */
 async function createProject (t: TestContext, { installed }: { installed: boolean }): Promise<string> {
   const folder = await temporaryFolder(t)
   await mkdir(join(folder, 'core'))
   await cp(join(root, 'core/main.js'), join(folder, 'core/main.js'))
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
-  await writeFile(join(folder, 'core/boot.ts'), `
+  await writeFile(join(folder, 'core/cli/main.ts'), `
     export async function main (argv: string[]): Promise<void> {
       const [how, what] = argv
       if (how === 'exit') process.exit(Number(what))

@@ -1,13 +1,13 @@
 // The routes of every plugin in some folders, as the plugins themselves register them: what a test of all routes is made from.
 
 import assert from 'node:assert/strict'
+import { corePermissions } from '../../core/access/index.ts'
 import type { PermissionDeclaration, Resources, RouteRecord } from '../../core/contract/index.ts'
 import { resourceNames } from '../../core/contract/plugin.ts'
-import { corePermissions } from '../../core/access/index.ts'
-import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/host/index.ts'
-import { createScope } from '../../core/host/scope.ts'
+import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/plugin-runtime/index.ts'
+import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
 import host from '../../package.json' with { type: 'json' }
-import { noWork, refuse } from '../host/part.ts'
+import { noWork, refuse } from '../plugin-runtime/part.ts'
 import { clock, createLog } from '../support/part.ts'
 
 export interface RouteTable {

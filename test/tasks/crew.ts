@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql, z, type Duration, type Postgres, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'
-import { openPostgres } from '../../core/resources/postgres.ts'
+import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts'
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
 import { postgresSettings } from '../support/postgres.ts'

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { registerBulkhead } from '../../../core/host/index.ts'
+import { registerBulkhead } from '../../../core/plugin-runtime/index.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 
 registerBulkhead()

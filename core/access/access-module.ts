@@ -1,0 +1,135 @@
+// Puts the room together: authentication, permissions and the resource `access`, and the news between replicas that keeps them fresh.
+
+import { z } from '../contract/index.ts'
+import type { Access, Clock, Log, Postgres, User, Valkey } from '../contract/index.ts'
+import { createAudit } from './audit/audit-query.ts'
+import { createRefusalLog, type RefusalFacts } from './audit/refusal-log.ts'
+import { Background } from './background-work.ts'
+import { createPasswords, type Passwords } from './credential/password.ts'
+import { createAssignments } from './permission/assignment.ts'
+import { createDecisions } from './permission/authorization.ts'
+import { createDelegations } from './permission/delegation.ts'
+import { createEffectivePermissionFinder } from './permission/effective-permission.ts'
+import { createChangeAccess } from './permission/permission-epoch.ts'
+import { corePermissions, type DeclaredPermission } from './permission/permission.ts'
+import { createReach } from './permission/permitted-projects.ts'
+import { createProjectPermissions } from './permission/project-permission.ts'
+import { createRoles } from './permission/role.ts'
+import { createPluginAccess, type SharedAccess } from './plugin-access.ts'
+import { createApiTokens } from './sign-in/api-token.ts'
+import { createAuthentication } from './sign-in/authentication.ts'
+import { createIsSignedIn } from './sign-in/is-signed-in.ts'
+import { createOwnSessions } from './sign-in/own-session.ts'
+import { createRateLimits } from './sign-in/rate-limit.ts'
+import { defaultSessionIdleMs } from './sign-in/session-life.ts'
+import { createSessions } from './sign-in/session.ts'
+import { createContact } from './user/contact.ts'
+import { createPeople } from './user/people.ts'
+import { createUsers } from './user/user.ts'
+
+export interface AccessRoom {
+  /** Undefined when nobody is behind the token. Not a promise when the answer is known, as it is for a second after it was found. */
+  authenticate (token: string): User | undefined | Promise<User | undefined>
+  /** The host's own handle. */
+  readonly access: Access
+  /** The plugin's handle: what it writes into the audit log names the plugin. */
+  accessFor (plugin: string): Access
+  /**
+   * What the caller may do in the project, narrowed to what their token may: nothing, for a token bound to another project.
+   * Not a promise when the answer is known, as it is for a second after it was found.
+   */
+  permissionsIn (user: User, projectId: string): ReadonlySet<string> | Promise<ReadonlySet<string>>
+  /** Writes a refused request to the audit log, in the background; those of unknown callers are counted, and written by the minute. */
+  noteRefused (user: User | undefined, facts: RefusalFacts): void
+  /** Always as the database has it now; in no project when `projectId` is undefined. */
+  permissionsOf (userId: string, projectId: string | undefined): Promise<ReadonlySet<string>>
+  /** Makes every replica ask the database again at once, for one token by its hash or for all; without it they do within a second. */
+  forget (tokenHash?: string): void
+  /** Who contributes which permission, for lists; adds to what was declared before. */
+  declare (permissions: readonly DeclaredPermission[]): void
+  close (): Promise<void>
+}
+
+export interface AccessParts {
+  readonly postgres: Postgres
+  /** With keys and channels as they are: `perms:…` and `access` are the host's. */
+  readonly valkey: Valkey
+  readonly log: Log
+  readonly clock: Clock
+  /** After so long without use a session is over. 8 hours unless said. */
+  readonly sessionIdleMs?: number
+  /** Of the cost that hosts have unless said. */
+  readonly passwords?: Passwords
+  /** The id of the user whose request the running code serves; undefined where there is none. */
+  readonly findCallerId?: () => string | undefined
+}
+
+const channel = 'access'
+const News = z.strictObject({ forget: z.union([z.string(), z.literal(true)]) })
+
+/** Resolves once the room hears the news of the others. */
+export async function createAccess (
+  { postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs, passwords = createPasswords(), findCallerId }: AccessParts
+): Promise<AccessRoom> {
+  const background = new Background(log)
+  const permissions = createEffectivePermissionFinder({ postgres, valkey, log, clock, background })
+  const authentication = createAuthentication({ postgres, clock, permissions, sessionIdleMs, background })
+  const inProjects = createProjectPermissions({ postgres, clock, permissions })
+  const refusals = createRefusalLog({ postgres, log, clock, background })
+
+  const forgetHere = (tokenHash?: string): void => {
+    authentication.forget(tokenHash)
+    if (tokenHash === undefined) inProjects.forget()
+  }
+  const forget = (tokenHash?: string): void => {
+    forgetHere(tokenHash)
+    const news: z.input<typeof News> = { forget: tokenHash ?? true }
+    background.run('the other replicas were not told of a change; they see it within a second', () => valkey.publish(channel, news))
+  }
+  const leave = await valkey.subscribe(channel, News, news => forgetHere(news.forget === true ? undefined : news.forget))
+
+  const contributors = new Map(corePermissions.map(({ name }) => [name, 'host']))
+  const limits = createRateLimits({ clock })
+  const decisions = createDecisions({ postgres, permissions, inProjects })
+  const changeAccess = createChangeAccess({ postgres, forget })
+  const roleParts = { postgres, clock, decisions, changeAccess, contributorOf: (name: string) => contributors.get(name) ?? null }
+
+  const shared: SharedAccess = {
+    can: decisions.can,
+    require: decisions.require,
+    permissionsOf: decisions.heldBy,
+    projectsWith: createReach({ postgres, clock }),
+    people: createPeople(postgres),
+    audit: createAudit({ postgres, decisions }),
+    sessions: createOwnSessions({ postgres, clock, forget }),
+    users: createUsers({ postgres, clock, passwords, limits, decisions, changeAccess, forget }),
+    roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
+    delegations: createDelegations({ postgres, clock, limits, decisions, changeAccess }),
+    isSignedIn: createIsSignedIn({ postgres, clock }),
+    contact: createContact(postgres),
+    ...createSessions({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin: refusals.countFailedLogin }),
+    ...createApiTokens({ postgres, clock, limits, forget })
+  }
+  const permissionsOf: AccessRoom['permissionsOf'] = (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null)
+  const accessFor = (plugin?: string): Access => createPluginAccess({
+    access: shared, log, findCallerId, permissionsOf: userId => permissionsOf(userId, undefined)
+  }, plugin)
+
+  return {
+    authenticate: authentication.authenticate,
+    access: accessFor(),
+    accessFor,
+    permissionsIn: inProjects.find,
+    noteRefused: refusals.note,
+    permissionsOf,
+    forget,
+    declare (permissions) {
+      for (const { name, plugin } of permissions) if (plugin !== undefined) contributors.set(name, plugin)
+    },
+    async close () {
+      await leave()
+      refusals.close()
+      await background.settled()
+    }
+  }
+}

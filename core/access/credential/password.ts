@@ -1,0 +1,92 @@
+// Passwords: argon2id off the event loop, never so many at once that the rest of the host waits for threads.
+
+import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { argon2id, hash, verify } from 'argon2'
+import { TooManyRequests } from '../../contract/index.ts'
+import { isStorable } from '../../contract/text.ts'
+
+export const passwordLength = { min: 8, max: 1_024 } as const
+
+export interface PasswordCost { readonly memoryCost: number, readonly timeCost: number, readonly parallelism: number }
+const defaultCost: PasswordCost = { memoryCost: 64 * 1_024, timeCost: 3, parallelism: 1 }
+
+/** Node has four threads for files, names, compression and this; one of them is always left to the others. */
+const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
+const queueMax = 32
+const waitMaxMs = 10_000
+const retryAfterMs = 2_000
+
+/** Undefined for what may be a password. */
+export const findPasswordFault = (password: string): string | undefined => !isPasswordLength(password)
+  ? `It must have ${passwordLength.min} to ${passwordLength.max} characters.`
+  : isStorable(password) ? undefined : unstorablePassword
+export const unstorablePassword = 'It must hold no NUL character and no half of a surrogate pair.'
+
+export const isPasswordLength = ({ length }: string): boolean => length >= passwordLength.min && length <= passwordLength.max
+
+export interface Passwords {
+  hash (password: string): Promise<string>
+  /**
+   * Whether `stored` is the hash of this password. Without a stored hash, as for a user who does not exist, it is false and takes the same time.
+   * `TooManyRequests` when too many wait already, or the turn does not come in time; who `isKnown` comes before those who are not, so that a flood
+   * of strangers keeps nobody out.
+   */
+  isRight (password: string, stored: string | undefined, options?: { isKnown?: boolean }): Promise<boolean>
+}
+
+/** Of argon2id: `memoryCost` in KiB. Hosts keep to the default; tests whose subject is another take less. */
+export function createPasswords (cost: PasswordCost = defaultCost): Passwords {
+  // Of the same cost as a real one, and of no password: its digest is random.
+  const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
+  return {
+    hash: password => inTurn(true, () => hash(password, { type: argon2id, ...cost })),
+    async isRight (password, stored, { isKnown = true } = {}) {
+      const digest = stored !== undefined && isPasswordLength(password) ? stored : nobodysHash
+      return inTurn(isKnown, async () => {
+        try {
+          return await verify(digest, password.slice(0, passwordLength.max))
+        } catch {
+          // A stored text that is no argon2 hash, as for a user who may not sign in by password: no password matches.
+          return false
+        }
+      })
+    }
+  }
+}
+
+const base64 = (length: number): string => randomBytes(length).toString('base64').replaceAll('=', '')
+
+let running = 0
+const known = new Set<() => void>()
+const strangers = new Set<() => void>()
+
+async function inTurn<T> (isKnown: boolean, work: () => Promise<T>): Promise<T> {
+  if (running < atOnce) running++
+  else await waitIn(isKnown ? known : strangers)
+  try {
+    return await work()
+  } finally {
+    // Whoever waited longest takes over the place, so the count stays.
+    const [next] = known.size > 0 ? known : strangers
+    if (next === undefined) running--
+    else next()
+  }
+}
+
+function waitIn (queue: Set<() => void>): Promise<void> {
+  const tooMany = (): TooManyRequests => new TooManyRequests('Too many people are signing in at this moment. Try again shortly.', { retryAfterMs })
+  if (queue.size >= queueMax) return Promise.reject(tooMany())
+  return new Promise((resolve, reject) => {
+    const begin = (): void => {
+      clearTimeout(timer)
+      queue.delete(begin)
+      resolve()
+    }
+    const timer = setTimeout(() => {
+      queue.delete(begin)
+      reject(tooMany())
+    }, waitMaxMs)
+    queue.add(begin)
+  })
+}

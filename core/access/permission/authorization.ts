@@ -1,0 +1,44 @@
+// Whether someone may: the same answers for the guard of every route, for plugins and for the administration here.
+
+import { Forbidden, NotFound, sql, z } from '../../contract/index.ts'
+import type { Access, ActingUser, Postgres, User } from '../../contract/index.ts'
+import { isActingUser } from '../common/caller.ts'
+import type { EffectivePermissionFinder } from './effective-permission.ts'
+import type { ProjectPermissions } from './project-permission.ts'
+
+export type Decisions = Pick<Access, 'can' | 'require'> & {
+  /** Always as the database has it now; in no project when `projectId` is null. */
+  permissionsOf (userId: string, projectId: string | null): Promise<ReadonlySet<string>>
+  /** For the caller of a request a second old at most, and narrowed to what their token may. */
+  heldBy (user: User | ActingUser | string, projectId: string | null | undefined): Promise<ReadonlySet<string>>
+}
+
+interface Parts {
+  readonly postgres: Postgres
+  readonly permissions: EffectivePermissionFinder
+  readonly inProjects: ProjectPermissions
+}
+
+export function createDecisions ({ postgres, permissions, inProjects }: Parts): Decisions {
+  const permissionsOf: Decisions['permissionsOf'] = async (userId, projectId) => {
+    const epoch = await postgres.oneFirst(sql.type(z.object({ epoch: z.int() }))`select value as epoch from bulkhead.access_epoch`)
+    return (await permissions.find(userId, projectId, epoch)).names
+  }
+
+  const heldBy: Decisions['heldBy'] = async (user, projectId = null) => {
+    if (typeof user === 'string') return permissionsOf(user, projectId)
+    return isActingUser(user) ? permissionsOf(user.id, projectId) : inProjects.find(user, projectId)
+  }
+
+  return {
+    permissionsOf,
+    heldBy,
+    can: async (user, permission, projectId) => (await heldBy(user, projectId)).has(permission),
+    async require (user, permission, projectId) {
+      const held = await heldBy(user, projectId)
+      if (held.has(permission)) return
+      if (projectId !== undefined && held.size === 0) throw new NotFound('There is no such project.')
+      throw new Forbidden(`This needs the permission "${permission}".`)
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// What a caller may do in a project, or outside any: known for a second at most, narrowed to what their token may.
+
+import { knownForMs, ShortMemory } from '../../concurrency/expiring-cache.ts'
+import { Flights } from '../../concurrency/single-flight.ts'
+import { sql, z } from '../../contract/index.ts'
+import type { Clock, Postgres, User } from '../../contract/index.ts'
+import { uuidForm } from '../common/identifier.ts'
+import { PermissionSet } from '../common/permission-set.ts'
+import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
+
+export interface ProjectPermissions {
+  /** Outside any project when `projectId` is null. Not a promise when it is known already. */
+  find (user: User, projectId: string | null): ReadonlySet<string> | Promise<ReadonlySet<string>>
+  forget (): void
+}
+
+interface Parts {
+  readonly postgres: Postgres
+  readonly clock: Clock
+  readonly permissions: EffectivePermissionFinder
+}
+
+const entriesMax = 20_000
+const nothing: ReadonlySet<string> = new PermissionSet()
+
+export function createProjectPermissions ({ postgres, clock, permissions }: Parts): ProjectPermissions {
+  const known = new ShortMemory<ReadonlySet<string>>({ clock, entriesMax })
+  const flights = new Flights<EffectivePermissions>({ clock, joinableForMs: knownForMs })
+
+  function find (user: User, projectId: string | null): ReadonlySet<string> | Promise<ReadonlySet<string>> {
+    const project = projectId?.toLowerCase() ?? null
+    const { signedInBy } = user
+    if (signedInBy.kind === 'token' && signedInBy.projectId !== null && signedInBy.projectId !== project) return nothing
+    // No project has such an id: what holds everywhere holds there.
+    if (project !== null && !uuidForm.test(project)) return find(user, null)
+    const key = `${signedInBy.id} ${project ?? ''}`
+    return known.get(key) ?? flights.take(key, () => ask(user, project), (found, fromMs) => {
+      known.set(key, found.names, { fromMs, untilMs: Math.min(fromMs + knownForMs, found.untilMs) })
+    }).then(({ names }) => names)
+  }
+
+  async function ask (user: User, projectId: string | null): Promise<EffectivePermissions> {
+    const epoch = await postgres.oneFirst(sql.type(z.object({ epoch: z.int() }))`select value as epoch from bulkhead.access_epoch`)
+    const { names, untilMs } = await permissions.find(user.id, projectId, epoch)
+    return { names: narrow(names, user.signedInBy), untilMs }
+  }
+
+  return {
+    find,
+    forget () {
+      known.clear()
+      flights.forgetAll()
+    }
+  }
+}
+
+/** A token's scopes take away and never give; without any it may do what its user may. */
+export const narrow = (names: ReadonlySet<string>, signedInBy: User['signedInBy']): ReadonlySet<string> =>
+  signedInBy.kind === 'session' || signedInBy.scopes.length === 0 ? names : new PermissionSet(signedInBy.scopes.filter(scope => names.has(scope)))

@@ -1,0 +1,159 @@
+// Signing in with a name and a password, and out again.
+
+import { knownForMs, ShortMemory } from '../../concurrency/expiring-cache.ts'
+import { BadRequest, sql, Unauthorized, ValidationFailed, z } from '../../contract/index.ts'
+import type { Access, Clock, NewSession, Origin, Postgres, Transaction } from '../../contract/index.ts'
+import { isStorable } from '../../contract/text.ts'
+import { nobodyId, recordAudit } from '../audit/audit-log.ts'
+import type { RefusalLog } from '../audit/refusal-log.ts'
+import { nameKeyOf } from '../common/identifier.ts'
+import { addressOf, networkOf, rememberedSince, rememberNetwork } from '../common/network.ts'
+import { unstorablePassword, type Passwords } from '../credential/password.ts'
+import { createSessionToken, hashOf, maskTokens } from '../credential/token.ts'
+import { holdUser } from '../user/user-row.ts'
+import { LookupLimit } from './lookup-limit.ts'
+import type { Limit, RateLimits } from './rate-limit.ts'
+import { sessionEndMs, sessionLifeMs } from './session-life.ts'
+
+interface Parts {
+  readonly postgres: Postgres
+  readonly clock: Clock
+  readonly limits: RateLimits
+  readonly sessionIdleMs: number
+  readonly passwords: Passwords
+  readonly forget: (tokenHash: string) => void
+  /** Whether a failure with an unknown name was counted, and gets no row of its own. */
+  readonly countFailedLogin: RefusalLog['countFailedLogin']
+}
+
+const attemptsMax = 10
+const attemptWindowMs = 300_000
+const userAgentLengthMax = 500
+const strangersMax = 10_000
+
+const UserRow = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  displayName: z.string().nullable(),
+  email: z.string(),
+  passwordHash: z.string(),
+  isActive: z.boolean(),
+  isKnownThere: z.boolean()
+})
+type UserRow = z.output<typeof UserRow>
+
+export function createSessions ({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin }: Parts): Pick<Access, 'login' | 'logout'> {
+  const lookups = new LookupLimit({ clock })
+  /** By name and network, those who have not signed in from there before. */
+  const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
+
+  async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
+    if (!isStorable(password)) throw new ValidationFailed([{ path: 'body.password', message: unstorablePassword }])
+    const network = networkOf(origin)
+    // Whoever was no one to let through a moment ago, against a limit that is full: a flood of them costs no query.
+    const stranger = `${hashOf(nameKeyOf(name))} ${network ?? ''}`
+    if (strangers.get(stranger) === true) limitsOf(name, network, null).forEach(limits.assertNotKnownFull)
+    const askedAtMs = clock.now()
+    const user = await lookups.run(() => findUser(name, network))
+    if (user?.isKnownThere !== true) strangers.set(stranger, true, { fromMs: askedAtMs, untilMs: askedAtMs + knownForMs })
+    // Counted before the password is looked at, so that attempts made at the same time count, too; given back unless it was wrong.
+    const keys: string[] = []
+    const attempt = async (): Promise<boolean> => {
+      for (const limit of limitsOf(name, network, user)) {
+        await limits.take(postgres, limit)
+        keys.push(limit.key)
+      }
+      return passwords.isRight(password, user?.passwordHash, { isKnown: user?.isKnownThere === true })
+    }
+    const isRight = await attempt().catch(async (error: unknown) => {
+      await limits.giveBack(postgres, keys)
+      throw error
+    })
+    if (user === null || !isRight || !user.isActive) {
+      await recordFailure(name, user, origin)
+      throw new Unauthorized('The name or the password is wrong.')
+    }
+    strangers.delete(stranger)
+    return postgres.transaction(async tx => {
+      await limits.giveBack(tx, keys)
+      await rememberNetwork(tx, clock, user.id, network)
+      return openSession(tx, user, origin)
+    })
+  }
+
+  // The exact name comes first, because names of before may differ only in case; in another case it must be the only one. Postgres takes no NUL, so
+  // no user has a name with one.
+  const findUser = async (name: string, network: string | null): Promise<UserRow | null> => name.includes('\0') ? null : postgres.maybeOne(sql.type(UserRow)`
+    select
+      id, name, display_name as "displayName", email, password_hash as "passwordHash", is_active as "isActive",
+      exists (
+        select from bulkhead.known_network k where k.user_id = users.id and k.network = ${network} and k.seen_at > ${rememberedSince(clock)}
+      ) as "isKnownThere"
+    from public.users where id = coalesce(
+      (select id from public.users where name = ${name}),
+      (
+        select (array_agg(u.id))[1] from bulkhead.user_key k join public.users u on u.id = k.user_id and u.name = k.value
+        where k.kind = 'name' and k.key = ${nameKeyOf(name)} having count(*) = 1
+      )
+    )
+  `)
+
+  async function recordFailure (name: string, user: UserRow | null, origin: Origin): Promise<void> {
+    const reason = user === null ? 'no such user' : user.isActive ? 'wrong password' : 'not active'
+    const isCounted = user === null && countFailedLogin(origin)
+    if (!isCounted) {
+      await recordAudit(postgres, {
+        actor: { id: user?.id ?? nobodyId, name }, action: 'auth.login_failed', resource: 'user', resourceId: user?.id ?? null,
+        detail: { reason }, origin
+      })
+    }
+    await limits.forgetOld(postgres)
+  }
+
+  async function openSession (tx: Transaction, { id: userId, name, displayName, email, passwordHash }: UserRow, origin: Origin): Promise<NewSession> {
+    // Until here nothing held the user: by now they may have been shut out, or have another password.
+    await holdUser(tx, userId, passwordHash)
+    const token = createSessionToken()
+    const nowMs = clock.now()
+    const now = new Date(nowMs).toISOString()
+    const endsAt = new Date(sessionEndMs({ createdAtMs: nowMs, usedAtMs: nowMs, idleMs: sessionIdleMs })).toISOString()
+    await tx.query(sql.type(z.object({}))`delete from public.auth_sessions where user_id = ${userId} and expires_at <= ${now}`)
+    const sessionId = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
+      insert into public.auth_sessions (user_id, token_hash, ip_addr, user_agent, expires_at, created_at)
+      values (${userId}, ${hashOf(token)}, ${addressOf(origin)}, ${userAgentOf(origin)}, ${endsAt}, ${now})
+      returning id
+    `)
+    await recordAudit(tx, { actor: { id: userId, name }, action: 'auth.login', resource: 'session', resourceId: sessionId, origin })
+    return { token, user: { id: userId, name, displayName, email }, expiresAt: new Date(nowMs + sessionLifeMs).toISOString() }
+  }
+
+  const logout: Access['logout'] = async (user, origin) => {
+    const { signedInBy } = user
+    if (signedInBy.kind !== 'session') throw new BadRequest('An API token has no session to end. Revoke it under /api/tokens instead.')
+    const tokenHash = await postgres.transaction(async tx => {
+      const ended = await tx.maybeOneFirst(sql.type(z.object({ tokenHash: z.string() }))`
+        delete from public.auth_sessions where id = ${signedInBy.id} and user_id = ${user.id} returning token_hash as "tokenHash"
+      `)
+      // Ended already, by a request at the same time: what was asked for is so.
+      if (ended !== null) await recordAudit(tx, { actor: user, action: 'auth.logout', resource: 'session', resourceId: signedInBy.id, origin })
+      return ended
+    })
+    if (tokenHash !== null) forget(tokenHash)
+  }
+
+  return { login, logout }
+}
+
+const userAgentOf = ({ userAgent }: Origin): string | null => userAgent === undefined ? null : maskTokens(userAgent).slice(0, userAgentLengthMax)
+
+/**
+ * By address first: an attacker who has used up theirs does not use up a name's. Where users have signed in from before they have a limit of
+ * their own, apart from what others try elsewhere with their name or from there with other names: nobody keeps them out.
+ */
+function limitsOf (name: string, network: string | null, user: UserRow | null): Limit[] {
+  const limit = (key: string): Limit =>
+    ({ key, max: attemptsMax, windowMs: attemptWindowMs, refusal: 'Too many attempts to sign in. Try again later.' })
+  if (user?.isKnownThere === true) return [limit(`login:known:${user.id}:${network ?? ''}`)]
+  // Hashed, because a name may be any text of any length; without regard to case, so that its spellings share one count.
+  return [...network === null ? [] : [limit(`login:address:${network}`)], limit(`login:name:${hashOf(nameKeyOf(name))}`)]
+}

@@ -1,0 +1,51 @@
+// What the host says of its start: every few seconds what is waited for; then the start as a tree or as data, and where it listens.
+
+import type { Lifecycle } from '../contract/index.ts'
+import { renderStartReport, type StartReport } from '../kernel/index.ts'
+import type { UnitParts } from './unit-context.ts'
+
+const patienceMs = 5_000
+
+/** Until `ready` aborts, an operator who watches a long start is told who is being waited for, why, and by whom. */
+export async function sayWhatIsWaitedFor ({ kernel, log, clock }: UnitParts, ready: AbortSignal): Promise<void> {
+  for (;;) {
+    await clock.sleep(patienceMs, ready).catch(() => { /* Ready, or stopping. */ })
+    if (ready.aborted) return
+    const waiting = kernel.waiting()
+    if (waiting.length === 0) continue
+    const words = waiting.map(({ unit, for: why, by }) => `${unit} (${why}${by.length === 0 ? '' : `; ${shorten(by)} wait${by.length === 1 ? 's' : ''} for it`})`)
+    log.warn({ waiting }, `still waiting for ${words.join(', ')}`)
+  }
+}
+
+const shownMax = 5
+const shorten = (names: readonly string[]): string =>
+  names.length <= shownMax ? names.join(', ') : `${names.slice(0, shownMax).join(', ')} and ${names.length - shownMax} more`
+
+export function announce (reports: readonly StartReport[], { log, opened }: UnitParts): void {
+  const report = joinStartReports(reports)
+  opened.lifecycle = describeStart(report)
+  const facts = { url: opened.listening.url, probesUrl: `http://127.0.0.1:${opened.probes.port}` }
+  if (log.isPretty) {
+    log.print(renderStartReport(report))
+    log.print(`Listening on ${facts.url}, probes on ${facts.probesUrl}. Ctrl-C ends it.`)
+  } else log.info({ ...facts, report }, 'ready')
+}
+
+/** From the start of the process, so that loading the code counts too. */
+function joinStartReports (reports: readonly StartReport[]): StartReport {
+  return {
+    totalMs: performance.now(),
+    units: reports.flatMap(({ units }) => units),
+    criticalPath: reports.flatMap(({ criticalPath }) => criticalPath)
+  }
+}
+
+const describeStart = ({ totalMs, units, criticalPath }: StartReport): Lifecycle => ({
+  totalMs,
+  criticalPath,
+  units: units.map(({ id, kind, state, waitedForMs, startedAt, durationMs, attempts, needs, lastNeed = null, reason = null }) => ({
+    id, kind, state, waitedForMs, durationMs, attempts, needs, lastNeed, reason,
+    startedAt: startedAt === undefined ? null : new Date(startedAt).toISOString()
+  }))
+})

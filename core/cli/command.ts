@@ -1,0 +1,140 @@
+// What `core/main.js` does beside starting the host: shows the settings, and migrates by hand.
+
+import { join } from 'node:path'
+import { renderSettings } from '../../config/render.ts'
+import type { Loaded } from '../../config/schema.ts'
+import { exitCodes } from '../boot/exit.ts'
+import { migrationsOf } from '../boot/plugin-migrations.ts'
+import { discoverPlugins, readPlugins } from '../boot/plugin-units.ts'
+import { realClock as clock } from '../boot/system-clock.ts'
+import type { Opened } from '../boot/unit-context.ts'
+import type { Job, PluginStatus, Resource } from '../contract/index.ts'
+import { askHost, jobStates, keyVerbs, taskVerbs, verbs } from '../control/control-socket.ts'
+import type { KeyStatus } from '../encryption/index.ts'
+import { InvalidPlugins, registerBulkhead } from '../plugin-runtime/index.ts'
+import { createMigrations, renderStatus, type MigrationSet } from '../resources/migrations/migrations.ts'
+import { createLog } from '../telemetry/log-writer.ts'
+import { renderKeys } from './key-table.ts'
+import { renderPlugins } from './plugin-table.ts'
+import { renderJobs } from './task-table.ts'
+
+/** Those of the plugins too, which only their definitions know. */
+export async function printSettings (loaded: Loaded, _args: string[], root: string): Promise<void> {
+  const forget = registerBulkhead()
+  try {
+    const log = createLog({ level: 'warn', format: loaded.settings.log.format })
+    await readPlugins({ loaded, opened: {} as Opened, log, clock, root })
+  } catch (error) {
+    if (!(error instanceof InvalidPlugins)) throw error
+    console.error(`${error.message}\nTheir settings are not shown.`)
+    process.exitCode = exitCodes.pluginsInvalid
+  } finally {
+    forget()
+  }
+  console.log(renderSettings(loaded.describe()))
+}
+
+const usage = 'npm run migrate -- status | up | down [n], each with a plugin\'s id behind it or for the core; down needs --yes, as what is in the tables it drops is lost'
+
+/** The core schema, or that of a plugin: both are brought up to date by every start, too. */
+export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: string[], root: string): Promise<void> {
+  const { settings } = loaded
+  const isSure = rest.includes('--yes')
+  const words = rest.filter(word => word !== '--yes')
+  const count = /^[1-9]\d*$/.test(words[0] ?? '') && verb === 'down' ? words.shift() ?? '1' : '1'
+  const [plugin, ...more] = words
+  if (!['status', 'up', 'down'].includes(verb) || more.length > 0 || plugin?.startsWith('-') === true || (verb === 'down' && !isSure)) {
+    console.error(`"${[verb, ...rest].join(' ')}" is not understood: ${usage}`)
+    process.exitCode = exitCodes.settings
+    return
+  }
+  const log = createLog({ level: 'warn', format: settings.log.format })
+  const signal = AbortSignal.timeout(settings.budgets.resourceStartMs)
+  let server: Resource<{ url: string }> | undefined
+  try {
+    if (settings.postgres.url === '') {
+      const { openEmbeddedPostgres } = await import('../resources/embedded/embedded-postgres.ts')
+      server = await openEmbeddedPostgres({ dataPath: settings.dataPath }, { log, clock, signal })
+    }
+    const url = server?.value.url ?? settings.postgres.url
+    const set = plugin === undefined ? { owner: 'core', folder: join(root, 'migrations'), schema: 'public' } : await findMigrations(plugin, loaded, root)
+    const migrations = createMigrations({ url, ...set, log, clock })
+    if (verb !== 'status') {
+      const names = verb === 'up' ? await migrations.up() : await migrations.down(Number(count))
+      console.log(names.length === 0 ? 'Nothing to do.' : names.map(name => `${verb}: ${name}`).join('\n'))
+    }
+    console.log(renderStatus(await migrations.status()))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = exitCodes.resources
+  } finally {
+    await server?.close()
+  }
+}
+
+async function findMigrations (id: string, loaded: Loaded, root: string): Promise<MigrationSet> {
+  const { candidates } = await discoverPlugins({ loaded, root })
+  const [set] = candidates.filter(candidate => candidate.id === id).flatMap(migrationsOf)
+  if (set === undefined) throw new Error(`No plugin "${id}" with migrations is here; those that have some are ${candidates.flatMap(migrationsOf).map(({ owner }) => owner).join(', ')}.`)
+  return set
+}
+
+const pluginsUsage = 'npm run plugins [-- list | reload <id> | enable <id> | disable <id> [reason]]'
+
+/** Asks the host that runs on the same data folder, on this machine. */
+export async function plugins ({ settings }: Loaded, [word = 'list', id, ...words]: string[]): Promise<void> {
+  const verb = verbs.find(known => known === word)
+  const isUnderstood = verb === 'list' ? id === undefined : id !== undefined && (verb === 'disable' || words.length === 0)
+  if (verb === undefined || !isUnderstood) {
+    console.error(`"${[word, id, ...words].filter(part => part !== undefined).join(' ')}" is not understood: ${pluginsUsage}`)
+    process.exitCode = exitCodes.settings
+    return
+  }
+  try {
+    const reason = words.length === 0 ? {} : { reason: words.join(' ') }
+    console.log(renderPlugins(await askHost(settings.dataPath, { about: 'plugins', verb, ...id !== undefined && { id }, ...reason }) as readonly PluginStatus[]))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = exitCodes.fatal
+  }
+}
+
+const tasksUsage = `npm run tasks [-- list [${jobStates.join(' | ')}] | retry <job> | cancel <job> | run <plugin>/<task> | forget <plugin>]`
+
+/** Of all plugins and replicas, as the host that runs on the same data folder sees them. */
+export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more]: string[]): Promise<void> {
+  const verb = taskVerbs.find(known => known === word)
+  const state = jobStates.find(known => known === what)
+  if (verb === undefined || more.length > 0 || (verb === 'list' ? what !== state : what === undefined)) {
+    console.error(`"${[word, what, ...more].filter(part => part !== undefined).join(' ')}" is not understood: ${tasksUsage}`)
+    process.exitCode = exitCodes.settings
+    return
+  }
+  try {
+    const question = verb === 'list' ? { verb, state } : { verb, id: what }
+    console.log(renderJobs(await askHost(settings.dataPath, { about: 'tasks', ...question }) as readonly Job[]))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = exitCodes.fatal
+  }
+}
+
+const keysUsage = 'npm run keys [-- status | rewrap | forget <plugin> --yes]; forget: what that plugin kept sealed is lost with the key it is under'
+
+/** Of all replicas, as the host that runs on the same data folder sees them. */
+export async function keys ({ settings }: Loaded, [word = 'status', ...rest]: string[]): Promise<void> {
+  const verb = keyVerbs.find(known => known === word)
+  const [id, ...more] = rest.filter(part => part !== '--yes')
+  const isUnderstood = verb === 'forget' ? id !== undefined && rest.includes('--yes') : rest.length === 0
+  if (verb === undefined || more.length > 0 || !isUnderstood) {
+    console.error(`"${[word, ...rest].join(' ')}" is not understood: ${keysUsage}`)
+    process.exitCode = exitCodes.settings
+    return
+  }
+  try {
+    console.log(renderKeys(await askHost(settings.dataPath, { about: 'keys', verb, ...id !== undefined && { id } }) as KeyStatus))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = exitCodes.fatal
+  }
+}

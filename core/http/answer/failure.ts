@@ -1,0 +1,46 @@
+// The one place where what was thrown during a request is answered and logged.
+
+import type { Log } from '../../contract/index.ts'
+import type { Exchange } from '../exchange.ts'
+import type { LineBudget } from '../line-budget.ts'
+import type { Answering } from './answer.ts'
+import { findProblem, hiddenProblem, toError } from './problem-details.ts'
+import type { Problem } from './problem-details.ts'
+import type { NoteRefusedValue } from './refused-value.ts'
+
+export type Fail = (exchange: Exchange, thrown: unknown) => void
+
+export interface FailureParts {
+  log: Log
+  lines: LineBudget
+  sendProblem: Answering['sendProblem']
+  noteRefusal: (exchange: Exchange, problem: Problem) => void
+  noteRefusedValue: NoteRefusedValue
+}
+
+export function createFailure ({ log, lines, sendProblem, noteRefusal, noteRefusedValue }: FailureParts): Fail {
+  return (exchange, thrown) => {
+    const { res, req, requestId, plugin, route } = exchange
+    const err = toError(thrown)
+    const facts = { requestId, plugin: plugin?.id, route: route?.label, method: req.method, err }
+    // A handler that gives up because its signal said so has done right, and nobody waits for its answer.
+    if (exchange.isAbandoned || hasClientGone(exchange)) { log.debug(facts, 'a request failed after its end'); return }
+
+    exchange.abandon(err)
+    const problem = findProblem(thrown, requestId)
+    const isTold = exchange.caller !== undefined || (problem !== undefined && problem.status < 500) || lines.take('failed', exchange.place)
+    if (!isTold) log.debug(facts, 'a request of an unknown caller failed, as many before it')
+    else if (problem === undefined) log.error(facts, 'a request failed')
+    // Before a route is found it is the whole plugin that is not there: why is in the log once, and each request is told as answered.
+    else if (problem.status >= 500) log[route === undefined && err.cause === undefined ? 'debug' : 'warn'](facts, 'a request was refused')
+    if (problem !== undefined) noteRefusal(exchange, problem)
+    if (problem?.status === 422) noteRefusedValue(thrown, facts)
+    // Half an answer is out: only a broken connection tells the client that the rest will not come.
+    if (res.headersSent) { res.destroy(); return }
+    sendProblem(exchange, problem ?? hiddenProblem(requestId))
+  }
+}
+
+function hasClientGone ({ req, res }: Exchange): boolean {
+  return !res.writableFinished && (res.destroyed || req.socket.destroyed)
+}

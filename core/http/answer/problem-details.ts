@@ -1,0 +1,67 @@
+// Turns whatever was thrown into an RFC 9457 answer, or into one that tells nothing of the inside.
+
+import { STATUS_CODES } from 'node:http'
+import * as contract from '../../contract/index.ts'
+import { AnswerableError, MethodNotAllowed, ValidationFailed } from '../../contract/index.ts'
+import type { FieldError } from '../../contract/index.ts'
+
+export interface Problem {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: { type: string, title: string, status: number, detail: string, errors?: readonly FieldError[], requestId: string }
+}
+
+const byStatus = new Map<number, new (message: string) => AnswerableError>([
+  [400, contract.BadRequest], [401, contract.Unauthorized], [403, contract.Forbidden], [404, contract.NotFound], [409, contract.Conflict],
+  [413, contract.PayloadTooLarge], [415, contract.UnsupportedMediaType], [429, contract.TooManyRequests]
+])
+
+/** Undefined for what the caller may not know about: the answer is then `hiddenProblem`. */
+export function findProblem (thrown: unknown, requestId: string): Problem | undefined {
+  if (thrown instanceof AnswerableError) return problemOf(thrown, requestId)
+  if (!isExposedError(thrown)) return undefined
+  const { status, message } = thrown
+  if (status === 422) return problemOf(new ValidationFailed([], { message }), requestId)
+  const Known = byStatus.get(status)
+  if (Known !== undefined) return problemOf(new Known(message), requestId)
+  // `about:blank` is RFC 9457's word for "no more than what the status says".
+  const title = STATUS_CODES[status] ?? 'Client error'
+  return { status, headers: {}, body: { type: 'about:blank', title, status, detail: message, requestId } }
+}
+
+export function hiddenProblem (requestId: string): Problem {
+  return {
+    status: 500,
+    headers: {},
+    body: {
+      type: 'urn:bulkhead:problem:internal',
+      title: 'Internal error',
+      status: 500,
+      detail: `Something went wrong inside; it is logged under the request id ${requestId}.`,
+      requestId
+    }
+  }
+}
+
+/** Something was thrown; `throw null` is legal JavaScript. */
+export function toError (thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown
+  const text = typeof thrown === 'string' ? `the text "${thrown}"` : typeof thrown === 'object' && thrown !== null ? 'an object' : String(thrown)
+  return new Error(`${text} was thrown, which is not an Error`, { cause: thrown })
+}
+
+function problemOf (error: AnswerableError, requestId: string): Problem {
+  const { status, title, message: detail, errors } = error
+  const headers: Record<string, string> = {}
+  if (error.retryAfterMs !== undefined) headers['Retry-After'] = String(Math.ceil(error.retryAfterMs / 1000))
+  if (error instanceof MethodNotAllowed) headers.Allow = error.allow.join(', ')
+  if (status === 401) headers['WWW-Authenticate'] = 'Bearer'
+  const type = `urn:bulkhead:problem:${error.code.replace(/^BULKHEAD_/, '').toLowerCase().replaceAll('_', '-')}`
+  return { status, headers, body: { type, title, status, detail, ...errors === undefined ? {} : { errors }, requestId } }
+}
+
+/** What koa's `ctx.throw` and its neighbours throw when the caller is at fault. */
+function isExposedError (thrown: unknown): thrown is Error & { status: number } {
+  return thrown instanceof Error && 'expose' in thrown && thrown.expose === true &&
+    'status' in thrown && typeof thrown.status === 'number' && thrown.status >= 400 && thrown.status < 500
+}

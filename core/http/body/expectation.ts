@@ -1,0 +1,28 @@
+// Answers `Expect: 100-continue` when the body begins to be read, so that a refused client does not send it; any other expectation is 417.
+
+import { AnswerableError } from '../../contract/index.ts'
+import type { Exchange } from '../exchange.ts'
+
+export class ExpectationFailed extends AnswerableError {
+  readonly status = 417
+  readonly code = 'BULKHEAD_EXPECTATION_FAILED'
+  readonly title = 'Expectation failed'
+}
+
+/** Throws `ExpectationFailed`. A client of HTTP/1.0 cannot expect anything. */
+export function respectExpectation (exchange: Exchange): void {
+  const { req, res } = exchange
+  const { expect } = req.headers
+  if (expect === undefined || req.httpVersion !== '1.1') return
+  exchange.isBodyHeldBack = true
+  if (expect.trim().toLowerCase() !== '100-continue') throw new ExpectationFailed('The only expectation that is met here is 100-continue.')
+  // A stream asks for its bytes with this method, whoever reads it: the host, or a handler that takes the body as a stream.
+  const read = req._read
+  req._read = size => {
+    req._read = read
+    exchange.isBodyHeldBack = false
+    // A client that already sends waits for nothing, and one that is already answered would take it for its next answer.
+    if (!res.headersSent && req.readableLength === 0) res.writeContinue()
+    read.call(req, size)
+  }
+}

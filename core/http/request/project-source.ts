@@ -1,0 +1,31 @@
+// Where a request says which project it is about, as its route declares: `params.projectId`.
+
+import type { ProjectSource, RouteOptions } from '../../contract/index.ts'
+import { readBodyOnce } from '../body/body.ts'
+import type { Exchange } from '../exchange.ts'
+import { queryOf } from './input.ts'
+
+/** What the request has there: anything at all, or undefined when it has nothing. */
+export type FindProject = (exchange: Exchange, params: Record<string, string>) => unknown
+
+const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+export function createProjectFinder ({ project }: RouteOptions, bodyLimitBytes: number): FindProject | undefined {
+  if (project === undefined || project === 'narrowed') return undefined
+  const { part, name } = partsOf(project)
+  if (part === 'params') return (_, params) => params[name]
+  if (part === 'query') return exchange => fieldOf(queryOf(exchange), name)
+  return async exchange => fieldOf(await readBodyOnce(exchange, bodyLimitBytes), name)
+}
+
+export function partsOf (source: ProjectSource): { part: 'params' | 'query' | 'body', name: string } {
+  const dot = source.indexOf('.')
+  return { part: source.slice(0, dot) as 'params' | 'query' | 'body', name: source.slice(dot + 1) }
+}
+
+/** As the database writes it. Undefined for what no project can be called. */
+export const projectIdOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && uuidForm.test(value) ? value.toLowerCase() : undefined
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined

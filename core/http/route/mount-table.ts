@@ -1,0 +1,139 @@
+// Which plugin serves which first segment under /api. A change is one step: a request sees all of it or nothing.
+
+import { ServiceUnavailable } from '../../contract/index.ts'
+import type { Log, RouteRecord } from '../../contract/index.ts'
+import type { Middleware } from '../application.ts'
+import { createMatcher } from './matcher.ts'
+import type { Matcher } from './matcher.ts'
+import { createRoute } from './prepared-route.ts'
+import type { Route } from './prepared-route.ts'
+import { findRouteProblems } from './route-problem.ts'
+
+/** What a plugin brings to be served. */
+export interface Plugin {
+  readonly id: string
+  /** First segments under `/api`; a plugin without routes may have none of them answered. */
+  readonly mounts: readonly string[]
+  readonly routes: readonly RouteRecord[]
+  /** Runs after the guard and before the handler, for every route of the plugin. */
+  readonly middleware: readonly Middleware[]
+  readonly log: Log
+}
+
+/** A plugin whose paths answer 503 until it is mounted. */
+export interface HeldPlugin {
+  readonly id: string
+  readonly mounts: readonly string[]
+  /** A sentence; callers read it. */
+  readonly reason: string
+  /** Asked for each refusal. */
+  readonly retryAfterMs?: () => number
+}
+
+export interface Mounted {
+  readonly id: string
+  readonly plugin: Plugin
+  /** Built by the first request that asks: a host with a thousand plugins starts without building a thousand routers. */
+  readonly matcher: Matcher<Route>
+}
+
+interface Held {
+  readonly id: string
+  readonly held: HeldPlugin
+}
+
+export interface MountTable {
+  mount (plugin: Plugin): () => void
+  hold (plugin: HeldPlugin): () => void
+  /** Its paths are nobody's any more. */
+  release (id: string): void
+  /** Whatever is mounted for the plugin, now or later, is answered for with this sentence, until it is undefined. */
+  suspend (id: string, reason: string | undefined): void
+  /** Throws `ServiceUnavailable` when the plugin is held or suspended. */
+  find (name: string): Mounted | undefined
+}
+
+/** What a plugin needs is looked for twice a second. */
+const retrySuspendedMs = 1_000
+
+export class InvalidRoutes extends Error {
+  readonly code = 'BULKHEAD_INVALID_ROUTES'
+  readonly problems: readonly string[]
+
+  constructor (id: string, problems: readonly string[]) {
+    super(`The routes of plugin "${id}" cannot be served:\n${problems.map(problem => `- ${problem}`).join('\n')}`)
+    this.name = 'InvalidRoutes'
+    this.problems = problems
+  }
+}
+
+export interface MountTableParts {
+  bodyLimitBytes: number
+  compose: (middleware: readonly Middleware[], route: Route) => Route['chain']
+}
+
+export function createMountTable ({ bodyLimitBytes, compose }: MountTableParts): MountTable {
+  const table = new Map<string, Mounted | Held>()
+  const placed = new Map<string, ReadonlyMap<string, Mounted | Held>>()
+  const suspended = new Map<string, string>()
+
+  /** A plugin has the entries given here and no others: those of its last generation go in the same step. */
+  const place = (id: string, entries: ReadonlyMap<string, Mounted | Held>): () => void => {
+    clear(id)
+    placed.set(id, entries)
+    for (const [name, entry] of entries) table.set(name, entry)
+    return () => {
+      if (placed.get(id) === entries) clear(id)
+    }
+  }
+  const clear = (id: string): void => {
+    for (const name of placed.get(id)?.keys() ?? []) table.delete(name)
+    placed.delete(id)
+  }
+
+  const createMounted = (plugin: Plugin, name: string): Mounted => {
+    let matcher: Matcher<Route> | undefined
+    const build = (): Matcher<Route> => createMatcher(plugin.routes.filter(({ mount }) => mount === name).map(record => {
+      const route = createRoute(record, bodyLimitBytes)
+      return { method: record.method, path: record.path, route: { ...route, chain: compose(plugin.middleware, route) } }
+    }))
+    return { id: plugin.id, plugin, get matcher () { return matcher ??= build() } }
+  }
+
+  const findTaken = (id: string, mounts: readonly string[]): string[] => mounts.flatMap(name => {
+    const owner = table.get(name)?.id
+    return owner === undefined || owner === id ? [] : [`The mount "${name}" belongs to plugin "${owner}"; name another in "mounts" of the manifest.`]
+  })
+
+  return {
+    mount (plugin) {
+      const { id, mounts, routes } = plugin
+      const strays = routes.filter(({ mount }) => !mounts.includes(mount)).map(({ method, mount, path }) =>
+        `${method.toUpperCase()} ${path} is for the mount "${mount}", which the plugin does not have; add it to "mounts" of the manifest.`)
+      const problems = [...findTaken(id, mounts), ...strays, ...findRouteProblems(routes)]
+      if (problems.length > 0) throw new InvalidRoutes(id, problems)
+      return place(id, new Map(mounts.map(name => [name, createMounted(plugin, name)])))
+    },
+    hold (plugin) {
+      const problems = findTaken(plugin.id, plugin.mounts)
+      if (problems.length > 0) throw new InvalidRoutes(plugin.id, problems)
+      return place(plugin.id, new Map(plugin.mounts.map(name => [name, { id: plugin.id, held: plugin }])))
+    },
+    release: clear,
+    suspend (id, reason) {
+      if (reason === undefined) suspended.delete(id)
+      else suspended.set(id, reason)
+    },
+    find (name) {
+      const entry = table.get(name)
+      if (entry === undefined) return undefined
+      if ('held' in entry) {
+        const { reason, retryAfterMs } = entry.held
+        throw new ServiceUnavailable(reason, retryAfterMs === undefined ? {} : { retryAfterMs: retryAfterMs() })
+      }
+      const reason = suspended.size === 0 ? undefined : suspended.get(entry.id)
+      if (reason !== undefined) throw new ServiceUnavailable(reason, { retryAfterMs: retrySuspendedMs })
+      return entry
+    }
+  }
+}

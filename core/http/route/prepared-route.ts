@@ -1,0 +1,58 @@
+// One declared route, made ready: what may be worked out before a request comes is worked out here, once.
+
+import type { RequestContext, RouteRecord } from '../../contract/index.ts'
+import { bodyLimitOf } from '../body/body.ts'
+import { createInputReader } from '../request/input.ts'
+import type { ReadInput } from '../request/input.ts'
+import { createProjectFinder } from '../request/project-source.ts'
+import type { FindProject } from '../request/project-source.ts'
+
+export interface Route {
+  readonly record: RouteRecord
+  /** As it was declared: `/api/notes/:id`. */
+  readonly path: string
+  /** For log lines: `GET /api/notes/:id`. */
+  readonly label: string
+  readonly status: number
+  /** Undefined when the route is about none. */
+  readonly findProject: FindProject | undefined
+  readonly readInput: ReadInput
+  /** Of a success. Throws `AnswerMismatch`. */
+  readonly checkAnswer: ((body: unknown) => unknown) | undefined
+  /** The plugin's middleware around the handler; undefined when it has none. */
+  readonly chain: ((ctx: RequestContext) => Promise<void>) | undefined
+}
+
+/** The handler's answer does not fit what the route says it returns: a bug of the plugin, never the caller's. */
+export class AnswerMismatch extends Error {
+  readonly code = 'BULKHEAD_ANSWER_MISMATCH'
+  readonly issues: readonly { path: string, message: string }[]
+
+  constructor (label: string, issues: readonly { path: string, message: string }[]) {
+    super(`${label} answered something else than its "returns" says: ${issues.map(({ path, message }) => `${path}: ${message}`).join('; ')}`)
+    this.name = 'AnswerMismatch'
+    this.issues = issues
+  }
+}
+
+export function createRoute (record: RouteRecord, bodyLimitBytes: number): Route {
+  const { options, method, mount, path } = record
+  const { returns } = options
+  const whole = `/api/${mount}${path === '/' ? '' : path}`
+  const limitBytes = bodyLimitOf(options, bodyLimitBytes)
+  const label = `${method.toUpperCase()} ${whole}`
+  return {
+    record,
+    path: whole,
+    label,
+    status: options.status ?? 200,
+    chain: undefined,
+    findProject: createProjectFinder(options, limitBytes),
+    readInput: createInputReader(options, limitBytes),
+    checkAnswer: returns === undefined ? undefined : body => {
+      const result = returns.safeParse(body)
+      if (result.success) return result.data
+      throw new AnswerMismatch(label, result.error.issues.map(({ path, message }) => ({ path: path.map(String).join('.') || 'body', message })))
+    }
+  }
+}

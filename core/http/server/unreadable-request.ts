@@ -1,0 +1,59 @@
+// Answers what Node's parser cannot read as every refusal is answered: with a request id, the usual headers and what to do.
+
+import { ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+import { AnswerableError, BadRequest } from '../../contract/index.ts'
+import type { Fail } from '../answer/failure.ts'
+import type { Exchange, Traffic } from '../exchange.ts'
+import type { ConnectionLimit } from './connection-limit.ts'
+import { IncomingRequest } from './incoming-request.ts'
+
+class HeadTooLarge extends AnswerableError {
+  readonly status = 431
+  readonly code = 'BULKHEAD_HEAD_TOO_LARGE'
+  readonly title = 'Request header fields too large'
+}
+
+class RequestTimeout extends AnswerableError {
+  readonly status = 408
+  readonly code = 'BULKHEAD_REQUEST_TIMEOUT'
+  readonly title = 'Request timeout'
+}
+
+export interface UnreadableRequestDeps {
+  traffic: Pick<Traffic, 'open' | 'underWay'>
+  connections: Pick<ConnectionLimit, 'underWay'>
+  fail: Fail
+  maxHeadBytes: number
+}
+
+/** A listener for the server's `clientError`. The connection ends with the answer: where the next request would begin is not known. */
+export function createUnreadableRequestListener ({ traffic, connections, fail, maxHeadBytes }: UnreadableRequestDeps) {
+  const refusalOf = ({ code, reason }: NodeJS.ErrnoException & { reason?: string }): AnswerableError => {
+    if (code === 'HPE_HEADER_OVERFLOW') return new HeadTooLarge(`The first line and the headers together are larger than ${maxHeadBytes} bytes. Send fewer or shorter ones.`)
+    if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new RequestTimeout('The request did not arrive in time. Send it again.')
+    return new BadRequest(`This is not a request of HTTP/1.1${reason === undefined ? '' : `: ${reason}`}.`)
+  }
+
+  const open = (socket: Socket): Exchange => {
+    const req = new IncomingRequest(socket)
+    const res = new ServerResponse(req)
+    res.assignSocket(socket)
+    return traffic.open(req, res)
+  }
+
+  return (error: NodeJS.ErrnoException, stream: Duplex): void => {
+    const socket = stream as Socket
+    if (!socket.writable) { socket.destroy(error); return }
+    // The first of those under way is the one that is answered next.
+    const exchange = connections.underWay(socket) > 0 ? [...traffic.underWay].find(({ req }) => req.socket === socket) : open(socket)
+    if (exchange === undefined || exchange.res.headersSent) { socket.destroy(error); return }
+    const { req, res } = exchange
+    // Nothing more is read from it.
+    req.complete = true
+    res.shouldKeepAlive = false
+    res.once('finish', () => { socket.destroySoon() })
+    fail(exchange, refusalOf(error))
+  }
+}

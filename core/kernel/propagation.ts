@@ -1,0 +1,134 @@
+// What follows when a unit comes up or goes: others begin, are held or go first, and who is tried again when.
+
+import { Held } from './kernel-error.ts'
+import type { Undoing } from './undo.ts'
+import type { Down, Unit } from './unit.ts'
+
+interface Obstacle {
+  readonly need: Unit
+  /** When it runs and does not do. */
+  readonly why?: string
+}
+
+export class Course {
+  readonly #undoing: Undoing
+  readonly #onSettled: (unit: Unit) => void
+  readonly #settled: Unit[] = []
+  #isTelling = false
+  #isOver = false
+
+  constructor (undoing: Undoing, onSettled: (unit: Unit) => void) {
+    this.#undoing = undoing
+    this.#onSettled = onSettled
+  }
+
+  /** Nothing starts any more, and nothing is tried again. */
+  end (units: Iterable<Unit>, reason: Error): void {
+    this.#isOver = true
+    for (const unit of units) {
+      cancelRetry(unit)
+      unit.giveUp(reason)
+    }
+  }
+
+  /** Units that were added: those that are held already, before what follows from it lets others begin. */
+  enter (units: readonly Unit[]): void {
+    for (const unit of units) if (findObstacle(unit) !== undefined) this.consider(unit)
+    for (const unit of units) this.consider(unit)
+  }
+
+  /** Lets it begin, be held or go, if what it needs has come to say so. */
+  consider (unit: Unit, cause?: Unit): void {
+    if (this.#isOver || unit.leaving !== undefined) return
+    const obstacle = findObstacle(unit)
+    if (unit.isActive) {
+      if (obstacle !== undefined) void this.#takeDownFor(unit, obstacle)
+    } else if (unit.isDue && obstacle !== undefined) {
+      unit.blameNeed(obstacle.need, obstacle.why)
+      cancelRetry(unit)
+      if (unit.hold()) this.#settle(unit)
+    } else if (unit.isDue) {
+      if ([...unit.before].every(before => before.isSettled)) this.#begin(unit, cause)
+      else unit.wait()
+    }
+  }
+
+  /** Its time has come, whatever the pause was to be. */
+  retry (unit: Unit): void {
+    cancelRetry(unit)
+    unit.isDue = true
+    this.consider(unit)
+  }
+
+  /** Ends it after everything that needs it, which is held. Callers join; `to` is what the first one said. */
+  takeDown (unit: Unit, error: Error, to: Down): Promise<void> {
+    if (unit.leaving === undefined) {
+      unit.blame(error)
+      cancelRetry(unit)
+    }
+    return unit.leaving ??= this.#takeDown(unit, error, to)
+  }
+
+  #takeDownFor (unit: Unit, { need, why }: Obstacle): Promise<void> {
+    if (unit.leaving !== undefined) return unit.leaving
+    unit.blameNeed(need, why)
+    return unit.leaving = this.#takeDown(unit, new Held(unit.blamed), 'held')
+  }
+
+  async #takeDown (unit: Unit, error: Error, to: Down): Promise<void> {
+    // A long chain of needs is no deep stack.
+    await Promise.resolve()
+    const above = [...unit.dependents].filter(dependent => dependent.needs(unit) && (dependent.isActive || dependent.leaving !== undefined))
+    await Promise.all(above.map(dependent => this.#takeDownFor(dependent, { need: unit })))
+    // A stop has its own order.
+    if (!this.#isOver) await unit.leave(error, to)
+    unit.leaving = undefined
+    this.#settle(unit)
+    // What it needs may have come back meanwhile.
+    this.consider(unit)
+  }
+
+  #begin (unit: Unit, cause: Unit | undefined): void {
+    cancelRetry(unit)
+    unit.last = cause
+    void unit.start().then(() => this.#settle(unit))
+  }
+
+  #settle (first: Unit): void {
+    this.#settled.push(first)
+    if (this.#isTelling) return
+    this.#isTelling = true
+    for (let unit = this.#settled.shift(); unit !== undefined; unit = this.#settled.shift()) this.#tell(unit)
+    this.#isTelling = false
+  }
+
+  #tell (unit: Unit): void {
+    if (this.#isOver || !unit.isSettled) return
+    this.#planRetry(unit)
+    this.#onSettled(unit)
+    for (const dependent of [...unit.dependents]) this.consider(dependent, unit)
+  }
+
+  #planRetry (unit: Unit): void {
+    const { state, isDue, failures, definition: { recover } } = unit
+    if (recover === undefined || isDue || unit.retryAt !== undefined || (state !== 'quarantined' && state !== 'held')) return
+    unit.retryAt = this.#undoing.clock.now() + Math.min(recover.firstMs * 2 ** (failures - 1), recover.maxMs)
+    unit.cancelRetry = this.#undoing.alarm.at(unit.retryAt, () => this.retry(unit))
+  }
+}
+
+function cancelRetry (unit: Unit): void {
+  unit.cancelRetry?.()
+  unit.cancelRetry = unit.retryAt = undefined
+}
+
+/** What it needs and has settled without running, or runs and does not do. */
+function findObstacle (unit: Unit): Obstacle | undefined {
+  for (const need of unit.before) {
+    if (!unit.needs(need) || !need.isSettled) continue
+    if (need.isDown) return { need }
+    const why = unit.definition.refuses?.(need.id)
+    if (why !== undefined) return { need, why }
+  }
+  return undefined
+}

@@ -1,0 +1,185 @@
+// From folders and package names to candidates: what is there, read as data, with nothing of it run.
+
+import { readFileSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { findPackageJSON } from 'node:module'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import type { Manifest } from '../../contract/index.ts'
+import { findEntry } from './entry-module.ts'
+import { findFirstPartyFindings } from './first-party.ts'
+import { readManifest, type Finding } from './manifest.ts'
+import { findNearest } from './nearest.ts'
+import type { Problem } from './plugin-problem.ts'
+import { isVersion } from './version.ts'
+
+/** A plugin whose manifest is sound. All paths are absolute, with symbolic links followed. */
+export interface Candidate {
+  readonly id: string
+  readonly version: string
+  readonly manifest: Manifest
+  readonly folder: string
+  /** The module whose default export is the definition. */
+  readonly entry: string
+  /** Its `migrations` folder, when it has one. */
+  readonly migrations: string | undefined
+  /** Its `package.json`. */
+  readonly file: string
+}
+
+export interface Skipped {
+  readonly folder: string
+  readonly why: string
+  /** Where the manifest could be read. */
+  readonly id?: string
+  /** Where all of the manifest is sound: a plugin that is left out keeps its events. */
+  readonly manifest?: Manifest
+}
+
+export interface Discovery {
+  readonly candidates: readonly Candidate[]
+  readonly skipped: readonly Skipped[]
+  readonly problems: readonly Problem[]
+}
+
+export interface Where {
+  /** Folders whose child folders are plugins. */
+  readonly paths: readonly string[]
+  /** npm packages that are plugins. */
+  readonly packages: readonly string[]
+  /** Ids, or folder names of plugins whose manifest cannot be read. */
+  readonly disabled: readonly string[]
+  /** Ids of examples that run in production all the same. */
+  readonly enabled: readonly string[]
+  readonly production: boolean
+  readonly hostVersion: string
+  /** Holds the plugins of this repository; some ids and mounts are theirs alone. Where it is not given, none are. */
+  readonly ownPlugins?: string
+  /** Where packages are looked up from; the host's own folder unless said. */
+  readonly packagesFrom?: string
+}
+
+type Read = { candidate: Candidate } | { id: string | undefined, problems: Problem[] }
+
+// Asynchronous reads of small files cost five times as much in all; a slice keeps the process answering in between.
+const sliceLength = 64
+
+export async function discoverPlugins (where: Where): Promise<Discovery> {
+  const candidates: Candidate[] = []
+  const { folders, skipped, problems } = findFolders(where)
+  const names = new Set<string>()
+  for (const [index, folder] of folders.entries()) {
+    if (index % sliceLength === sliceLength - 1) await turn()
+    const read = readFolder(folder, where)
+    const id = 'candidate' in read ? read.candidate.id : read.id
+    names.add(id ?? basename(folder))
+    const why = whyLeftOut(where, folder, read, id)
+    if (why !== undefined) skipped.push({ folder, why, ...id !== undefined && { id }, ...'candidate' in read && { manifest: read.candidate.manifest } })
+    else if ('candidate' in read) candidates.push(read.candidate)
+    else problems.push(...read.problems)
+  }
+  return { candidates, skipped, problems: [...problems, ...findUnknownNames(where, names)] }
+}
+
+interface Found { folders: string[], skipped: Skipped[], problems: Problem[] }
+
+function findFolders ({ paths, packages, packagesFrom = import.meta.dirname }: Where): Found {
+  const folders = new Set<string>()
+  const skipped: Skipped[] = []
+  const problems: Problem[] = []
+  const add = (folder: string): void => {
+    const real = realpathSync.native(folder)
+    if (folders.has(real)) skipped.push({ folder, why: 'it is named twice and loaded once' })
+    else folders.add(real)
+  }
+  for (const path of new Set(paths.map(path => resolve(path)))) {
+    try {
+      for (const child of readdirSync(path, { withFileTypes: true }).sort((a, b) => a.name < b.name ? -1 : 1)) {
+        const folder = join(path, child.name)
+        const isFolder = child.isDirectory() || (child.isSymbolicLink() && statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true)
+        if (child.name.startsWith('.')) skipped.push({ folder, why: 'its name begins with a dot' })
+        else if (child.name === 'node_modules' && isFolder) skipped.push({ folder, why: 'it holds packages; name those that are plugins in PLATFORM_PLUGINS_PACKAGES' })
+        else if (isFolder) add(folder)
+        else if (child.name !== 'README.md') skipped.push({ folder, why: 'it is not a folder' })
+      }
+    } catch (cause) {
+      problems.push({ file: path, what: `The folder of plugins cannot be read (${reasonOf(cause)}).`, mend: 'Make it, or take it out of PLATFORM_PLUGINS_PATH.' })
+    }
+  }
+  for (const name of new Set(packages)) {
+    const file = findPackage(name, packagesFrom)
+    if (file !== undefined) add(dirname(file))
+    else problems.push({ file: name, what: 'The package is not installed.', mend: `Run "npm install ${name}", or take it out of PLATFORM_PLUGINS_PACKAGES.` })
+  }
+  return { folders: [...folders], skipped, problems }
+}
+
+function findPackage (name: string, from: string): string | undefined {
+  if (!/^(?:@[\w.-]+\/)?[\w.-]+$/.test(name) || name.startsWith('.')) return undefined
+  try {
+    return findPackageJSON(name, pathToFileURL(join(from, 'any.js')))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return undefined
+    throw error
+  }
+}
+
+function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
+  const file = join(folder, 'package.json')
+  const fail = (id: string | undefined, ...findings: Finding[]): Read =>
+    ({ id, problems: findings.map(([what, mend]) => ({ plugin: id, file, what, mend })) })
+
+  let content: unknown
+  try {
+    content = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return fail(undefined, [`It is not JSON (${cause.message}).`, 'Mend it there.'])
+    const isEmpty = reasonOf(cause) === 'ENOENT' && readdirSync(folder).length === 0
+    return fail(undefined, [isEmpty ? 'The folder is empty.' : `It cannot be read (${reasonOf(cause)}).`, 'Write a package.json with a "bulkhead" key, or take the folder away.'])
+  }
+  if (!isObject(content) || !Object.hasOwn(content, 'bulkhead')) {
+    return fail(undefined, ['It has no "bulkhead" key, so it is not a plugin.', 'Write "bulkhead": { "id": …, "host": "^1.0.0" }, or take the folder away.'])
+  }
+
+  const reading = readManifest(content.bulkhead, hostVersion)
+  const { manifest } = reading
+  const findings = reading.findings ?? (ownPlugins === undefined ? [] : findFirstPartyFindings(reading.manifest, folder, ownPlugins))
+  const entry = findEntry(folder, content)
+  const { version } = content
+  const hasVersion = typeof version === 'string' && isVersion(version)
+  if (manifest === undefined || findings.length > 0 || !hasVersion || typeof entry !== 'string') {
+    const id = manifest?.id ?? (isObject(content.bulkhead) && typeof content.bulkhead.id === 'string' ? content.bulkhead.id : undefined)
+    return fail(id,
+      ...findings,
+      ...hasVersion ? [] : [[`"version" is ${version === undefined ? 'missing' : 'not a semver version'}.`, 'Write one such as "1.0.0".'] as const],
+      ...typeof entry === 'string' ? [] : [entry])
+  }
+  const migrations = join(folder, 'migrations')
+  const hasMigrations = statSync(migrations, { throwIfNoEntry: false })?.isDirectory() === true
+  if (hasMigrations && !manifest.resources.includes('postgres') && readdirSync(migrations).some(name => name.endsWith('.sql'))) {
+    const resources = [...manifest.resources, 'postgres'].map(name => `"${name}"`).join(', ')
+    return fail(manifest.id, ['It has migrations, and "postgres" is not in "resources".', `Write "resources": [${resources}], or take the folder "migrations" away.`])
+  }
+  return { candidate: { id: manifest.id, version, manifest, folder, entry, migrations: hasMigrations ? migrations : undefined, file } }
+}
+
+/** A plugin that is disabled is left out whatever else is wrong with it, so that the host can be started without it. */
+function whyLeftOut ({ disabled, enabled, production }: Where, folder: string, read: Read, id: string | undefined): string | undefined {
+  if (disabled.includes(id ?? basename(folder))) return 'PLATFORM_PLUGINS_DISABLED names it'
+  if ('candidate' in read && read.candidate.manifest.example && production && !enabled.includes(read.candidate.id)) {
+    return 'it is an example; in production PLATFORM_PLUGINS_ENABLED must name it'
+  }
+  return undefined
+}
+
+function findUnknownNames ({ disabled, enabled }: Where, names: ReadonlySet<string>): Problem[] {
+  const unknown = (setting: string, listed: readonly string[]): Problem[] => listed.filter(name => !names.has(name)).map(name => {
+    const nearest = findNearest(name, [...names])
+    return { file: setting, what: `It names "${name}", and no plugin has this id.`, mend: nearest === undefined ? 'Take it out.' : `Did you mean "${nearest}"?` }
+  })
+  return [...unknown('PLATFORM_PLUGINS_DISABLED', disabled), ...unknown('PLATFORM_PLUGINS_ENABLED', enabled)]
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error)

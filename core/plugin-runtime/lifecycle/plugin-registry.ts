@@ -1,0 +1,112 @@
+// All plugins that were ever here, by id: who is here now, in which version, and who declares which permission.
+
+import { sep } from 'node:path'
+import { NotFound } from '../../contract/index.ts'
+import { findEventOwners } from '../discovery/event-owner.ts'
+import { modulesOf } from '../discovery/plugin-problem.ts'
+import type { LoadedPlugin } from '../loading/plugin-definition.ts'
+import type { Owner } from '../ownership/owner.ts'
+import type { Member } from './plugin-entry.ts'
+import type { Found } from './roster.ts'
+import { hostOwner, type PermissionOwners } from './start-plugin.ts'
+
+export class Members {
+  readonly #all = new Map<string, Member>()
+  readonly #corePermissions: readonly string[]
+  /** The events of plugins that the settings leave out: they stay theirs unless a plugin that is here declares them. */
+  #leftOut: Found['leftOut'] = []
+  /** How often code was loaded under each id, also of plugins that did not come to be here. */
+  readonly #loads = new Map<string, number>()
+  /** Of every plugin's permissions; undefined when a plugin has changed since. */
+  #owners: Map<string, string> | undefined
+  /** The plugin that declares each event; undefined when a plugin has changed since. */
+  #eventOwners: Map<string, string> | undefined
+
+  constructor (corePermissions: Iterable<string>) {
+    this.#corePermissions = [...corePermissions]
+  }
+
+  add (member: Member): void {
+    this.#all.set(member.id, member)
+    if (!this.#loads.has(member.id)) this.#loads.set(member.id, 1)
+    this.changed()
+  }
+
+  /** Each load of a plugin's code has a number of its own, one that fails too: the module cache keeps both. */
+  takeNumber (id: string): number {
+    const number = (this.#loads.get(id) ?? 0) + 1
+    this.#loads.set(id, number)
+    return number
+  }
+
+  /** One of them came, went, or has another generation. */
+  changed (): void {
+    this.#owners = undefined
+    this.#eventOwners = undefined
+  }
+
+  leaveOut (plugins: Found['leftOut']): void {
+    this.#leftOut = plugins
+    this.changed()
+  }
+
+  /** The id of the plugin that declares the event, also of one that does not run. */
+  ownerOfEvent (event: string): string | undefined {
+    this.#eventOwners ??= findEventOwners([...this.here().map(({ candidate }) => candidate), ...this.#leftOut])
+    return this.#eventOwners.get(event)
+  }
+
+  /** Also one that has gone. */
+  get (id: string): Member | undefined {
+    return this.#all.get(id)
+  }
+
+  here (): Member[] {
+    return [...this.#all.values()].filter(({ isHere }) => isHere)
+  }
+
+  /** `NotFound` when no plugin has this id. */
+  find (id: string): Member {
+    const member = this.#all.get(id)
+    if (member?.isHere !== true) throw new NotFound(`There is no plugin "${id}".`)
+    return member
+  }
+
+  versionOf (id: string): string | undefined {
+    const member = this.#all.get(id)
+    return member?.isHere === true ? member.candidate.version : undefined
+  }
+
+  othersThan (id: string): LoadedPlugin[] {
+    return this.here().flatMap(member => member.plugin === undefined || member.id === id ? [] : [member.plugin])
+  }
+
+  /** As this plugin sees them: its own as its definition has them, which may not be those of the generation that serves. */
+  permissionsFor ({ candidate: { id }, definition }: LoadedPlugin): PermissionOwners {
+    const owners = this.#owners ??= this.#findOwners()
+    const own = new Set(Object.keys(definition.permissions ?? {}))
+    return {
+      ownerOf: permission => {
+        if (own.has(permission)) return id
+        const owner = owners.get(permission)
+        return owner === id ? undefined : owner
+      },
+      names: () => [...owners.keys(), ...own]
+    }
+  }
+
+  #findOwners (): Map<string, string> {
+    const owners = new Map(this.#corePermissions.map(name => [name, hostOwner]))
+    for (const { id, plugin } of this.here()) for (const name of Object.keys(plugin?.definition.permissions ?? {})) owners.set(name, id)
+    return owners
+  }
+
+  /** Whose code threw it, by the innermost module of a plugin in its stack. */
+  ownerOf (thrown: unknown): Owner | undefined {
+    for (const { path, generation } of Error.isError(thrown) ? modulesOf(thrown) : []) {
+      const member = this.here().find(({ candidate: { folder } }) => path.startsWith(folder + sep))
+      if (member !== undefined) return member.ownerOf(generation)
+    }
+    return undefined
+  }
+}

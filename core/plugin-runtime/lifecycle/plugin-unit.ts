@@ -1,0 +1,119 @@
+// A plugin as the kernel sees it: what it needs, whom it refuses, and how its generation starts.
+
+import type { Log } from '../../contract/index.ts'
+import type { Recovery, Serve, StartContext, UnitDefinition } from '../../kernel/index.ts'
+import type { Candidate } from '../discovery/discover.ts'
+import { createMayPublish } from '../discovery/event-owner.ts'
+import { isWithin } from '../discovery/version.ts'
+import { loadGeneration, type GenerationParts } from '../loading/generation.ts'
+import type { LoadedPlugin } from '../loading/plugin-definition.ts'
+import type { Owner } from '../ownership/owner.ts'
+import { createOwner, type Member } from './plugin-entry.ts'
+import type { Members } from './plugin-registry.ts'
+import { needsOf, startPlugin, type PluginParts } from './start-plugin.ts'
+
+export interface UnitSettings {
+  readonly startBudgetMs: number
+  readonly stopBudgetMs: number
+  readonly recover: Recovery
+  /** Every plugin needs these units of the host. */
+  readonly needs: readonly string[]
+  configOf (plugin: LoadedPlugin): Readonly<Record<string, unknown>>
+  logOf (id: string, generation: number): Log
+}
+
+export interface PluginUnitParts extends UnitSettings, GenerationParts {
+  readonly members: Members
+  /** What the other rooms do for plugins; asked for when one starts. */
+  rooms (): Omit<PluginParts, 'noteFault' | 'services'>
+  noteFault (owner: Owner, thrown: unknown): void
+  /** A start of it has ended, and everything is undone. */
+  onEnd (member: Member): void
+}
+
+export interface PluginUnits {
+  /** Its permissions are in the database before it starts, as those of all that were found at the start. */
+  noteDeclared (plugin: LoadedPlugin): void
+  /** Of the generation that was found, or of the first of its code that can be imported; added switched off when `disabled` says why. */
+  first (member: Member, disabled?: string): UnitDefinition
+  /** Of the next generation. */
+  next (member: Member, plugin: LoadedPlugin): UnitDefinition
+}
+
+export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
+  const { members } = parts
+  const services: PluginParts['services'] = new Map()
+  const declared = new WeakSet<LoadedPlugin>()
+  /** The undeclared events that each plugin was warned of. */
+  const warned = new Map<string, Set<string>>()
+  const warnedOf = (id: string): Set<string> => {
+    const events = warned.get(id) ?? new Set()
+    warned.set(id, events)
+    return events
+  }
+
+  const start = async (member: Member, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
+    const owner = createOwner(plugin)
+    // Pushed first, so done last.
+    context.undo('account', () => {
+      member.end(owner)
+      parts.onEnd(member)
+    })
+    const { noteFault } = parts
+    const log = parts.logOf(member.id, owner.generation)
+    const serve = await startPlugin({
+      plugin, owner, config: parts.configOf(plugin), log, permissions: members.permissionsFor(plugin),
+      mayPublish: createMayPublish({
+        plugin: plugin.candidate, log, warned: warnedOf(member.id), ownerOf: event => members.ownerOfEvent(event)
+      })
+    }, { ...parts.rooms(), services, noteFault }, context)
+    // Not before it has started: what a generation that never serves declares changes nobody's permissions.
+    if (!declared.has(plugin)) await parts.declare([...members.othersThan(member.id), plugin])
+    declared.add(plugin)
+    return () => { serve(); member.serve(owner) }
+  }
+
+  /** Code that could not be imported is imported anew by each start. */
+  const load = async (member: Member): Promise<LoadedPlugin> => {
+    const { failure } = member
+    member.failure = undefined
+    if (failure !== undefined) throw failure
+    if (member.plugin !== undefined) {
+      if (!member.isMigrated) await parts.migrate(member.candidate)
+      member.isMigrated = true
+      return member.plugin
+    }
+    const plugin = await loadGeneration(member.candidate, members.takeNumber(member.id), parts, members.othersThan(member.id))
+    member.plugin = plugin
+    members.changed()
+    return plugin
+  }
+
+  const unitOf = (candidate: Candidate, startWith: (context: StartContext) => Promise<Serve>): UnitDefinition => {
+    const { id, manifest: { tolerates, requires, optional, readiness } } = candidate
+    const isUsable = ([other, range]: [string, string]): boolean => isWithin(members.versionOf(other) ?? '', range)
+    return {
+      id,
+      kind: 'plugin',
+      needs: [...parts.needs, ...needsOf(candidate)],
+      after: [...tolerates, ...Object.entries(optional).filter(isUsable).map(([other]) => other)],
+      required: readiness === 'required',
+      startBudgetMs: parts.startBudgetMs,
+      stopBudgetMs: parts.stopBudgetMs,
+      recover: parts.recover,
+      refuses: need => {
+        const range = requires[need]
+        const version = members.versionOf(need)
+        return range === undefined || version === undefined || isWithin(version, range) ? undefined : `it requires "${need}" ${range}, and ${version} is here`
+      },
+      start: startWith
+    }
+  }
+
+  return {
+    noteDeclared: plugin => { declared.add(plugin) },
+    first: (member, disabled) =>
+      ({ ...unitOf(member.candidate, async context => start(member, await load(member), context)), ...disabled !== undefined && { disabled } }),
+    next: (member, plugin) => unitOf(plugin.candidate, context => start(member, plugin, context))
+  }
+}

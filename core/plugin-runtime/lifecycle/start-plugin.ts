@@ -1,0 +1,186 @@
+// How one generation of a plugin starts, comes to serve, and how everything it did is undone.
+
+import { sep } from 'node:path'
+import { inspect } from 'node:util'
+import type { Clock, GuardedFetch, Log, Postgres, RouteRecord, TaskRecord } from '../../contract/index.ts'
+import { StartStopped, type Serve, type StartContext } from '../../kernel/index.ts'
+import type { Candidate } from '../discovery/discover.ts'
+import type { MayPublish } from '../discovery/event-owner.ts'
+import { findNearest } from '../discovery/nearest.ts'
+import { modulesOf, showPath } from '../discovery/plugin-problem.ts'
+import type { LoadedPlugin } from '../loading/plugin-definition.ts'
+import { bindSignal, runAs, type Owner } from '../ownership/owner.ts'
+import type { Middleware } from '../scope/registration.ts'
+import { createScope, type Container } from '../scope/scope.ts'
+import type { Offer } from '../scope/service-handle.ts'
+import type { Work } from '../scope/task-scope.ts'
+
+export class PluginStartFailed extends Error {
+  readonly code = 'BULKHEAD_PLUGIN_START_FAILED'
+  readonly plugin: string
+
+  constructor (plugin: string, why: string, options?: ErrorOptions) {
+    super(`Plugin "${plugin}" did not start: ${why}`, options)
+    this.name = 'PluginStartFailed'
+    this.plugin = plugin
+  }
+}
+
+export interface MountedPlugin {
+  readonly id: string
+  readonly mounts: readonly string[]
+  readonly routes: readonly RouteRecord[]
+  readonly middleware: readonly Middleware[]
+  readonly log: Log
+}
+
+export type EndTasks = (how: { readonly atOnce: boolean }) => void | Promise<void>
+
+export interface PluginTasks {
+  readonly plugin: string
+  readonly log: Log
+  readonly tasks: readonly TaskRecord[]
+  readonly postgres?: Postgres | undefined
+}
+
+export type Check = (signal: AbortSignal) => void | Promise<void>
+
+/** What the other rooms do for plugins. */
+export interface PluginParts {
+  readonly container: Container
+  readonly clock: Clock
+  /** What plugins returned from `start`, by id; kept by the units. */
+  readonly services: Map<string, Offer>
+  /** One sentence for each thing that is wrong with the routes. */
+  checkRoutes (routes: readonly RouteRecord[]): readonly string[]
+  /**
+   * Serves all routes of the plugin from this moment on, in the place of its last generation. The result serves them no more, if another
+   * has not taken their place by then, and resolves once the requests under way are answered.
+   */
+  mount (plugin: MountedPlugin): () => void | Promise<void>
+  /** Its paths are nobody's any more. */
+  release (id: string): void
+  /**
+   * Resolves once every task is scheduled and every queue worked, with the undo: nothing more is claimed; what runs is told, and finished within the
+   * drain or given back; `atOnce` means a drain of a moment. `postgres` is the plugin's own handle, where its manifest names it.
+   */
+  registerTasks (plugin: PluginTasks): Promise<EndTasks>
+  readonly work: Work
+  readonly fetch: GuardedFetch
+  /** Asks now and then whether the plugin is well. */
+  watch (id: string, check: Check): () => void
+  /** What code of the plugin threw where nobody waits for it. */
+  noteFault (owner: Owner, thrown: unknown): void
+}
+
+/** One generation of a plugin, and what it is started with. */
+export interface Generation {
+  readonly plugin: LoadedPlugin
+  readonly owner: Owner
+  readonly config: Readonly<Record<string, unknown>>
+  readonly log: Log
+  readonly permissions: PermissionOwners
+  readonly mayPublish: MayPublish
+}
+
+/** Who declares each permission now. */
+export interface PermissionOwners {
+  /** The plugin's id, or `host`. */
+  ownerOf (permission: string): string | undefined
+  names (): readonly string[]
+}
+
+/** Owner of the host's own permissions; no plugin can have this id. */
+export const hostOwner = 'host'
+
+/** What a plugin does not run without. */
+export const needsOf = ({ manifest: { resources, tolerates, requires } }: Candidate): readonly string[] =>
+  [...resources.filter(name => !tolerates.includes(name)), ...Object.keys(requires)]
+
+/** Starts the generation; what it gives back makes it serve. */
+export async function startPlugin (
+  { plugin, owner, config, log, permissions, mayPublish }: Generation, parts: PluginParts, context: StartContext
+): Promise<Serve> {
+  const { signal } = context
+  const { candidate, definition } = plugin
+  const { id, version, manifest: { mounts, resources } } = candidate
+  const { account } = owner
+  const { scope, registration, fence, end } = createScope({
+    ...parts, candidate, owner, config, log, signal, mayPublish,
+    undo: (name, step) => context.undo(name, step), onFault: thrown => parts.noteFault(owner, thrown)
+  })
+  context.undo('scope', () => end(signal.reason))
+  // While it starts, an abort means that nobody waits for it any more; later it means that the plugin is to end, in order.
+  const fenceOff = (): void => fence.end(signal.reason)
+  signal.addEventListener('abort', fenceOff)
+  try {
+    const service = await run(candidate, () => runAs(owner, () => definition.start(scope)))
+    registration.close()
+    fence.check()
+
+    const { routes, middleware, tasks, hearings } = registration
+    const problems = [...parts.checkRoutes(routes), ...findPermissionProblems(candidate, routes, permissions)]
+    if (problems.length > 0) throw new PluginStartFailed(id, [`its routes in ${showPath(candidate.entry)} cannot be served.`, ...problems].join('\n  '))
+
+    // Tasks first, because they can still fail; from the mount on the plugin is in use.
+    let endTasks = async (): Promise<void> => { /* It has none. */ }
+    let ending: Promise<void> | undefined
+    if (tasks.length > 0) {
+      const postgres = resources.includes('postgres') ? scope.postgres : undefined
+      const end = await run(candidate, () => parts.registerTasks({ plugin: id, log, tasks, postgres }))
+      const closed = tasks.map(({ name }) => account.open('tasks', name))
+      endTasks = async () => {
+        // A host that stops leaves its runs to the others at once.
+        await (ending ??= Promise.resolve(end({ atOnce: signal.reason instanceof StartStopped })))
+        for (const close of closed) close()
+      }
+      context.undo('tasks', endTasks)
+    }
+    for (const { event, schema, handler } of hearings) {
+      const leave = await run(candidate, () => parts.work.hear(event, schema, handler))
+      const left = account.open('subscriptions', event)
+      context.undo(`broadcasts of ${event}`, async () => { await leave(); left() })
+    }
+    fence.check()
+    return () => {
+      const unmount = parts.mount({ id, mounts, routes, middleware, log })
+      const closed = routes.map(({ method, mount, path }) => account.open('routes', `${method.toUpperCase()} /api/${mount}${path}`))
+      const offer = { service, version, owner }
+      parts.services.set(id, offer)
+      context.undo('service', () => { if (parts.services.get(id) === offer) parts.services.delete(id) })
+      // Undone first, while everything that requests and tasks under way may use is still there. No tick comes from that moment on.
+      context.undo('routes and tasks', async () => {
+        await Promise.all([unmount(), endTasks()])
+        for (const close of closed) close()
+      })
+      const { check } = definition
+      if (check !== undefined) context.undo('check', parts.watch(id, asked => runAs(owner, check, bindSignal(owner, asked))))
+    }
+  } finally {
+    signal.removeEventListener('abort', fenceOff)
+  }
+}
+
+async function run<T> ({ id, folder }: Candidate, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (thrown) {
+    const why = Error.isError(thrown) ? thrown.message || thrown.name : `it threw ${inspect(thrown, { depth: 0 })}, which is not an Error`
+    const place = Error.isError(thrown) ? modulesOf(thrown).find(({ path }) => path.startsWith(folder + sep)) : undefined
+    throw new PluginStartFailed(id, place === undefined ? why : `${why} (${showPath(place.path)}:${place.line})`, { cause: thrown })
+  }
+}
+
+function findPermissionProblems ({ id, manifest }: Candidate, routes: readonly RouteRecord[], { ownerOf, names }: PermissionOwners): string[] {
+  const reachable = new Set([hostOwner, id, ...Object.keys(manifest.requires), ...Object.keys(manifest.optional)])
+  return routes.flatMap(({ method, path, options }) => {
+    const { permission } = options as { permission?: unknown } | undefined ?? {}
+    if (typeof permission !== 'string' || permission === '') return []
+    const owner = ownerOf(permission)
+    if (owner !== undefined && reachable.has(owner)) return []
+    const route = `${method.toUpperCase()} ${path} names the permission "${permission}", which`
+    if (owner !== undefined) return [`${route} belongs to the plugin "${owner}"; add "${owner}" to "requires" or "optional" of the manifest.`]
+    const nearest = findNearest(permission, names())
+    return [`${route} nobody declares; ${nearest === undefined ? '' : `write "${nearest}", or `}declare it in "permissions" of the definition.`]
+  })
+}

@@ -1,0 +1,115 @@
+// What operators have decided about plugins: kept in Postgres for every replica and the next start, told through Valkey.
+
+import { sql, z, type Audit, type Operator, type Postgres, type Transaction, type Valkey } from '../../contract/index.ts'
+
+const Choice = z.object({
+  plugin: z.string(),
+  isDisabled: z.boolean(),
+  /** In the words of whoever switched it off. */
+  reason: z.string().nullable(),
+  /** How often it was reloaded: a replica that has done less of them has one to do. */
+  reloads: z.int(),
+  changedBy: z.string(),
+  /** Since the last change, by the clock of the database. */
+  ageMs: z.number()
+})
+export type Choice = z.output<typeof Choice>
+
+export interface Choices {
+  /** Of every plugin that something was ever decided about. */
+  read (): Promise<readonly Choice[]>
+  find (plugin: string): Promise<Choice | undefined>
+  disable (plugin: string, reason: string | null, by: Operator): Promise<void>
+  enable (plugin: string, by: Operator): Promise<void>
+  /** Gives how many there are now. */
+  countReload (plugin: string, by: Operator): Promise<number>
+  /** Calls `listener` when another replica has written something. What is written while the news are away is not told. */
+  onNews (listener: () => void): Promise<() => Promise<void>>
+}
+
+/** Hosts that start at once make it one after the other: `if not exists` alone does not keep two of them apart. */
+async function createTable (postgres: Postgres): Promise<void> {
+  await postgres.transaction(async tx => {
+    await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
+      select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead plugin choices', 0))
+    `)
+    await tx.query(sql.type(z.object({}))`
+      create table if not exists bulkhead.plugin_choice (
+        plugin      text primary key,
+        is_disabled boolean not null default false,
+        reason      text,
+        reloads     integer not null default 0,
+        changed_by  text not null,
+        changed_at  timestamptz not null default now()
+      )
+    `)
+  })
+}
+
+const channel = 'plugin-choices'
+const News = z.strictObject({ from: z.string() })
+
+interface Parts {
+  readonly postgres: Postgres
+  readonly valkey: Valkey
+  readonly audit: Pick<Audit, 'record'>
+  /** Names this one among those that share the database. */
+  readonly replica: string
+}
+
+/** Makes its table when that is missing. */
+export async function openChoices ({ postgres, valkey, audit, replica }: Parts): Promise<Choices> {
+  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
+    select to_regclass('bulkhead.plugin_choice') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
+  `)
+  if (!isThere) await createTable(postgres)
+  // Who does not hear it finds it in the database a little later.
+  const tell = (): Promise<void> => valkey.publish(channel, { from: replica }).catch(() => undefined)
+
+  /** The choice and its row in the audit log are both there, or neither. */
+  const change = async <T>(
+    action: string, plugin: string, { id, name, address }: Operator, detail: object, write: (tx: Transaction) => Promise<T>
+  ): Promise<T> => {
+    const result = await postgres.transaction(async tx => {
+      const written = await write(tx)
+      await audit.record(tx, { actor: { id, name }, action, resource: 'plugin', detail: { plugin, ...detail }, origin: { address } })
+      return written
+    })
+    await tell()
+    return result
+  }
+
+  return {
+    read: () => postgres.any(sql.type(Choice)`
+      select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy",
+        extract(epoch from now() - changed_at)::float8 * 1000 as "ageMs" -- unchecked: never null, which Postgres cannot tell
+      from bulkhead.plugin_choice order by plugin
+    `),
+    find: async plugin => await postgres.maybeOne(sql.type(Choice)`
+      select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy",
+        extract(epoch from now() - changed_at)::float8 * 1000 as "ageMs" -- unchecked: never null, which Postgres cannot tell
+      from bulkhead.plugin_choice where plugin = ${plugin}
+    `) ?? undefined,
+    disable: (plugin, reason, by) => change('plugin.disable', plugin, by, { reason }, async tx => {
+      await tx.query(sql.type(z.object({}))`
+        insert into bulkhead.plugin_choice (plugin, is_disabled, reason, changed_by) values (${plugin}, true, ${reason}, ${by.name})
+        on conflict (plugin) do update set is_disabled = true, reason = excluded.reason, changed_by = excluded.changed_by, changed_at = now()
+      `)
+    }),
+    enable: (plugin, by) => change('plugin.enable', plugin, by, {}, async tx => {
+      await tx.query(sql.type(z.object({}))`
+        update bulkhead.plugin_choice set is_disabled = false, reason = null, changed_by = ${by.name}, changed_at = now()
+        where plugin = ${plugin} and is_disabled
+      `)
+    }),
+    countReload: (plugin, by) => change('plugin.reload', plugin, by, {}, async tx => {
+      const { reloads } = await tx.one(sql.type(z.object({ reloads: z.int() }))`
+        insert into bulkhead.plugin_choice as c (plugin, reloads, changed_by) values (${plugin}, 1, ${by.name})
+        on conflict (plugin) do update set reloads = c.reloads + 1, changed_by = excluded.changed_by, changed_at = now()
+        returning reloads
+      `)
+      return reloads
+    }),
+    onNews: listener => valkey.subscribe(channel, News, ({ from }) => { if (from !== replica) listener() })
+  }
+}

@@ -1,0 +1,86 @@
+// Collects the routes and tasks a plugin declares while it starts; they are put to use together, afterwards, or not at all.
+
+import type { RouteRecord, Routes, TaskRecord, z } from '../../contract/index.ts'
+import { methods } from '../../contract/route.ts'
+import type { Candidate } from '../discovery/discover.ts'
+import { quoteList } from '../discovery/nearest.ts'
+import { showPath } from '../discovery/plugin-problem.ts'
+import type { Fence } from '../ownership/fence.ts'
+import { bindTo, type Owner } from '../ownership/owner.ts'
+
+/** Koa's. */
+export type Middleware = Parameters<Routes['use']>[0]
+
+export class RegistrationClosed extends Error {
+  readonly code = 'BULKHEAD_REGISTRATION_CLOSED'
+
+  constructor (pluginId: string, what: string) {
+    super(`Plugin "${pluginId}" declared ${what} after its start had ended. Declare it before "start" returns or resolves.`)
+    this.name = 'RegistrationClosed'
+  }
+}
+
+export class UnknownMount extends Error {
+  readonly code = 'BULKHEAD_UNKNOWN_MOUNT'
+
+  constructor ({ id, manifest: { mounts }, file }: Candidate, mount: string) {
+    super(`Plugin "${id}" declared routes at "${mount}", but its mounts are ${quoteList(mounts) || 'none'}. Add "${mount}" to "mounts" in ${showPath(file)}.`)
+    this.name = 'UnknownMount'
+  }
+}
+
+/** What the plugin hears of broadcasts. */
+export interface Hearing {
+  readonly event: string
+  readonly schema: z.ZodType
+  readonly handler: (payload: unknown) => void | Promise<void>
+}
+
+export class Registration {
+  readonly routes: RouteRecord[] = []
+  readonly middleware: Middleware[] = []
+  readonly tasks: TaskRecord[] = []
+  readonly hearings: Hearing[] = []
+  readonly #candidate: Candidate
+  readonly #fence: Fence
+  readonly #owner: Owner
+  #isOpen = true
+
+  constructor (candidate: Candidate, fence: Fence, owner: Owner) {
+    this.#candidate = candidate
+    this.#fence = fence
+    this.#owner = owner
+  }
+
+  close (): void {
+    this.#isOpen = false
+  }
+
+  /** Throws when nothing may be declared any more. */
+  check (what: string): void {
+    this.#fence.check()
+    if (!this.#isOpen) throw new RegistrationClosed(this.#candidate.id, what)
+  }
+
+  createRoutes (): Routes {
+    const { id, manifest: { mounts } } = this.#candidate
+    const at = (mount: string | undefined): Routes => {
+      if (mount === undefined || !mounts.includes(mount)) throw new UnknownMount(this.#candidate, mount ?? id)
+      return createRoutes(mount)
+    }
+    // A plugin from JavaScript may leave anything out: what is wrong with a route is said later, of all of them together.
+    const createRoutes = (mount: string | undefined): Routes => ({
+      ...Object.fromEntries(methods.map(method => [method, (path: string, options: RouteRecord['options'], handler: RouteRecord['handler']) => {
+        this.check(`the route ${method.toUpperCase()} ${path}`)
+        if (mount === undefined) throw new UnknownMount(this.#candidate, id)
+        this.routes.push({ plugin: id, mount, method, path, options, handler: bindTo(this.#owner, handler) })
+      }])) as unknown as Omit<Routes, 'at' | 'use'>,
+      at,
+      use: middleware => {
+        this.check('middleware')
+        this.middleware.push(bindTo(this.#owner, middleware))
+      }
+    })
+    return createRoutes(mounts[0])
+  }
+}

@@ -1,0 +1,77 @@
+// A plugin's own timers and listeners: its code runs as its own, and none of them outlives it.
+
+import type { Clock, Listen, Timers } from '../../contract/index.ts'
+import type { Fence } from '../ownership/fence.ts'
+import { bindTo, runAs, type Owner } from '../ownership/owner.ts'
+
+interface Parts {
+  readonly clock: Clock
+  readonly fence: Fence
+  readonly owner: Owner
+  /** What the plugin's code threw where nobody waits for it. */
+  readonly onFault: (thrown: unknown) => void
+}
+
+/** What sleeps on it is woken by the end of the plugin. */
+export function createClock ({ clock, fence, owner }: Omit<Parts, 'onFault'>): Clock {
+  return {
+    now: () => clock.now(),
+    sleep: async (ms, signal) => {
+      fence.check()
+      const ended = new AbortController()
+      const forget = fence.onEnd(error => ended.abort(error))
+      const woken = owner.account.open('timers', `clock.sleep(${ms})`)
+      try {
+        await runAs(undefined, () => clock.sleep(ms, signal === undefined ? ended.signal : AbortSignal.any([ended.signal, signal])))
+      } finally {
+        forget()
+        woken()
+      }
+    }
+  }
+}
+
+export function createTimers ({ clock, fence, owner, onFault }: Parts): Timers {
+  const run = async (work: () => void | Promise<void>): Promise<void> => {
+    try {
+      await runAs(owner, async () => work())
+    } catch (thrown) {
+      onFault(thrown)
+    }
+  }
+  /** `pass` resolves with whether the time has passed; it has not when the timer was cancelled first. */
+  const open = (name: string, wait: (pass: (ms: number) => Promise<boolean>, close: () => void) => Promise<void>): () => void => {
+    fence.check()
+    const cancelled = new AbortController()
+    const cancel = (): void => { close(); cancelled.abort() }
+    const close = owner.account.open('timers', name, cancel)
+    // The clock rejects for no other reason than that its signal aborts.
+    void runAs(undefined, wait, (ms: number) => clock.sleep(ms, cancelled.signal).then(() => !cancelled.signal.aborted, () => false), close)
+    return cancel
+  }
+  return {
+    after: (ms, work) => open(`timers.after(${ms})`, async (pass, close) => {
+      if (!await pass(ms)) return
+      close()
+      await run(work)
+    }),
+    every: (ms, work) => open(`timers.every(${ms})`, async pass => {
+      while (await pass(ms)) await run(work)
+    })
+  }
+}
+
+export function createListen ({ fence, owner }: Pick<Parts, 'fence' | 'owner'>): Listen {
+  return (emitter, event, listener) => {
+    fence.check()
+    const own = bindTo(owner, (...args: unknown[]) => { if (!fence.hasEnded) listener(...args as never[]) })
+    const leave = (): void => {
+      left()
+      emitter.off(event, own)
+    }
+    const left = owner.account.open('listeners', `listen("${String(event)}")`, leave)
+    // As the host, which has counted it.
+    runAs(undefined, () => emitter.on(event, own))
+    return leave
+  }
+}

@@ -1,0 +1,56 @@
+// What a list and a watch of the Kubernetes API look like on the wire.
+
+import type { KubernetesObject, KubernetesWatchTarget } from '../../contract/index.ts'
+
+/** One page. */
+export interface List {
+  apiVersion: string
+  kind: string
+  metadata: { resourceVersion: string, continue?: string }
+  items: Omit<KubernetesObject, 'apiVersion' | 'kind'>[]
+}
+
+export type WatchEvent =
+  | { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: KubernetesObject }
+  | { type: 'ERROR', object: Status }
+
+interface Status { code?: number, message?: string }
+
+/** The cluster says in the midst of a watch what it could not say before its answer began. */
+export class WatchRefused extends Error {
+  readonly code: number
+  readonly headers: Record<string, string> = {}
+
+  constructor ({ code = 500, message = 'without a word' }: Status) {
+    super(`The cluster ended the watch with ${code}: ${message}`)
+    this.name = 'WatchRefused'
+    this.code = code
+  }
+}
+
+export async function* linesOf (stream: ReadableStream<Uint8Array> | null): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const chunk of stream ?? []) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    yield* lines
+  }
+  if (rest.trim() !== '') throw new Error('The answer of the Kubernetes cluster was cut short.')
+}
+
+const pathPattern = /^(\/api\/v1|\/apis\/[a-z0-9.-]+\/[a-z0-9]+)\/([a-z0-9.-]+)$/
+
+/** From a query to the path with it. Throws `TypeError`. */
+export function pathOf ({ path, namespace, labelSelector, fieldSelector }: KubernetesWatchTarget): (query: Record<string, string>) => string {
+  const [, group, resource] = pathPattern.exec(path) ?? []
+  if (group === undefined || resource === undefined) {
+    throw new TypeError(`"${path}" is no path of a resource: it is like /api/v1/pods or /apis/apps/v1/deployments, and the namespace goes into \`namespace\``)
+  }
+  const place = namespace === undefined ? path : `${group}/namespaces/${encodeURIComponent(namespace)}/${resource}`
+  const selectors = { ...labelSelector !== undefined && { labelSelector }, ...fieldSelector !== undefined && { fieldSelector } }
+  return query => {
+    const text = new URLSearchParams({ ...selectors, ...query }).toString()
+    return text === '' ? place : `${place}?${text}`
+  }
+}

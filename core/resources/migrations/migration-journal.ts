@@ -1,0 +1,79 @@
+// What has been applied, as the database remembers it, and how that fits the files this host has.
+
+import type { Client } from '../postgres/postgres-client.ts'
+import { findTextProblems, type MigrationFile } from './migration-file.ts'
+import { ask, MigrationFailed } from './migration-session.ts'
+
+/** One row of `bulkhead.migration`. `owner` is `core` or a plugin's id. */
+export interface JournalRow {
+  readonly owner: string
+  readonly name: string
+  readonly sha256: string
+  readonly appliedAt: Date
+}
+export type Journal = ReadonlyMap<string, readonly JournalRow[]>
+
+/** The journal has a schema of its own, so that `public` holds the core schema and nothing else. To be called under the lock. */
+export async function createJournal (client: Client): Promise<void> {
+  await ask(client, `
+    create schema if not exists bulkhead;
+    create table if not exists bulkhead.migration (
+      owner      text not null,
+      name       text not null,
+      sha256     text not null,
+      applied_at timestamptz not null default now(),
+      primary key (owner, name)
+    )`
+  ).catch((cause: unknown) => {
+    throw new MigrationFailed(`The journal of the migrations, bulkhead.migration, could not be made: ${(cause as Error).message}. ` +
+      'The host needs a role that may create schemas in its database: `grant create on database … to …`.', { cause })
+  })
+}
+
+/** The whole journal in one query, by owner, each in the order of names; empty on a database that was never migrated. */
+export async function readJournal (client: Client): Promise<Journal> {
+  const rows = await ask<JournalRow>(client,
+    'select owner, name, sha256, applied_at as "appliedAt" from bulkhead.migration order by owner, name collate "C"'
+  ).catch((error: unknown) => {
+    if (isUndefinedTable(error)) return []
+    throw error
+  })
+  return Map.groupBy(rows, ({ owner }) => owner)
+}
+
+const isUndefinedTable = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === '42P01'
+
+export interface History {
+  readonly pending: readonly MigrationFile[]
+  readonly problems: readonly string[]
+}
+
+/** What is still to run for one owner, and everything that keeps it from running. */
+export function findPending ({ files, applied }: { files: readonly MigrationFile[], applied: readonly JournalRow[] }): History {
+  const byName = new Map(files.map(file => [file.name, file]))
+  const appliedNames = new Set(applied.map(({ name }) => name))
+  const pending = files.filter(({ name }) => !appliedNames.has(name))
+  const newestApplied = applied.at(-1)?.name ?? ''
+
+  const problems = [
+    ...applied.filter(({ name }) => !byName.has(name)).map(row => describeMissing(row, files)),
+    ...applied.flatMap(({ owner, name, sha256, appliedAt }) => {
+      const file = byName.get(name)
+      return file === undefined || file.sha256 === sha256 ? []
+        : [`${file.path} was changed after it was applied (${appliedAt.toISOString()}). Put the old text back, and write the change as a new file; ` +
+          `where what is in it may be lost, \`npm run migrate -- down 1${owner === 'core' ? '' : ` ${owner}`} --yes\` first.`]
+    }),
+    ...pending.filter(({ name }) => name < newestApplied).map(({ path }) =>
+      `${path} is new, and sorts before ${newestApplied}, which has been applied. Rename it so that it sorts last.`),
+    ...pending.flatMap(findTextProblems)
+  ]
+  return { pending, problems }
+}
+
+/** An applied migration that this host has no file of. */
+export function describeMissing ({ owner, name, appliedAt }: JournalRow, files: readonly MigrationFile[]): string {
+  return name > (files.at(-1)?.name ?? '')
+    ? `The database has the migration ${name} of "${owner}" (applied ${appliedAt.toISOString()}), which is newer than any this host has. ` +
+      'Start the newer host, or take the database down to this one with it.'
+    : `The migration ${name} of "${owner}" was applied ${appliedAt.toISOString()}, and its file is gone. Put ${name}.sql back.`
+}

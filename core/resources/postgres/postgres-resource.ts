@@ -1,0 +1,167 @@
+// Opens the database: sessions of the host and of each plugin behind one gate, their errors in the words of the catalogue.
+
+import { withDeadline } from '../../concurrency/deadline.ts'
+import { sql, z } from '../../contract/index.ts'
+import type { OpenParts, Postgres, Resource } from '../../contract/index.ts'
+import { Pulse } from '../pulse.ts'
+import { createGate } from './connection-gate.ts'
+import type { ClientSettings } from './postgres-client.ts'
+import { OpenConnections, Question } from './postgres-connections.ts'
+import { away } from './postgres-error.ts'
+import { createHandles } from './postgres-handle.ts'
+import { openPool, withConnection } from './postgres-pool.ts'
+import type { DatabasePool } from './postgres-pool.ts'
+import { SessionLimit } from './postgres-session-limit.ts'
+import { hostSearchPath, pluginSearchPath } from './postgres-session-options.ts'
+import { typeParsers } from './postgres-type.ts'
+
+export interface PostgresSettings {
+  url: string
+  /** Sessions of the host and of all plugins together; 2 at least, or a plugin could have the only one. */
+  poolMax: number
+  /** Of these, how many no plugin can have; 0: a fifth. */
+  hostConnections?: number
+  /** How many of the others one plugin may have; 0: half of them. */
+  pluginConnections?: number
+  connectTimeoutMs: number
+  acquireTimeoutMs: number
+  /** Of the host, and of each plugin. */
+  acquireQueueMax: number
+  statementTimeoutMs: number
+}
+
+export interface PostgresClient {
+  /** In sessions of the host's own. Every table is named with its schema. */
+  readonly host: Postgres
+  /** In sessions that this plugin alone has, within its share of all; every call for one plugin leads to the same ones. */
+  scoped (plugin: string): Postgres
+  /** The roles whose names Postgres puts in the place of `"$user"`: that of the sessions, and the one that signs in. */
+  readonly roles: ReadonlySet<string>
+}
+
+const poolMin = 2
+const oldestMajor = 15
+// The server is asked to give up first, so that the connection survives.
+const answerGraceMs = 1_000
+const ServerFacts = z.object({ number: z.int(), text: z.string(), role: z.string(), login: z.string() })
+
+/** How the sessions are shared, as the settings say or by default. */
+export function sharesOf ({ poolMax, hostConnections = 0, pluginConnections = 0 }: Pick<PostgresSettings, 'poolMax' | 'hostConnections' | 'pluginConnections'>) {
+  const limit = Math.max(poolMin, poolMax)
+  const hostReserve = Math.min(limit - 1, hostConnections || Math.max(1, Math.floor(limit / 5)))
+  const guestLimit = limit - hostReserve
+  return { limit, hostReserve, shareMax: Math.min(guestLimit, pluginConnections || Math.ceil(guestLimit / 2)) }
+}
+
+/** `findUser` names the user on whose behalf the running code was called, where there is one. */
+export async function openPostgres (
+  settings: PostgresSettings, { clock, log, signal }: OpenParts, findUser: () => string | undefined = () => undefined
+): Promise<Resource<PostgresClient> & { url: string }> {
+  const { url, connectTimeoutMs, statementTimeoutMs, acquireQueueMax, acquireTimeoutMs } = settings
+  const { limit, hostReserve, shareMax } = sharesOf(settings)
+  const connections = new OpenConnections()
+  const sessions = new SessionLimit({ max: limit, hostKeeps: hostReserve })
+  const client: ClientSettings = { url, applicationName: 'bulkhead', connectTimeoutMs }
+  const pools: DatabasePool[] = []
+  const open = async (owner: string | undefined): Promise<DatabasePool> => {
+    const pool = await openPool({
+      ...client,
+      owner,
+      searchPath: owner === undefined ? hostSearchPath : pluginSearchPath,
+      statementTimeoutMs,
+      queryTimeoutMs: statementTimeoutMs + answerGraceMs,
+      parsers: typeParsers,
+      poolMax: limit
+    }, { connections, sessions })
+    pools.push(pool)
+    return pool
+  }
+  const hostPool = await open(undefined)
+  const roles = new Set<string>()
+  try {
+    const { role, login, ...version } = await withDeadline(connectTimeoutMs, () => withConnection(hostPool, connection => connection.one(sql.type(ServerFacts)`
+      SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text,
+        current_user::text AS role, session_user::text AS login
+    `)), signal)
+    refuseOldServer(version)
+    roles.add(role).add(login)
+    log.info({ version: version.text }, `connected to PostgreSQL at ${placeOf(url)}`)
+  } catch (cause) {
+    await hostPool.end()
+    signal.throwIfAborted()
+    if (cause instanceof PostgresTooOld) throw cause
+    throw new Error(`PostgreSQL at ${placeOf(url)} cannot be used: ${wordsOf(cause)}. ${isOfCertificate(cause) ? trustHint : 'Check DATABASE_URL, and that the server runs.'}`, { cause })
+  }
+
+  const gate = createGate({ name: 'the database', limit, hostReserve, shareMax, queueMax: acquireQueueMax, waitMs: acquireTimeoutMs }, clock)
+  const question = new Question(client, connections)
+  const pulse = new Pulse({
+    name: 'the database',
+    clock,
+    log,
+    ask: signal => question.ask(signal).catch((cause: unknown) => {
+      throw new Error(`PostgreSQL at ${placeOf(url)} does not answer: ${wordsOf(cause)}`, { cause })
+    }),
+    hasHeard: () => connections.hasHeard(),
+    onSilence: () => {
+      gate.shut(() => away(pulse.signal.reason as Error))
+      // Callers reject by the ordinary way, places in the pool are free for the return, and no transaction goes on as if nothing had been.
+      connections.destroy()
+    },
+    onReturn: () => gate.open()
+  })
+  const createHandle = createHandles(pulse, findUser)
+  const scoped = new Map<string, Postgres>()
+  return {
+    value: {
+      host: createHandle({ entrance: gate, openPool: () => hostPool, isHost: true }),
+      scoped: plugin => {
+        const known = scoped.get(plugin)
+        if (known !== undefined) return known
+        let pool: DatabasePool | undefined
+        let opening: Promise<DatabasePool> | undefined
+        // With its first query: most plugins are idle most of the time, and then hold nothing.
+        const openOwn = (): DatabasePool | Promise<DatabasePool> => pool ?? (opening ??= open(plugin).then(opened => (pool = opened)))
+        const handle = createHandle({ entrance: gate.guest(plugin), openPool: openOwn, isHost: false })
+        scoped.set(plugin, handle)
+        return handle
+      },
+      roles
+    },
+    url,
+    check: signal => pulse.check(signal),
+    close: async () => {
+      gate.close()
+      pulse.close()
+      await Promise.all([...pools.map(pool => pool.end()), question.close()])
+    }
+  }
+}
+
+export class PostgresTooOld extends Error {
+  readonly code = 'BULKHEAD_POSTGRES_TOO_OLD'
+  override readonly name = 'PostgresTooOld'
+}
+
+export function refuseOldServer ({ number, text }: { number: number, text: string }): void {
+  if (number < oldestMajor * 10_000) throw new PostgresTooOld(`The database is PostgreSQL ${text}; Bulkhead needs ${oldestMajor} or newer.`)
+}
+
+function placeOf (url: string): string {
+  const { host, pathname } = new URL(url)
+  return `${host}${pathname}`
+}
+
+const trustHint = 'Its certificate is not trusted: add sslrootcert=<file with the authority\'s certificate> behind sslmode=verify-full in DATABASE_URL, and use the name that the certificate is for.'
+
+function isOfCertificate (error: unknown): boolean {
+  if (!Error.isError(error)) return false
+  return ('code' in error && /CERT|VERIFY|UNABLE_TO_GET_ISSUER/.test(String(error.code))) || isOfCertificate(error.cause)
+}
+
+// The deepest cause is what happened; of a host with several addresses it is one error for each.
+function wordsOf (error: unknown): string {
+  if (!Error.isError(error)) return String(error)
+  if (error.cause !== undefined) return wordsOf(error.cause)
+  return error instanceof AggregateError ? error.errors.map(wordsOf).join('; ') : error.message
+}

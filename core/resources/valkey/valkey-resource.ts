@@ -1,0 +1,217 @@
+// Valkey through iovalkey: one connection for commands, one for news, nothing queued while the server is away.
+
+import { Redis } from 'iovalkey'
+import { withDeadline } from '../../concurrency/deadline.ts'
+import { ServiceUnavailable } from '../../contract/index.ts'
+import type { Log, OpenParts, Resource } from '../../contract/index.ts'
+import { createValkeyClient } from './valkey-client.ts'
+import type { TextStore, ValkeyClient } from './valkey-client.ts'
+import { Subscribers } from './valkey-subscribers.ts'
+
+export interface ValkeySettings {
+  url: string
+  /** How long a command may take; 500–1,000 is sound. */
+  commandTimeoutMs: number
+  /** An attempt may have begun just before the server is back, so this and a pause are how late its return may be noticed. */
+  connectTimeoutMs: number
+}
+
+/** A quiet connection for news is asked for a sign of life this often; a dead one is noticed a command's time later. */
+const heartbeatMs = 1_000
+const longestPauseMs = 200
+const goodbyeMs = 50
+
+/**
+ * Connects once and rejects with what to look at when that fails; after that it reconnects by itself, within a second of the server's
+ * return. While the server is away every command fails with `ServiceUnavailable`: after `commandTimeoutMs` until the silence is noticed, then
+ * at once.
+ *
+ * News are delivered at most once. What is published while a replica's connection is down never reaches it: see `onReconnect`.
+ */
+export async function openValkey (settings: ValkeySettings, { log, clock, signal }: OpenParts): Promise<Resource<ValkeyClient>> {
+  const commands = createConnection('bulkhead', settings)
+  const news = createConnection('bulkhead-news', settings)
+  try {
+    await Promise.all([connect(commands, settings, signal), connect(news, settings, signal)])
+  } catch (error) {
+    await Promise.all([disconnect(commands), disconnect(news)])
+    throw error
+  }
+  reportBreaks(commands, 'commands', log)
+  reportBreaks(news, 'news', log)
+  const store = new ServerStore(commands, news, log)
+  return {
+    value: { ...createValkeyClient(store, { log, clock }), onReconnect: listener => store.onReconnect(listener) },
+    check: async signal => {
+      await withDeadline(settings.commandTimeoutMs, () => Promise.all([commands.ping(), news.ping()]), signal)
+        .catch((cause: unknown) => { throw new Error(`Valkey at ${addressOf(settings.url)} does not answer: ${messageOf(cause)}`, { cause }) })
+    },
+    close: async () => {
+      store.close()
+      await Promise.all([disconnect(commands), disconnect(news)])
+    }
+  }
+}
+
+class ServerStore implements TextStore {
+  readonly #commands: Redis
+  readonly #news: Redis
+  readonly #subscribers = new Subscribers()
+  /** Channels the server has been asked for, so that a second subscriber waits for the same answer. */
+  readonly #joined = new Map<string, Promise<unknown>>()
+  readonly #reconnectListeners = new Set<() => void>()
+  readonly #heartbeat: NodeJS.Timeout
+  readonly #log: Log
+
+  constructor (commands: Redis, news: Redis, log: Log) {
+    this.#commands = commands
+    this.#news = news
+    this.#log = log
+    news.on('message', (channel: string, text: string) => this.#subscribers.round(channel)(text))
+    news.on('ready', () => { void this.#rejoin() })
+    this.#heartbeat = setInterval(() => {
+      // An answer that does not come ends the connection (socketTimeout), which then reconnects: nothing is left to do here.
+      if (news.status === 'ready') news.ping().catch(() => undefined)
+    }, heartbeatMs).unref()
+  }
+
+  async get (key: string): Promise<string | undefined> {
+    return await this.#commands.get(key).catch(refuse) ?? undefined
+  }
+
+  async set (key: string, text: string, ttlMs: number): Promise<void> {
+    await this.#commands.set(key, text, 'PX', ttlMs).catch(refuse)
+  }
+
+  async remove (keys: string[]): Promise<void> {
+    await this.#commands.unlink(...keys).catch(refuse)
+  }
+
+  async publish (channel: string, text: string): Promise<void> {
+    await this.#commands.publish(channel, text).catch(refuse)
+  }
+
+  async subscribe (channel: string, take: (text: string) => void): Promise<() => Promise<void>> {
+    const { isFirst, leave: leaveLocally } = this.#subscribers.join(channel, take)
+    if (isFirst) this.#joined.set(channel, this.#news.subscribe(channel))
+    const leave = async (): Promise<void> => {
+      if (!leaveLocally().isLast) return
+      this.#joined.delete(channel)
+      // When the server is away it has forgotten the subscription already, and the next connection does not ask for it.
+      if (this.#news.status === 'ready') await this.#news.unsubscribe(channel).catch(() => undefined)
+    }
+    try {
+      await this.#joined.get(channel)
+    } catch (error) {
+      await leave()
+      return refuse(error)
+    }
+    return leave
+  }
+
+  onReconnect (listener: () => void): () => void {
+    const own = (): void => listener()
+    this.#reconnectListeners.add(own)
+    return () => { this.#reconnectListeners.delete(own) }
+  }
+
+  /** First the subscriptions, then the word: a cache that is dropped before it hears news again could be filled with what is stale. */
+  async #rejoin (): Promise<void> {
+    const channels = this.#subscribers.channels()
+    try {
+      if (channels.length > 0) await this.#news.subscribe(...channels)
+    } catch (err) {
+      this.#log.warn({ err }, 'the channels of Valkey could not be joined again; trying with a new connection')
+      this.#news.disconnect(true)
+      return
+    }
+    for (const listener of this.#reconnectListeners) {
+      try { listener() } catch (err) { this.#log.error({ err }, 'a listener for the return of Valkey failed') }
+    }
+  }
+
+  close (): void {
+    clearInterval(this.#heartbeat)
+    this.#news.removeAllListeners('ready')
+    this.#subscribers.clear()
+  }
+}
+
+function createConnection (name: string, { url, commandTimeoutMs, connectTimeoutMs }: ValkeySettings): Redis {
+  return new Redis(url, {
+    lazyConnect: true,
+    connectionName: name,
+    connectTimeout: connectTimeoutMs,
+    commandTimeout: commandTimeoutMs,
+    socketTimeout: commandTimeoutMs * 2,
+    disconnectTimeout: goodbyeMs,
+    keepAlive: 10_000,
+    retryStrategy: attempt => Math.min(25 * 2 ** attempt, longestPauseMs),
+    // A command is sent once or fails: a repeated one could take effect twice, a queued one arrives when nobody waits any more.
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    autoResubscribe: false,
+    // After a failover the old primary, now a replica, refuses writes: the name has to be looked up again.
+    reconnectOnError: error => error.message.startsWith('READONLY'),
+    // Both families at once, as Node does; the client's own way spends every other attempt on the wrong one.
+    family: 0,
+    familyFallback: { enabled: false }
+  })
+}
+
+async function connect (connection: Redis, { url, connectTimeoutMs }: ValkeySettings, signal: AbortSignal): Promise<void> {
+  // `connect` itself only says that the connection was closed; the reason comes as an event.
+  let reason: unknown
+  const listen = (error: unknown): void => { reason ??= error }
+  connection.on('error', listen)
+  try {
+    await withDeadline(connectTimeoutMs, () => connection.connect(), signal)
+    if (reason !== undefined) throw new Error('the server refused the connection\'s setup')
+  } catch (error) {
+    signal.throwIfAborted()
+    const cause = reason ?? error
+    const message = messageOf(cause)
+    throw new Error(/NOAUTH|WRONGPASS|invalid password|invalid username/i.test(message)
+      ? `Valkey at ${addressOf(url)} refused the user name or the password. Check them in VALKEY_URL (redis://user:password@host:port).`
+      : `Valkey at ${addressOf(url)} cannot be used: ${message}. Check VALKEY_URL, and that the server runs and can be reached from here.`, { cause })
+  } finally {
+    connection.off('error', listen)
+    // Without any listener the client writes to the console. Later errors show as a break.
+    connection.on('error', () => undefined)
+  }
+}
+
+function reportBreaks (connection: Redis, name: string, log: Log): void {
+  let isBroken = false
+  connection.on('close', () => {
+    if (!isBroken) log.warn({ connection: name }, 'the connection to Valkey broke; reconnecting')
+    isBroken = true
+  })
+  connection.on('ready', () => {
+    if (isBroken) log.info({ connection: name }, 'the connection to Valkey is back')
+    isBroken = false
+  })
+}
+
+async function disconnect (connection: Redis): Promise<void> {
+  connection.removeAllListeners('close')
+  const hasSocket = ['connecting', 'connect', 'ready'].includes(connection.status)
+  const ended = hasSocket ? new Promise(resolve => connection.once('end', resolve)) : undefined
+  connection.disconnect()
+  await ended
+}
+
+/** What went wrong inside is logged with the cause; a caller learns only that the cache is away. */
+function refuse (cause: unknown): never {
+  throw new ServiceUnavailable('The cache is away.', { cause })
+}
+
+/** Without the user name and the password. */
+function addressOf (url: string): string {
+  return URL.canParse(url) ? new URL(url).host : 'the address in VALKEY_URL'
+}
+
+function messageOf (error: unknown): string {
+  return error instanceof Error && error.message !== '' ? error.message : (error as NodeJS.ErrnoException | undefined)?.code ?? String(error)
+}

@@ -1,0 +1,389 @@
+// pg-boss: keeps the jobs, hands each to one replica, and to another when that one dies. The only file that knows it.
+
+import { createHash } from 'node:crypto'
+import type { PgBoss, SendOptions } from 'pg-boss'
+import { ServiceUnavailable, sql, ValidationFailed, type Log, type Transaction } from '../../contract/index.ts'
+import { createPlaces } from './place.ts'
+
+export interface QueueSettings {
+  readonly url: string
+  readonly maxConnections: number
+  /** Jobs that are over are kept so long. */
+  readonly historyHours: number
+}
+
+type IDatabase = ReturnType<PgBoss['getDb']>
+
+/** One attempt at a job, as it was claimed. pg-boss settles it only as long as no other attempt has begun. */
+export interface Claim {
+  readonly queue: string
+  readonly id: string
+  /** 0 for the first attempt. */
+  readonly retryCount: number
+  readonly retryLimit: number
+  readonly input: unknown
+  /** The version of the plugin that sent it. */
+  readonly sentBy: string | undefined
+  /** How often it went back uncounted. */
+  readonly returns: number
+  /** The attempt before this one ended with its replica. */
+  readonly wasLost: boolean
+}
+
+/** `exclusive`: one job that waits or runs, in the whole cluster. `key_strict_fifo`: jobs of one key one after the other, as they were sent. */
+export type Policy = 'standard' | 'exclusive' | 'key_strict_fifo'
+
+export interface NewJob {
+  readonly id?: string
+  readonly input?: unknown
+  readonly version?: string | undefined
+  /** The plugin whose turn in the pool the send takes; that of the queue by default. */
+  readonly sender?: string
+  readonly key?: string | undefined
+  readonly afterMs?: number
+  readonly priority?: number
+  readonly retryLimit: number
+  /** pg-boss gives the job to another when it is not settled by then, whatever the replica says. */
+  readonly expireMs: number
+}
+
+export interface Queues {
+  /** Makes the queue unless it is there. */
+  ensure (name: string, policy: Policy): Promise<void>
+  /** Undefined when a job of this id, or in an exclusive queue another one, is there already. */
+  send (name: string, job: NewJob, tx?: Transaction): Promise<string | undefined>
+  claim (name: string, count: number): Promise<Claim[]>
+  /** These two answer which of the claims still were this replica's. */
+  complete (name: string, claims: readonly Claim[], output?: object): Promise<ReadonlySet<Claim>>
+  touch (name: string, claims: readonly Claim[]): Promise<ReadonlySet<Claim>>
+  /** Completes in the transaction; false when the claim is lost, and then it must not commit. */
+  completeIn (tx: Transaction, claim: Claim): Promise<boolean>
+  /** Counts as an attempt that failed. The next one is not before `retryInMs` has passed; after the last one the job is dead. */
+  fail (claim: Claim, message: string, retryInMs: number): Promise<void>
+  /** Lets others have them at once, with one attempt more. */
+  giveBack (name: string, claims: readonly Claim[], message: string): Promise<void>
+  /** The same, but not before that time. */
+  defer (claim: Claim, message: string, afterMs: number): Promise<void>
+  /** The same for what was lost and was not begun now: it stays lost, and comes back a little later, each after the one before. */
+  putOff (name: string, claims: readonly Claim[]): Promise<void>
+  /** Which of these queues have a job that is due. */
+  findDue (names: readonly string[]): Promise<readonly string[]>
+  /** In these queues, ends the attempts of replicas that have been silent for too long, or not done in time: others may have them. */
+  failLost (names: readonly string[]): Promise<void>
+  /** The names of the queues that hear the event now, in the transaction's eyes. It takes a turn of the plugin that publishes. */
+  subscribers (event: string, plugin: string, tx?: Transaction): Promise<readonly string[]>
+  /** Of the queues whose names begin like that, these hear these events from now on and no others do. */
+  setSubscriptions (prefix: string, events: ReadonlyMap<string, string>): Promise<void>
+  /** Calls `wake` with a queue's name when it has a job that may run, or with undefined when that may have been missed. The result ends it. */
+  onJob (wake: (queue: string | undefined) => void): () => void
+  /** The database's time in milliseconds. */
+  now (): Promise<number>
+  query (text: string, values: readonly unknown[]): Promise<readonly Record<string, unknown>[]>
+  retry (name: string, id: string): Promise<void>
+  resume (name: string, id: string): Promise<void>
+  cancel (name: string, id: string | string[]): Promise<void>
+  discard (name: string, id: string): Promise<void>
+  check (signal: AbortSignal): Promise<void>
+  close (): Promise<void>
+}
+
+/** A replica that says nothing for so long has lost its claims. 10 is the least that pg-boss takes. */
+export const heartbeatSeconds = 10
+/** pg-boss counts what is in its queues, and looks for what nobody settles, in all of what it keeps: too much for every two seconds. */
+const superviseSeconds = 60
+const lostAtOnceMax = 1_000
+/** The row of a tick stands in the way of its twin, so it must outlive any difference between two replicas' clocks. */
+const leastKeptSeconds = 3_600
+/** A job that nobody claims for so long is forgotten. */
+const waitSeconds = 30 * 86_400
+const putOffMs = 200
+const putOffStepMs = 50
+const callTimeoutMs = 10_000
+/** pg-boss may ask for a queue through the pool while one of our transactions holds a connection of it. */
+const connectionsMin = 2
+/** Of the five seconds or more that the host gives to stop, at most. */
+const closeTimeoutMs = 5_000
+const schema = 'pgboss'
+/** Where pg-boss notifies of new jobs: as it derives it from its schema. */
+const channel = `pgboss_${createHash('sha224').update(schema).digest('hex').slice(0, 24)}`
+
+/** Imports pg-boss, connects, and brings the schema `pgboss` up to date. */
+export async function openQueues ({ url, maxConnections, historyHours }: QueueSettings, log: Log): Promise<Queues> {
+  const { PgBoss } = await import('pg-boss')
+  // Those after `max` are for the pool underneath; without them a silent network holds a call for ever.
+  const options = {
+    connectionString: url,
+    application_name: 'bulkhead tasks',
+    max: Math.max(connectionsMin, maxConnections),
+    connectionTimeoutMillis: callTimeoutMs,
+    query_timeout: callTimeoutMs,
+    keepAlive: true,
+    schema,
+    schedule: false,
+    registerInstance: false,
+    superviseIntervalSeconds: superviseSeconds,
+    monitorIntervalSeconds: superviseSeconds,
+    maintenanceIntervalSeconds: 600,
+    queueCacheIntervalSeconds: 30
+  }
+  const boss = new PgBoss(options)
+  boss.on('error', err => log.error({ err }, 'a call of the task queue failed'))
+  boss.on('warning', ({ message, data }) => log.warn({ data }, message))
+  const listeners = new Set<(queue: string | undefined) => void>()
+  const tell = (queue: string | undefined): void => { for (const listener of listeners) listener(queue) }
+  try {
+    await boss.start()
+    // Its loss is told as an error and mended by itself; until then jobs are found by looking.
+    const listening = await boss.getDb().listen?.(channel, tell, () => tell(undefined))
+    return createQueues(boss, { keepSeconds: Math.max(historyHours * 3_600, leastKeptSeconds), connections: options.max }, {
+      add: listener => { listeners.add(listener); return () => { listeners.delete(listener) } },
+      close: async () => { await listening?.close() }
+    })
+  } catch (cause) {
+    await boss.stop({ graceful: false })
+    throw new Error('The task queue did not start: its schema "pgboss" could not be read or brought up to date', { cause })
+  }
+}
+
+/**
+ * Reads a cron expression with pg-boss's own parser, in UTC. The result finds the first `count` times after another one, fewer when that takes it a
+ * second; it throws a sentence about an expression that is malformed or never due.
+ */
+export async function readWallTimes (cron: string): Promise<(afterMs: number, count: number) => readonly number[]> {
+  const { PgBoss } = await import('pg-boss')
+  const parser = new PgBoss({ connectionString: 'postgres://never-connected' })
+  return (afterMs, count) => parser.previewSchedule(cron, { tz: 'UTC', from: new Date(afterMs), count }).map(at => at.getTime())
+}
+
+interface News {
+  add (listener: (queue: string | undefined) => void): () => void
+  close (): Promise<void>
+}
+
+function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds: number, connections: number }, news: News): Queues {
+  const db = boss.getDb()
+  // A flood of jobs sent, or of runs that failed, must not keep heartbeats waiting until all claims are lost.
+  const sending = createPlaces(connections - 1, callTimeoutMs)
+  const transacting = createPlaces(connections - 1, callTimeoutMs)
+  /** Each queue is made once a process; who comes meanwhile waits for that. */
+  const made = new Map<string, Promise<void>>()
+
+  const inTransaction = (plugin: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(plugin, async () => {
+    // The pool of pg-boss's own always can.
+    const transaction = await db.beginTransaction?.()
+    if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
+    try {
+      await work(transaction.db)
+    } catch (error) {
+      await transaction.rollback()
+      throw error
+    }
+    await transaction.commit()
+  })
+  const settled = (claims: readonly Claim[], response: unknown): ReadonlySet<Claim> => {
+    const ids = new Set((response as { settled?: readonly string[] }).settled)
+    return new Set(claims.filter(({ id }) => ids.has(id)))
+  }
+
+  const giveBack = async (name: string, claims: readonly Claim[], output: object, through: IDatabase): Promise<ReadonlySet<Claim>> => {
+    const back = settled(claims, await boss.fail(name, claims.map(attemptOf), output, { db: through }))
+    for (const { id, retryCount, retryLimit } of back) {
+      if (retryCount >= retryLimit) await boss.retry(name, id, { db: through })
+      else await boss.update(name, undefined, { id, retryLimit: retryLimit + 1, db: through })
+    }
+    return back
+  }
+
+  return {
+    ensure: (name, policy) => {
+      const making = made.get(name) ?? boss.createQueue(name, { policy, notify: policy !== 'exclusive' }).catch((error: unknown) => {
+        made.delete(name)
+        throw error
+      })
+      made.set(name, making)
+      return making
+    },
+
+    send: async (name, { id, input, version, key, afterMs, priority, retryLimit, expireMs, sender = pluginOf(name) }, tx) => {
+      const options: SendOptions = {
+        retryLimit,
+        retryDelay: 0,
+        expireInSeconds: Math.ceil(expireMs / 1_000),
+        heartbeatSeconds,
+        retentionSeconds: waitSeconds,
+        deleteAfterSeconds: keepSeconds,
+        ...id !== undefined && { id },
+        ...key !== undefined && { singletonKey: key },
+        ...priority !== undefined && { priority },
+        ...afterMs !== undefined && { startAfter: afterMs / 1_000 },
+        ...tx !== undefined && { db: asDatabase(tx) }
+      }
+      const data: JobData = { input, retryLimit, ...version !== undefined && { version }, ...priority !== undefined && { priority } }
+      if (key === undefined) {
+        const put = async (): Promise<string | undefined> => await boss.send(name, data, options) ?? undefined
+        return tx === undefined ? sending.run(sender, put) : put()
+      }
+      // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
+      const sendAt = async (through: IDatabase): Promise<string | undefined> => {
+        const sent = await boss.send(name, data, { ...options, db: through }) ?? undefined
+        await through.executeSql(`UPDATE ${schema}.job SET created_on = clock_timestamp() WHERE name = $1 AND id = $2::uuid`, [name, sent])
+        return sent
+      }
+      if (tx !== undefined) return sendAt(asDatabase(tx))
+      let sent: string | undefined
+      await inTransaction(sender, async through => { sent = await sendAt(through) })
+      return sent
+    },
+
+    claim: async (name, count) => {
+      // All that pg-boss knows of a job costs as much again as the job; of one that was not tried before it is not needed.
+      const claimed = await boss.fetch<JobData | null>(name, { batchSize: count })
+      // They are the most important ones, but in no order.
+      const jobs = claimed.toSorted((a, b) => (b.data?.priority ?? 0) - (a.data?.priority ?? 0))
+      const tried = jobs.filter(({ retryCount, data }) => retryCount > 0 || data?.retryLimit === undefined).map(({ id }) => id)
+      const known = tried.length === 0 ? [] : (await db.executeSql(
+        `SELECT id, retry_limit, output FROM ${schema}.job WHERE name = $1 AND id = ANY($2::uuid[])`, [name, tried])).rows as Tried[]
+      const triedOf = new Map(known.map(each => [each.id, each]))
+      return jobs.map(({ id, retryCount, data }) => {
+        const { retry_limit: retryLimit = data?.retryLimit ?? 0, output } = triedOf.get(id) ?? {}
+        const { input, version: sentBy, retryLimit: sentLimit = retryLimit } = data ?? {}
+        return { queue: name, id, retryCount, retryLimit, input, sentBy, returns: retryLimit - sentLimit, wasLost: retryCount > 0 && isLoss(output) }
+      })
+    },
+    complete: async (name, claims, output) => settled(claims, await boss.complete(name, claims.map(attemptOf), output ?? null)),
+    touch: async (name, claims) => settled(claims, await boss.touch(name, claims.map(attemptOf))),
+    completeIn: async (tx, claim) => settled([claim], await boss.complete(claim.queue, [attemptOf(claim)], null, { db: asDatabase(tx) })).has(claim),
+
+    fail: async (claim, message, retryInMs) => {
+      const { queue, id, retryCount, retryLimit } = claim
+      if (retryCount >= retryLimit) {
+        await boss.fail(queue, [attemptOf(claim)], { message })
+        return
+      }
+      // The delay is not pg-boss's own, which would also keep from others what a dead replica had.
+      await inTransaction(pluginOf(queue), async through => {
+        const lost = !settled([claim], await boss.fail(queue, [attemptOf(claim)], { message }, { db: through })).has(claim)
+        if (!lost) await boss.update(queue, undefined, { id, startAfter: retryInMs / 1_000, db: through })
+      })
+    },
+
+    giveBack: async (name, claims, message) => {
+      await inTransaction(pluginOf(name), async through => {
+        await giveBack(name, claims, { message }, through)
+        await through.executeSql('SELECT pg_notify($1, $2)', [channel, name])
+      })
+    },
+    defer: async (claim, message, afterMs) => {
+      await inTransaction(pluginOf(claim.queue), async through => {
+        const back = await giveBack(claim.queue, [claim], { message }, through)
+        if (back.has(claim)) await boss.update(claim.queue, undefined, { id: claim.id, startAfter: afterMs / 1_000, db: through })
+      })
+    },
+    putOff: async (name, claims) => {
+      await inTransaction(pluginOf(name), async through => {
+        let afterMs = putOffMs
+        for (const { id } of await giveBack(name, claims, lossOutput, through)) {
+          await boss.update(name, undefined, { id, startAfter: afterMs / 1_000, db: through })
+          afterMs += putOffStepMs
+        }
+      })
+    },
+
+    // Both by the index of what is not over, however much is kept beside that.
+    findDue: async names => {
+      const { rows } = await db.executeSql(`
+        SELECT name FROM unnest($1::text[]) AS queue (name) WHERE EXISTS (
+          SELECT FROM ${schema}.job WHERE job.name = queue.name AND state IN ('created', 'retry') AND NOT blocked AND start_after <= now()
+        )`, [names])
+      return rows.map(({ name }: { name: string }) => name)
+    },
+    failLost: async names => {
+      const { rows } = await db.executeSql(`
+        SELECT name, id, retry_count AS "retryCount" FROM ${schema}.job
+        WHERE name = ANY($1::text[]) AND state = 'active' AND (
+          heartbeat_on + heartbeat_seconds * interval '1 s' < now() OR started_on + expire_seconds * interval '1 s' < now()
+        ) LIMIT ${lostAtOnceMax}`, [names])
+      for (const [name, lost] of Map.groupBy(rows as { name: string, id: string, retryCount: number }[], row => row.name)) {
+        // Settled by their attempts: of several replicas that see them one does it.
+        await boss.fail(name, lost.map(({ id, retryCount }) => ({ id, retryCount })), lossOutput)
+      }
+    },
+
+    subscribers: async (event, plugin, tx) => {
+      const ask = (through: IDatabase) => through.executeSql(`SELECT name FROM ${schema}.subscription WHERE event = $1 ORDER BY name`, [event])
+      const { rows } = await (tx === undefined ? sending.run(plugin, () => ask(db)) : ask(asDatabase(tx)))
+      return rows.map(({ name }: { name: string }) => name)
+    },
+    setSubscriptions: async (prefix, events) => {
+      for (const [event, queue] of events) await boss.subscribe(event, queue)
+      const { rows } = await db.executeSql(`SELECT event, name FROM ${schema}.subscription WHERE starts_with(name, $1)`, [prefix])
+      for (const { event, name } of rows as { event: string, name: string }[]) if (events.get(event) !== name) await boss.unsubscribe(event, name)
+    },
+
+    onJob: wake => news.add(wake),
+    now: async () => Number(((await db.executeSql('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now')).rows[0] as { now: unknown }).now),
+    query: async (text, values) => (await db.executeSql(text, [...values])).rows as Record<string, unknown>[],
+    retry: async (name, id) => { await boss.retry(name, id); await notify(db, name) },
+    resume: async (name, id) => { await boss.resume(name, id); await notify(db, name) },
+    cancel: async (name, id) => { await boss.cancel(name, id) },
+    discard: async (name, id) => { await boss.deleteJob(name, id) },
+    check: signal => check(db, signal),
+    close: async () => {
+      try {
+        await news.close()
+      } finally {
+        await boss.stop({ graceful: true, timeout: closeTimeoutMs })
+      }
+    }
+  }
+}
+
+/** As it is kept. Limit and priority are repeated in it, because a claim does not tell them; the limit may be raised once the job has been tried. */
+interface JobData { readonly input?: unknown, readonly retryLimit?: number, readonly version?: string, readonly priority?: number }
+interface Tried { readonly id: string, readonly retry_limit: number, readonly output: unknown }
+
+/** What pg-boss writes of a job whose replica was silent, or told no end of it in time. What a handler threw has another shape. */
+const lossOutput = { value: { message: 'job heartbeat timeout' } }
+const losses: readonly unknown[] = [lossOutput.value.message, 'job timed out']
+const isLoss = (output: unknown): boolean => losses.includes((output as { value?: { message?: unknown } } | null)?.value?.message)
+
+/** Queues are called `<plugin>/<task>`. */
+const pluginOf = (queue: string): string => queue.slice(0, queue.indexOf('/'))
+
+const attemptOf = ({ id, retryCount }: Claim): { id: string, retryCount: number } => ({ id, retryCount })
+
+async function notify (db: IDatabase, queue: string): Promise<void> {
+  await db.executeSql('SELECT pg_notify($1, $2)', [channel, queue])
+}
+
+/** What pg-boss asks goes through the transaction that a plugin holds, fences and all. */
+function asDatabase (tx: Transaction): IDatabase {
+  return {
+    executeSql: async (text, values = []) => {
+      const query = { ...sql.unsafe`SELECT`, sql: text, values: values as never }
+      const { rows } = await tx.query(query)
+      return { rows: [...rows] }
+    }
+  }
+}
+
+/** What a caller is told of a database that is away, or that refused a value; what else it has refused is told as it is. */
+export function refuseAway (cause: unknown): never {
+  const { code = '' } = cause as { code?: unknown }
+  const isAway = typeof code === 'string' && /^(08...|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)
+  if (isAway || /timeout|terminated|not opened/i.test(Error.isError(cause) ? cause.message : '')) throw new ServiceUnavailable('The task queue is away.', { cause })
+  if (typeof code === 'string' && code.startsWith('22')) throw new ValidationFailed([], { cause, message: 'A value is not one that the task queue can store.' })
+  throw cause
+}
+
+async function check (db: IDatabase, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const gaveUp = Promise.withResolvers()
+  const giveUp = (): void => gaveUp.reject(signal.reason as Error)
+  signal.addEventListener('abort', giveUp, { once: true })
+  try {
+    await Promise.race([db.executeSql('SELECT 1'), gaveUp.promise])
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+}

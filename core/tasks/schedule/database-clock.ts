@@ -1,0 +1,47 @@
+// How far this machine's clock is from the database's, which is the one that counts: replicas must agree on when a tick is due.
+
+import type { Clock, Log } from '../../contract/index.ts'
+
+export interface Offset {
+  /** The database's time, as of the last look. */
+  now (): number
+  close (): Promise<void>
+}
+
+const lookEveryMs = 30_000
+const toleratedMs = 5_000
+
+/** Resolves once the first look is over. `ask` gives the database's time in milliseconds. */
+export async function watchOffset ({ ask, clock, log }: { ask: () => Promise<number>, clock: Clock, log: Log }): Promise<Offset> {
+  let offsetMs = 0
+  let isOff = false
+  const look = async (): Promise<void> => {
+    const before = clock.now()
+    const there = await ask()
+    // The answer was made somewhere in between.
+    offsetMs = Math.round(there - (before + clock.now()) / 2)
+    const wasOff = isOff
+    isOff = Math.abs(offsetMs) > toleratedMs
+    if (isOff && !wasOff) {
+      log.warn({ offsetMs: -offsetMs }, `this machine's clock is ${Math.abs(offsetMs / 1_000).toFixed(1)} s ${offsetMs < 0 ? 'ahead of' : 'behind'} the database's: ` +
+        'tasks keep to the database\'s, but sessions, tokens and log lines do not; set the clock (NTP)')
+    } else if (wasOff && !isOff) log.info({ offsetMs: -offsetMs }, 'this machine\'s clock agrees with the database\'s again')
+  }
+  const closing = new AbortController()
+  await look()
+  const looking = (async () => {
+    for (;;) {
+      await clock.sleep(lookEveryMs, closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
+      // The database may be away: readiness says so.
+      if (closing.signal.aborted) return
+      await look().catch((err: unknown) => log.debug({ err }, 'the database\'s time could not be asked'))
+    }
+  })()
+  return {
+    now: () => clock.now() + offsetMs,
+    close: async () => {
+      closing.abort()
+      await looking
+    }
+  }
+}

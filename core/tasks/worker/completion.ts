@@ -1,0 +1,57 @@
+// Tells the queue which runs are over: together, what came while the call before was under way.
+
+import type { Log } from '../../contract/index.ts'
+import type { Claim, Queues } from '../queue/queue.ts'
+
+interface Parts {
+  readonly queues: Queues
+  readonly pause: () => Promise<void>
+  readonly log: Log
+  readonly task: string
+}
+
+const triesMax = 10
+
+/** `add` resolves once the queue has been told. */
+export function createCompletion ({ queues, pause, log, task }: Parts): { add (claim: Claim): Promise<void> } {
+  interface Waiting { readonly claims: Claim[], readonly done: Promise<void> }
+  const waiting = new Map<string, Waiting>()
+  const underWay = new Map<string, Promise<void>>()
+
+  const complete = async (queue: string, claims: readonly Claim[]): Promise<void> => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const ours = await queues.complete(queue, claims)
+        const lost = claims.length - ours.size
+        if (lost > 0) log.warn({ task, count: lost }, `${lost} runs of task "${task}" were over when another replica had taken them over already, or they were cancelled`)
+        return
+      } catch (err) {
+        if (tries === triesMax) throw err
+        log.warn({ err, task }, `the end of runs of task "${task}" could not be told to the queue; it is tried again`)
+        await pause()
+      }
+    }
+  }
+  return {
+    add: claim => {
+      const { queue } = claim
+      const joined = waiting.get(queue)
+      if (joined !== undefined) {
+        joined.claims.push(claim)
+        return joined.done
+      }
+      const claims = [claim]
+      const before = underWay.get(queue) ?? Promise.resolve()
+      const done = before.catch(() => { /* told to those it concerns */ }).then(async () => {
+        // Runs that end in the same turn are one call, not one each.
+        await new Promise(setImmediate)
+        waiting.delete(queue)
+        const finished = complete(queue, claims)
+        underWay.set(queue, finished)
+        await finished
+      })
+      waiting.set(queue, { claims, done })
+      return done
+    }
+  }
+}

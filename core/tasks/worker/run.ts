@@ -1,0 +1,136 @@
+// Runs a handler once, under its time-out and the ends that may come before it, and tells how it went. Never rejects.
+
+import type { Clock, Log, Postgres, QueueRun, Transaction } from '../../contract/index.ts'
+import { heedMs, type Plan } from '../queue/task-definition.ts'
+import type { Deadlines } from './run-deadline.ts'
+import { createEffect, type Effect } from './run-transaction.ts'
+
+export interface Attempt {
+  readonly id: string
+  readonly attemptId: string
+  readonly attempt: number
+  readonly input?: unknown
+  /** What was thrown is no failure: the job is for a newer version of the plugin than this one. */
+  readonly isAhead?: (thrown: unknown) => boolean
+  /** Completes the job in the handler's transaction; false when somebody else has it by now. Undefined for what is no job. */
+  readonly completeIn?: (tx: Transaction) => Promise<boolean>
+}
+
+/**
+ * `committed`: done, and the completion with it. `stopped`: not finished because the plugin ends, so somebody else should run it again.
+ * `lost`: another replica has it, or it was cancelled. `ahead`: for a newer version of the plugin.
+ */
+export type Outcome = { readonly kind: 'done' | 'committed' | 'stopped' | 'lost' | 'ahead' } | { readonly kind: 'failed', readonly error: unknown }
+
+/** The reason of a signal when the claim is not this replica's any more. */
+export class ClaimLost extends Error {
+  override readonly name = 'ClaimLost'
+
+  constructor (task: string) {
+    super(`Task "${task}" was taken over by another replica, or cancelled, so this run of it counts no more`)
+  }
+}
+
+interface Parts {
+  readonly log: Log
+  readonly clock: Clock
+  /** Of this plan. */
+  readonly deadlines: Deadlines
+  readonly postgres?: Postgres | undefined
+  /** Aborts when the plugin is to end: the handler is told, and may still finish. */
+  readonly stop: AbortSignal
+  /** Aborts when nobody waits for the handler any more. */
+  readonly abandon: AbortSignal
+}
+
+export async function run (plan: Plan, given: Attempt, { log: pluginLog, clock, deadlines, postgres, stop, abandon }: Parts): Promise<Outcome> {
+  const { id, attemptId, attempt, input, isAhead, completeIn } = given
+  // What a handler may not ask for is made when it does: most do little, and ten thousand times a second.
+  let ownLog: Log | undefined
+  const log = (): Log => (ownLog ??= pluginLog.child({ task: plan.name, attemptId }))
+  let late: AbortController | undefined
+  /** What is said of it, once its time is up. */
+  let lateness: Error | undefined
+  const over = Promise.withResolvers<undefined>()
+  const givenUp = Promise.withResolvers<never>()
+  const giveUp = (reason: unknown): void => givenUp.reject(reason)
+  givenUp.promise.catch(() => undefined)
+  const inTime = deadlines.begin(() => {
+    lateness = new Error(`Task "${plan.name}" ran longer than its ${plan.timeoutMs} ms`)
+    late?.abort(lateness)
+    void heed(clock, over.promise).then(isHeeded => {
+      if (isHeeded) return
+      log().error({ attempt }, `task "${plan.name}" does not mind its signal: it may go on, but nobody waits for it`)
+      giveUp(lateness)
+    })
+  })
+  const abandoned = (): void => giveUp(abandon.reason)
+  abandon.addEventListener('abort', abandoned)
+  if (abandon.aborted) abandoned()
+
+  const lateSignal = (): AbortSignal => {
+    late ??= new AbortController()
+    if (lateness !== undefined) late.abort(lateness)
+    return late.signal
+  }
+  let effect: Effect | undefined
+  let hasEnded = false
+  let signal: AbortSignal | undefined
+  const call = async (): Promise<void> => {
+    const run: QueueRun = {
+      id, attemptId, attempt, input,
+      get signal () { return (signal ??= AbortSignal.any([stop, abandon, lateSignal()])) },
+      get log () { return log() },
+      get tx () {
+        effect ??= createEffect(postgres)
+        if (hasEnded) void effect.rollBack()
+        return effect.tx
+      }
+    }
+    await plan.handler(run)
+  }
+  try {
+    await Promise.race([call(), givenUp.promise])
+    if (lateness !== undefined) throw lateness
+    if (effect?.isBegun() !== true) return { kind: 'done' }
+    await effect.commit(async tx => {
+      abandon.throwIfAborted()
+      if (completeIn !== undefined && !await completeIn(tx)) throw new ClaimLost(plan.name)
+    })
+    return { kind: completeIn === undefined ? 'done' : 'committed' }
+  } catch (thrown) {
+    // Of a handler that hangs inside a transaction of its own the end may never come.
+    if (effect !== undefined) await heed(clock, effect.rollBack())
+    const isLost = abandon.reason instanceof ClaimLost || thrown instanceof ClaimLost
+    if (isLost) {
+      log().warn({ attempt }, `task "${plan.name}" was taken over by another replica, or cancelled: what this run did through its transaction is rolled back`)
+      return { kind: 'lost' }
+    }
+    if ((stop.aborted || abandon.aborted) && lateness === undefined) {
+      log().info({ err: thrown, attempt }, `task "${plan.name}" was stopped before its end`)
+      return { kind: 'stopped' }
+    }
+    if (isAhead?.(thrown) === true) {
+      log().info({ err: thrown, attempt }, `a job of task "${plan.name}" is for a newer version of the plugin than runs here, and goes back`)
+      return { kind: 'ahead' }
+    }
+    const error = lateness !== undefined && thrown !== lateness ? new Error(lateness.message, { cause: thrown }) : thrown
+    log().error({ err: error, attempt }, `task "${plan.name}" failed`)
+    return { kind: 'failed', error }
+  } finally {
+    inTime()
+    // A handler that goes on begins no transaction that nobody ends.
+    hasEnded = true
+    void effect?.rollBack()
+    over.resolve(undefined)
+    abandon.removeEventListener('abort', abandoned)
+  }
+}
+
+/** Waits for it no longer than for a handler that minds its signal; false when it was not over by then. Must not reject. */
+async function heed (clock: Clock, end: Promise<unknown>): Promise<boolean> {
+  const over = new AbortController()
+  const isOver = await Promise.race([end.then(() => true), clock.sleep(heedMs, over.signal).then(() => false, () => true)])
+  over.abort()
+  return isOver
+}

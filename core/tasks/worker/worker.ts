@@ -1,0 +1,259 @@
+// Works a task's queues in this replica: claims as much as it may run, keeps the claims alive, settles them, gives back what it cannot finish.
+
+import type { Clock, Log } from '../../contract/index.ts'
+import type { Claim, Queues } from '../queue/queue.ts'
+import { createCompletion } from './completion.ts'
+import { createPace } from './prefetch.ts'
+import { ClaimLost, type Outcome } from './run.ts'
+
+export interface WorkerParts {
+  readonly queues: Queues
+  /** Of the task. */
+  readonly name: string
+  /** Where its jobs are. */
+  readonly sources: readonly string[]
+  /** The one of these in which a job may wait for the end of another. */
+  readonly keyed?: string | undefined
+  readonly concurrency: number
+  /** Must not reject. `abandon` aborts when nobody waits for it any more. */
+  readonly run: (claim: Claim, abandon: AbortSignal) => Promise<Outcome>
+  /** Settles what failed. */
+  readonly fail: (claim: Claim, error: unknown) => Promise<void>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface Worker {
+  readonly sources: readonly string[]
+  /** Looks for work at once: in one of its queues, or in all. */
+  wake (source?: string): void
+  /**
+   * Claims nothing more, and waits until what runs is over and settled, for `drainMs` at most. What is not over by then goes back at once, and
+   * what its handlers still do counts no more. Rejects when it could not be given back: it is taken over once this replica has been silent.
+   */
+  leave (drainMs: number): Promise<void>
+}
+
+/** It is woken. */
+const idleMs = 3_600_000
+/** What has run waits to be completed, too: with a database that does not come after no more is claimed. */
+const heldMax = 4_000
+const readyMs = 4_000
+const carefulMs = 60_000
+/** While there is what was put off for a moment. */
+const hurriedPollMs = 100
+const hurriedMs = 10_000
+const touchEveryMs = 3_000
+/** After a call that failed. */
+const pauseMs = 1_000
+
+/**
+ * A job that takes its replica with it takes the jobs beside it, too. So of those that were lost so often, or would be for the last time, a replica
+ * has one at a time, and claims nothing meanwhile: the one that is to blame is given up, and the others are done.
+ */
+const lossesMax = 2
+const isSuspect = ({ wasLost, retryCount, retryLimit }: Claim): boolean => wasLost && retryCount >= Math.min(lossesMax, retryLimit)
+
+/** For a newer version a job goes back about an hour long. */
+export const aheadReturnsMax = 75
+const aheadDelay = ({ returns }: Claim): number => Math.min(1_000 * 1.2 ** returns, 60_000)
+
+/** No error is made for what is no news. */
+const woken = 'there may be work'
+
+interface Held {
+  readonly claim: Claim
+  readonly abandon: AbortController
+  settled: Promise<void>
+}
+
+export function startWorker ({ queues, name, sources, keyed, concurrency, run, fail, clock, log }: WorkerParts): Worker {
+  const pace = createPace(concurrency)
+  /** Claimed, and not settled yet. */
+  const held = new Map<Claim, Held>()
+  /** Of these the handler has not begun. */
+  const ready: Held[] = []
+  let readyAt = 0
+  /** Of these the handler has not come back. */
+  let running = 0
+  /** One of them may end this replica, and is not to take claims with it that have not even begun. */
+  let hasSuspect = false
+  let hurriedUntilMs = 0
+  /** Claims nothing ahead of need until then: what a replica takes with it when it dies was tried once for nothing. */
+  let carefulUntilMs = 0
+  let isLeaving = false
+  const leaving = new AbortController()
+  /** Where there may be something to claim. The one that had its turn goes to the end. */
+  const due = new Set(sources)
+  let waking = new AbortController()
+  const rouse = (): void => { if (!waking.signal.aborted) waking.abort(woken) }
+  const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
+    await clock.sleep(ms, signal).catch((reason: unknown) => { if (!signal.aborted) throw reason })
+  }
+  const completion = createCompletion({ queues, pause: () => pause(pauseMs, leaving.signal), log, task: name })
+
+  const settle = async (hold: Held, outcome: Outcome): Promise<void> => {
+    const { claim, abandon } = hold
+    // It went back, or somebody else has it.
+    if (abandon.signal.aborted) return
+    if (outcome.kind === 'done') await completion.add(claim)
+    else if (outcome.kind === 'failed') await fail(claim, outcome.error)
+    else if (outcome.kind === 'ahead') await queues.defer(claim, 'waits for a newer version of its plugin', aheadDelay(claim))
+    else if (outcome.kind === 'stopped') await queues.giveBack(claim.queue, [claim], 'stopped before its end')
+  }
+
+  const work = async (hold: Held): Promise<void> => {
+    const { claim, abandon } = hold
+    if (isSuspect(claim)) hasSuspect = true
+    const begunAt = performance.now()
+    const outcome = await run(claim, abandon.signal)
+    pace.ran(performance.now() - begunAt)
+    running -= 1
+    if (isSuspect(claim)) hasSuspect = false
+    startReady()
+    if (ready.length === 0) rouse()
+    try {
+      await settle(hold, outcome)
+    } catch (err) {
+      log.error({ err, task: name, attempt: claim.retryCount + 1 }, `a run of task "${name}" is over, but that could not be told to the queue: it is run again`)
+    } finally {
+      held.delete(claim)
+      if (claim.queue === keyed) due.add(keyed)
+      rouse()
+    }
+  }
+
+  const startReady = (): void => {
+    while (running < concurrency && !isLeaving) {
+      const hold = ready.shift()
+      if (hold === undefined) return
+      // It was lost while it waited.
+      if (hold.abandon.signal.aborted) {
+        held.delete(hold.claim)
+        continue
+      }
+      running += 1
+      hold.settled = work(hold)
+    }
+  }
+
+  /** What is left after all of them but one are put off. */
+  const putOffSuspects = async (source: string, claims: readonly Claim[]): Promise<readonly Claim[]> => {
+    const more = claims.filter(isSuspect).slice(1)
+    if (more.length > 0) {
+      hurriedUntilMs = clock.now() + hurriedMs
+      await queues.putOff(source, more)
+    }
+    return claims.filter(claim => !more.includes(claim))
+  }
+
+  const claimFrom = async (source: string): Promise<void> => {
+    due.delete(source)
+    const ahead = clock.now() < carefulUntilMs ? 0 : pace.ahead()
+    const count = Math.min(concurrency - running + ahead, heldMax - held.size)
+    let claims: readonly Claim[]
+    try {
+      const askedAt = performance.now()
+      claims = await queues.claim(source, count)
+      pace.claimed(performance.now() - askedAt)
+      if (claims.some(({ wasLost }) => wasLost)) carefulUntilMs = clock.now() + carefulMs
+      if (claims.length === count) due.add(source)
+      claims = await putOffSuspects(source, claims)
+    } catch (err) {
+      // The next look comes by itself.
+      log.error({ err, task: name }, `work for task "${name}" could not be claimed; it is tried again`)
+      return
+    }
+    if (isLeaving) {
+      if (claims.length > 0) await queues.giveBack(source, claims, 'the replica that claimed it was about to end')
+      return
+    }
+    for (const claim of claims) {
+      const hold: Held = { claim, abandon: new AbortController(), settled: Promise.resolve() }
+      held.set(claim, hold)
+      ready.push(hold)
+    }
+    readyAt = performance.now()
+    startReady()
+  }
+
+  const claiming = async (): Promise<void> => {
+    while (!isLeaving) {
+      const [source] = due
+      if (source !== undefined && ready.length === 0 && running < concurrency && held.size < heldMax && !hasSuspect) {
+        await claimFrom(source)
+        continue
+      }
+      await pause(clock.now() < hurriedUntilMs ? hurriedPollMs : idleMs, waking.signal)
+      if (waking.signal.aborted) waking = new AbortController()
+      else for (const each of sources) due.add(each)
+      // Runs that end in the same turn are one claim, not one each.
+      await new Promise(setImmediate)
+    }
+  }
+
+  const touch = async (): Promise<void> => {
+    for (const source of sources) {
+      const claims = [...held.keys()].filter(({ queue }) => queue === source)
+      if (claims.length === 0) continue
+      const ours = await queues.touch(source, claims)
+      for (const claim of claims) if (!ours.has(claim)) held.get(claim)?.abandon.abort(new ClaimLost(name))
+    }
+  }
+  const giveBack = async (holds: readonly Held[], message: string): Promise<void> => {
+    for (const { claim, abandon } of holds) {
+      abandon.abort(new Error(`Task "${name}" ${message}`))
+      held.delete(claim)
+    }
+    for (const source of sources) {
+      const claims = holds.map(({ claim }) => claim).filter(({ queue }) => queue === source)
+      if (claims.length > 0) await queues.giveBack(source, claims, message)
+    }
+  }
+  /** What was claimed ahead is not to wait here behind runs that hang, while another replica might have it. */
+  const letGo = async (): Promise<void> => {
+    if (ready.length === 0 || performance.now() - readyAt < readyMs) return
+    carefulUntilMs = clock.now() + carefulMs
+    await giveBack(ready.splice(0), 'waited too long to begin')
+  }
+  const touching = async (): Promise<void> => {
+    while (!leaving.signal.aborted) {
+      await pause(touchEveryMs, leaving.signal)
+      if (!isLeaving) await letGo().catch((err: unknown) => log.warn({ err, task: name }, `jobs of task "${name}" that wait here could not be given back`))
+      if (held.size > 0) await touch().catch((err: unknown) => log.warn({ err, task: name }, `the queue could not be told that task "${name}" is being worked on`))
+    }
+  }
+
+  const loops = [claiming(), touching()]
+  return {
+    sources,
+    wake: source => {
+      if (source === undefined) for (const each of sources) due.add(each)
+      else if (sources.includes(source)) due.add(source)
+      else return
+      rouse()
+    },
+    leave: async drainMs => {
+      isLeaving = true
+      rouse()
+      const claimed = loops[0]
+      const over = new AbortController()
+      try {
+        await giveBack(ready.splice(0), 'had not begun when its plugin ended')
+        await Promise.race([
+          (async () => { await claimed; await Promise.all([...held.values()].map(({ settled }) => settled)) })(),
+          pause(drainMs, over.signal)
+        ])
+        const left = [...held.values()]
+        await giveBack(left, 'did not finish before its plugin ended')
+        if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
+      } finally {
+        over.abort()
+        // Whatever could not be given back must not be kept alive, or nobody takes it over.
+        for (const { abandon } of held.values()) abandon.abort(new Error(`Task "${name}" ended`))
+        leaving.abort()
+        await Promise.all(loops)
+      }
+    }
+  }
+}

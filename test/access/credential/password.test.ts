@@ -1,0 +1,64 @@
+// Passwords, and how many are worked on at once.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { hash } from 'argon2'
+import { createPasswords } from '../../../core/access/credential/password.ts'
+import { TooManyRequests } from '../../../core/contract/index.ts'
+
+const passwords = createPasswords()
+
+test('a password is the one it was made from and no other', async () => {
+  const stored = await passwords.hash('correct horse')
+  assert.equal(await passwords.isRight('correct horse', stored), true)
+  assert.equal(await passwords.isRight('correct horsf', stored), false)
+  assert.equal(await passwords.isRight('correct horse', undefined), false)
+})
+
+test('a stored text that is no hash is no error and no password\'s', async () => {
+  for (const stored of ['', 'none', '$argon2id$', '$argon2id$v=19$m=1,t=0,p=0$AA$AA', '$2b$10$abcdefghijklmnopqrstuv']) {
+    assert.equal(await passwords.isRight('correct horse', stored), false, stored)
+  }
+})
+
+test('what is too short or too long to be a password is none, even when the stored hash was made from it', async () => {
+  for (const text of ['1234567', 'x'.repeat(1_025)]) {
+    assert.equal(await passwords.isRight(text, await hash(text, { memoryCost: 64, timeCost: 1, parallelism: 1 })), false, `${text.length} characters`)
+  }
+})
+
+test('of a flood of passwords a bounded number waits, the rest is turned away at once, and then it goes on', async () => {
+  const stored = await hash('correct horse', { memoryCost: 64, timeCost: 1, parallelism: 1 })
+  const flood = await Promise.allSettled(Array.from({ length: 100 }, () => passwords.isRight('correct horse', stored)))
+  const answered = flood.filter(({ status }) => status === 'fulfilled').length
+  assert.ok(answered >= 33 && answered <= 35, `one to three at work and 32 waiting: ${answered}`)
+  for (const result of flood) {
+    if (result.status === 'rejected') assert.ok(result.reason instanceof TooManyRequests && result.reason.retryAfterMs !== undefined)
+  }
+  assert.equal(await passwords.isRight('correct horse', stored), true)
+})
+
+test('who waits longer than ten seconds is turned away, and those who come after get their turn', async (t) => {
+  const stored = await hash('correct horse', { memoryCost: 64, timeCost: 1, parallelism: 1 })
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const atWork = [1, 2, 3].map(() => passwords.hash('correct horse'))
+  const waiting = Promise.allSettled(Array.from({ length: 5 }, () => passwords.isRight('correct horse', stored, { isKnown: false })))
+  t.mock.timers.tick(10_000)
+  for (const result of await waiting) assert.ok(result.status === 'rejected' && result.reason instanceof TooManyRequests)
+  t.mock.timers.reset()
+  await Promise.allSettled(atWork)
+  assert.equal(await passwords.isRight('correct horse', stored), true)
+})
+
+test('who is known comes before strangers, and their queue is not the strangers\'', async () => {
+  const stored = await hash('correct horse', { memoryCost: 64, timeCost: 1, parallelism: 1 })
+  const order: string[] = []
+  const ask = (name: string, isKnown: boolean): Promise<unknown> =>
+    passwords.isRight('correct horse', stored, { isKnown }).then(() => order.push(name), () => order.push('turned away'))
+  const atWork = [1, 2, 3].map(() => passwords.hash('correct horse').catch(() => undefined))
+  const asked = [...Array.from({ length: 40 }, () => ask('stranger', false)), ask('known', true)]
+  await Promise.all([...atWork, ...asked])
+  const done = order.filter(name => name !== 'turned away')
+  assert.equal(done[0], 'known')
+  assert.equal(done.length, 33)
+})
