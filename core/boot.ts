@@ -3,12 +3,12 @@
 import { join } from 'node:path'
 import type { Loaded } from '../config/schema.ts'
 import { createWatchUnit } from './boot/development.ts'
-import { createEnding, outcomeOf } from './boot/exit.ts'
+import { createExitHandler, outcomeOf } from './boot/exit.ts'
 import { createHostUnits } from './boot/host-units.ts'
 import { createPluginRoster, createPluginUnits, holdPaths } from './boot/plugin-units.ts'
 import { createKubernetesUnit, createResourceUnits } from './boot/resource-units.ts'
 import { createServingUnits } from './boot/serving-units.ts'
-import { announce, sayWhatIsWaitedFor } from './boot/start-report.ts'
+import { logStartReport, logPendingUnits } from './boot/start-report.ts'
 import { realClock as clock, steadyClock } from './boot/system-clock.ts'
 import type { Opened, UnitParts } from './boot/unit-context.ts'
 import { createKernel, StartStopped, type UnitDefinition } from './kernel/index.ts'
@@ -40,10 +40,10 @@ async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefini
   const parts: UnitParts = { loaded, opened, kernel, log, clock, root }
   opened.roster = createPluginRoster(parts)
   const { noteFault, ownerOf } = opened.roster
-  const { end } = createEnding({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs, noteFault, ownerOf })
+  const { end } = createExitHandler({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs, noteFault, ownerOf })
 
   const starting = new AbortController()
-  void sayWhatIsWaitedFor(parts, starting.signal)
+  void logPendingUnits(parts, starting.signal)
   try {
     const host = createHostUnits(parts)
     const reports = [
@@ -55,7 +55,7 @@ async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefini
       await kernel.start([createKubernetesUnit(parts), ...createPluginUnits(parts)]),
       await kernel.start([...createServingUnits(parts), ...createMore(parts)])
     ]
-    announce(reports, parts)
+    logStartReport(reports, parts)
   } catch (error) {
     // A stop that came first has its own way out.
     if (error instanceof StartStopped) return

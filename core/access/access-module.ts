@@ -7,12 +7,12 @@ import { createRefusalLog, type RefusalFacts } from './audit/refusal-log.ts'
 import { Background } from './background-work.ts'
 import { createPasswords, type Passwords } from './credential/password.ts'
 import { createAssignments } from './permission/assignment.ts'
-import { createDecisions } from './permission/authorization.ts'
+import { createAuthorization } from './permission/authorization.ts'
 import { createDelegations } from './permission/delegation.ts'
 import { createEffectivePermissionFinder } from './permission/effective-permission.ts'
 import { createChangeAccess } from './permission/permission-epoch.ts'
 import { corePermissions, type DeclaredPermission } from './permission/permission.ts'
-import { createReach } from './permission/permitted-projects.ts'
+import { createPermittedProjects } from './permission/permitted-projects.ts'
 import { createProjectPermissions } from './permission/project-permission.ts'
 import { createRoles } from './permission/role.ts'
 import { createPluginAccess, type SharedAccess } from './plugin-access.ts'
@@ -27,7 +27,7 @@ import { createContact } from './user/contact.ts'
 import { createPeople } from './user/people.ts'
 import { createUsers } from './user/user.ts'
 
-export interface AccessRoom {
+export interface AccessModule {
   /** Undefined when nobody is behind the token. Not a promise when the answer is known, as it is for a second after it was found. */
   authenticate (token: string): User | undefined | Promise<User | undefined>
   /** The host's own handle. */
@@ -70,7 +70,7 @@ const News = z.strictObject({ forget: z.union([z.string(), z.literal(true)]) })
 /** Resolves once the room hears the news of the others. */
 export async function createAccess (
   { postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs, passwords = createPasswords(), findCallerId }: AccessParts
-): Promise<AccessRoom> {
+): Promise<AccessModule> {
   const background = new Background(log)
   const permissions = createEffectivePermissionFinder({ postgres, valkey, log, clock, background })
   const authentication = createAuthentication({ postgres, clock, permissions, sessionIdleMs, background })
@@ -90,7 +90,7 @@ export async function createAccess (
 
   const contributors = new Map(corePermissions.map(({ name }) => [name, 'host']))
   const limits = createRateLimits({ clock })
-  const decisions = createDecisions({ postgres, permissions, inProjects })
+  const decisions = createAuthorization({ postgres, permissions, inProjects })
   const changeAccess = createChangeAccess({ postgres, forget })
   const roleParts = { postgres, clock, decisions, changeAccess, contributorOf: (name: string) => contributors.get(name) ?? null }
 
@@ -98,7 +98,7 @@ export async function createAccess (
     can: decisions.can,
     require: decisions.require,
     permissionsOf: decisions.heldBy,
-    projectsWith: createReach({ postgres, clock }),
+    projectsWith: createPermittedProjects({ postgres, clock }),
     people: createPeople(postgres),
     audit: createAudit({ postgres, decisions }),
     sessions: createOwnSessions({ postgres, clock, forget }),
@@ -110,7 +110,7 @@ export async function createAccess (
     ...createSessions({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin: refusals.countFailedLogin }),
     ...createApiTokens({ postgres, clock, limits, forget })
   }
-  const permissionsOf: AccessRoom['permissionsOf'] = (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null)
+  const permissionsOf: AccessModule['permissionsOf'] = (userId, projectId) => decisions.permissionsOf(userId, projectId ?? null)
   const accessFor = (plugin?: string): Access => createPluginAccess({
     access: shared, log, findCallerId, permissionsOf: userId => permissionsOf(userId, undefined)
   }, plugin)

@@ -2,7 +2,7 @@
 
 export { writeAs } from './audit/audit-log.ts'
 export { isCaller } from './common/caller.ts'
-export { createAccess, type AccessParts, type AccessRoom } from './access-module.ts'
+export { createAccess, type AccessParts, type AccessModule } from './access-module.ts'
 export { FirstAdminRefused, firstRun, type FirstAdmin, type FirstRun, type FirstRunParts } from './user/first-run.ts'
 export { corePermissions, permissionHomes, syncPermissions, type DeclaredPermission } from './permission/permission.ts'
 export { prepareAccess } from './access-tables.ts'

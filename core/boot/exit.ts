@@ -24,7 +24,7 @@ const hurriedMs = 1_000
 /** One Ctrl-C reaches the host more than once: by the terminal, by npm, by an older Node that handed over. */
 const sameSignalMs = 500
 
-interface Parts {
+interface ExitHandlerDeps {
   kernel: Kernel
   log: RootLog
   /** For the whole of the stop, drain included. */
@@ -35,12 +35,12 @@ interface Parts {
   ownerOf (thrown: unknown): Owner | undefined
 }
 
-export interface Ending {
+export interface ExitHandler {
   /** Stops the host and exits. Callers join; the first outcome that is not `clean` is the one the process ends with. */
   end (reason: string, outcome: Outcome): Promise<never>
 }
 
-export function createEnding ({ kernel, log, budgetMs, noteFault, ownerOf }: Parts): Ending {
+export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }: ExitHandlerDeps): ExitHandler {
   let outcome: Outcome = 'clean'
   let ending: Promise<never> | undefined
 

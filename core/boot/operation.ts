@@ -2,16 +2,16 @@
 
 import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
 import { asError, describe, type Kernel } from '../kernel/index.ts'
-import type { Choice, Choices, Member, Roster } from '../plugin-runtime/index.ts'
+import type { OperatorDecision, OperatorDecisions, PluginEntry, Roster } from '../plugin-runtime/index.ts'
 
 export interface OperationParts {
   readonly kernel: Kernel
   readonly roster: Roster
-  readonly choices: Choices
+  readonly choices: OperatorDecisions
   readonly log: Log
   readonly clock: Clock
   /** As they were when the host read them for its start. */
-  readonly read: readonly Choice[]
+  readonly read: readonly OperatorDecision[]
   readonly lifecycle: () => Lifecycle
 }
 
@@ -39,7 +39,7 @@ interface Behind {
   readonly nextTryAt: number
 }
 
-export const whyDisabled = ({ reason, changedBy }: Pick<Choice, 'reason' | 'changedBy'>): string => `${changedBy} switched it off${reason === null ? '' : `: ${reason}`}`
+export const whyDisabled = ({ reason, changedBy }: Pick<OperatorDecision, 'reason' | 'changedBy'>): string => `${changedBy} switched it off${reason === null ? '' : `: ${reason}`}`
 
 export function createOperation ({ kernel, roster, choices, log, clock, read, lifecycle }: OperationParts): Operation {
   const behind = new Map<string, Behind>()
@@ -48,7 +48,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
   /** Being done here and not yet written: a look must not do it once more. */
   const reloading = new Set<string>()
 
-  const statusOf = (member: Member): PluginStatus => {
+  const statusOf = (member: PluginEntry): PluginStatus => {
     const { id, candidate: { version, manifest }, generation } = member
     const unit = kernel.unit(id)
     return {
@@ -104,11 +104,11 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
 
   const stateOf = (id: string): string | undefined => roster.members().some(member => member.id === id) ? kernel.unit(id)?.state : undefined
 
-  const isAsAsked = ({ plugin, isDisabled, reloads }: Choice): boolean => isDisabled
+  const isAsAsked = ({ plugin, isDisabled, reloads }: OperatorDecision): boolean => isDisabled
     ? [undefined, 'disabled'].includes(stateOf(plugin))
     : reloads <= (reloadsDone.get(plugin) ?? 0) && stateOf(plugin) !== 'disabled'
 
-  const follow = async (choice: Choice): Promise<void> => {
+  const follow = async (choice: OperatorDecision): Promise<void> => {
     const { plugin, isDisabled, reloads } = choice
     // Whoever is switched off is so at once, whatever else is to be done; its code is loaded when it is switched on.
     if (isDisabled) { await roster.disable(plugin, whyDisabled(choice)); return }
@@ -122,7 +122,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     if (stateOf(plugin) === 'disabled') await roster.enable(plugin)
   }
 
-  const tryToFollow = async (choice: Choice): Promise<void> => {
+  const tryToFollow = async (choice: OperatorDecision): Promise<void> => {
     const { plugin, reloads } = choice
     try {
       await follow(choice)
@@ -150,7 +150,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
   }
 
   /** What could not be done pauses, unless it is something else that is asked now. */
-  const isItsTime = ({ plugin, isDisabled, reloads }: Choice): boolean => {
+  const isItsTime = ({ plugin, isDisabled, reloads }: OperatorDecision): boolean => {
     const last = behind.get(plugin)
     return last === undefined || isDisabled || reloads !== last.reloads || clock.now() >= last.nextTryAt
   }

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import type { Kubernetes } from '../contract/index.ts'
-import { Held, type UnitDefinition } from '../kernel/index.ts'
+import { UnitHeld, type UnitDefinition } from '../kernel/index.ts'
 import { isNewer, runAs } from '../plugin-runtime/index.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes/kubernetes-client.ts'
 import { migrateAll } from '../resources/migrations/migrations.ts'
@@ -73,10 +73,10 @@ export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
     // A cluster that comes later is found, and with it those who are held for it.
     recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 },
     open: async openParts => {
-      if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new Held('no plugin asks for the cluster, so it was not contacted')
+      if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new UnitHeld('no plugin asks for the cluster, so it was not contacted')
       const resource = await (await runAs(undefined, () => import('../resources/kubernetes/kubernetes-client.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
       // Absent is a state: whoever needs a cluster is held, and whoever goes on without has a handle that says so.
-      if (resource.value.state === 'absent') throw new Held(resource.value.detail)
+      if (resource.value.state === 'absent') throw new UnitHeld(resource.value.detail)
       return resource
     },
     keep: value => { opened.kubernetes = value }

@@ -7,7 +7,7 @@ import type { UnitParts } from './unit-context.ts'
 const patienceMs = 5_000
 
 /** Until `ready` aborts, an operator who watches a long start is told who is being waited for, why, and by whom. */
-export async function sayWhatIsWaitedFor ({ kernel, log, clock }: UnitParts, ready: AbortSignal): Promise<void> {
+export async function logPendingUnits ({ kernel, log, clock }: UnitParts, ready: AbortSignal): Promise<void> {
   for (;;) {
     await clock.sleep(patienceMs, ready).catch(() => { /* Ready, or stopping. */ })
     if (ready.aborted) return
@@ -22,7 +22,7 @@ const shownMax = 5
 const shorten = (names: readonly string[]): string =>
   names.length <= shownMax ? names.join(', ') : `${names.slice(0, shownMax).join(', ')} and ${names.length - shownMax} more`
 
-export function announce (reports: readonly StartReport[], { log, opened }: UnitParts): void {
+export function logStartReport (reports: readonly StartReport[], { log, opened }: UnitParts): void {
   const report = joinStartReports(reports)
   opened.lifecycle = describeStart(report)
   const facts = { url: opened.listening.url, probesUrl: `http://127.0.0.1:${opened.probes.port}` }

@@ -1,13 +1,13 @@
 // What the units of the composition root share: what was opened, and how a resource or a step of the host becomes a unit.
 
 import type { Loaded } from '../../config/schema.ts'
-import type { AccessRoom } from '../access/index.ts'
+import type { AccessModule } from '../access/index.ts'
 import type { Clock, Host, Kubernetes, Lifecycle, OpenParts, Resource } from '../contract/index.ts'
-import type { EncryptionRoom, KeyRotation } from '../encryption/index.ts'
+import type { EncryptionModule, KeyRotation } from '../encryption/index.ts'
 import type { Http, Listening } from '../http/index.ts'
 import type { Probes } from '../http/server/probes.ts'
 import type { Kernel, UnitDefinition } from '../kernel/index.ts'
-import type { Choice, Container, Found, Roster } from '../plugin-runtime/index.ts'
+import type { OperatorDecision, Container, Found, Roster } from '../plugin-runtime/index.ts'
 import type { PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import type { StorageClient } from '../resources/storage/storage-client.ts'
 import type { ValkeyClient } from '../resources/valkey/valkey-client.ts'
@@ -25,14 +25,14 @@ export interface Opened {
   /** Undefined while there is none. */
   kubernetes: Kubernetes | undefined
   tasks: TaskRunner
-  access: AccessRoom
-  encryption: EncryptionRoom
+  access: AccessModule
+  encryption: EncryptionModule
   keys: KeyRotation
   /** What was found in the folders of plugins at the start. */
   found: Found
   roster: Roster
   /** What operators had decided by the start. */
-  choices: readonly Choice[]
+  choices: readonly OperatorDecision[]
   operation: Operation
   host: Host
   lifecycle: Lifecycle

@@ -12,7 +12,7 @@ interface Entry<Value> {
   readonly untilMs: number
 }
 
-export class ShortMemory<Value> {
+export class ExpiringCache<Value> {
   readonly #clock: TimeSource
   readonly #entriesMax: number
   /** In the order they came; lives are about equal, so the first are the first to end. */

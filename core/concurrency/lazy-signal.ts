@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-export class LateSignal {
+export class LazySignal {
   #controller: AbortController | undefined
   /** Of whoever asked for it: its listeners are that code's, whoever aborts. */
   #inContext: ((work: () => void) => void) | undefined

@@ -7,7 +7,7 @@ interface Flight<Value> {
   readonly landed: Promise<Value>
 }
 
-export class Flights<Value> {
+export class SingleFlight<Value> {
   readonly #clock: TimeSource
   readonly #joinableForMs: number
   readonly #flights = new Map<string, Flight<Value>>()

@@ -11,7 +11,7 @@ export interface Kept {
   readonly sealed: Sealed
 }
 
-export interface EncryptionRoom {
+export interface EncryptionModule {
   /** Of the key that seals. */
   readonly keyId: string
   /** Of the key that opens, too, while a rotation is under way. */
@@ -27,7 +27,7 @@ export interface EncryptionRoom {
 const nameForm = /^[a-z0-9][a-z0-9-]{0,62}$/
 
 /** `log` is told of a plugin that seals and has not said what it keeps. */
-export function createEncryption ({ key, previous }: MasterKeys, log?: Pick<Log, 'warn'>): EncryptionRoom {
+export function createEncryption ({ key, previous }: MasterKeys, log?: Pick<Log, 'warn'>): EncryptionModule {
   const declarations = new Set<Kept>()
   const listeners = new Set<() => void>()
 

@@ -2,7 +2,7 @@
 
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres } from '../contract/index.ts'
-import type { EncryptionRoom } from './encryption-module.ts'
+import type { EncryptionModule } from './encryption-module.ts'
 import { isNewestMasterKey, listMasterKey } from './master-key.ts'
 
 export interface KeyUse {
@@ -14,7 +14,7 @@ export interface KeyUse {
 
 export interface KeyUseParts {
   readonly postgres: Postgres
-  readonly encryption: EncryptionRoom
+  readonly encryption: EncryptionModule
   /** The one that seals. */
   readonly key: Buffer
   /** A name for this replica. */

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { LateSignal } from '../concurrency/lazy-signal.ts'
+import { LazySignal } from '../concurrency/lazy-signal.ts'
 import type { Clock, Log, User } from '../contract/index.ts'
 import type { BodyShares } from './body/body-share.ts'
 import type { LineBudget } from './line-budget.ts'
@@ -33,8 +33,8 @@ export class Exchange {
   body: Promise<unknown> | undefined
   /** The handler said `ctx.respond = false`: it answers by itself. */
   isTakenOver = false
-  readonly #abandoned = new LateSignal()
-  readonly #ending = new LateSignal()
+  readonly #abandoned = new LazySignal()
+  readonly #ending = new LazySignal()
   #log: Log | undefined
 
   constructor (req: IncomingMessage, res: ServerResponse, requestId: string, startedAtMs: number, bodyShares: BodyShares) {

@@ -1,7 +1,7 @@
 // The kernel: order and time. It knows no outside system; the clock is passed in.
 
 export type { Recovery, Serve, StartContext, UndoStep, UnitDefinition, UnitKind } from './unit-definition.ts'
-export { asError, describe, Disabled, Held, InvalidUnits, NotReplaced, Replaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'
+export { asError, describe, Disabled, UnitHeld, InvalidUnits, NotReplaced, Replaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'
 export type { Kernel, KernelParts, UnitSnapshot } from './kernel-api.ts'
 export { renderStartReport, renderStopReport, type StartReport, type StopReport, type UnitSpan, type UnitStopReport } from './report.ts'
 export { moves, type State } from './state.ts'

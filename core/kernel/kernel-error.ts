@@ -26,7 +26,7 @@ export class RequiredUnitFailed extends Error {
 }
 
 /** Thrown by a `start` that lacks something outside the host: the unit is held, not failed. Also why one ends whose need has gone. */
-export class Held extends Error {
+export class UnitHeld extends Error {
   readonly code = 'BULKHEAD_HELD'
 
   constructor (reason: string, options?: ErrorOptions) {

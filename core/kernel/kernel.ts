@@ -4,7 +4,7 @@ import { Alarm } from './alarm.ts'
 import { findProblems, idsBefore } from './graph.ts'
 import type { Kernel, KernelParts, UnitSnapshot } from './kernel-api.ts'
 import { Disabled, InvalidUnits, NotReplaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'
-import { Course } from './propagation.ts'
+import { Propagation } from './propagation.ts'
 import { createStartReport, type StartReport, type StopReport } from './report.ts'
 import { stopUnits } from './stop.ts'
 import { Undoing, type StepReport } from './undo.ts'
@@ -31,7 +31,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     onStep: (unit, step) => tell(() => onStep?.(unit, step))
   }
 
-  const course = new Course(undoing, unit => {
+  const course = new Propagation(undoing, unit => {
     const isFirst = !started.has(unit)
     started.add(unit)
     if (isFirst && unit.definition.required && unit.isDown && unit.state !== 'disabled') {

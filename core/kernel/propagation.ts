@@ -1,6 +1,6 @@
 // What follows when a unit comes up or goes: others begin, are held or go first, and who is tried again when.
 
-import { Held } from './kernel-error.ts'
+import { UnitHeld } from './kernel-error.ts'
 import type { Undoing } from './undo.ts'
 import type { Down, Unit } from './unit.ts'
 
@@ -10,7 +10,7 @@ interface Obstacle {
   readonly why?: string
 }
 
-export class Course {
+export class Propagation {
   readonly #undoing: Undoing
   readonly #onSettled: (unit: Unit) => void
   readonly #settled: Unit[] = []
@@ -72,7 +72,7 @@ export class Course {
   #takeDownFor (unit: Unit, { need, why }: Obstacle): Promise<void> {
     if (unit.leaving !== undefined) return unit.leaving
     unit.blameNeed(need, why)
-    return unit.leaving = this.#takeDown(unit, new Held(unit.blamed), 'held')
+    return unit.leaving = this.#takeDown(unit, new UnitHeld(unit.blamed), 'held')
   }
 
   async #takeDown (unit: Unit, error: Error, to: Down): Promise<void> {

@@ -7,7 +7,7 @@ import type { UnitDefinition } from './unit-definition.ts'
 /** A start that has not come to an end so long after its signal does not listen to it. */
 const heedMs = 1_000
 
-export class Attempt {
+export class StartAttempt {
   readonly undo: Undo
   /** What makes it serve, once it has started. */
   serve: (() => void) | undefined

@@ -1,7 +1,7 @@
 // One unit: its state, its attempts to start, its generations, and its way out.
 
-import { BudgetExceeded, asError, Held, NotReplaced, Replaced, describe, type StartStopped } from './kernel-error.ts'
-import { Attempt } from './start-attempt.ts'
+import { BudgetExceeded, asError, UnitHeld, NotReplaced, Replaced, describe, type StartStopped } from './kernel-error.ts'
+import { StartAttempt } from './start-attempt.ts'
 import { isMove, type State } from './state.ts'
 import { Undo, type Share, type StepReport, type Undoing } from './undo.ts'
 import type { UnitDefinition } from './unit-definition.ts'
@@ -59,9 +59,9 @@ export class Unit {
   undone: StepReport[] | undefined
   readonly #parts: UnitParts
   #state: State = 'waiting'
-  #attempt: Attempt | undefined
+  #attempt: StartAttempt | undefined
   /** Other generations that are not undone yet: the next one while it starts, the last one while it drains. */
-  readonly #others = new Set<Attempt>()
+  readonly #others = new Set<StartAttempt>()
   /** The start that is under way; another one, or none, once it is told to give up. */
   #start: object | undefined
   #isReplacing = false
@@ -120,7 +120,7 @@ export class Unit {
     const deadline = this.startedAt + startBudgetMs
     while (isMine()) {
       this.attempts += 1
-      const attempt = this.#attempt = new Attempt(this.#createUndo(this.definition))
+      const attempt = this.#attempt = new StartAttempt(this.#createUndo(this.definition))
       const budgetMs = Math.min(attemptBudgetMs, deadline - clock.now())
       void attempt.run(this.definition, this.attempts)
       await this.#until(clock.now() + budgetMs, attempt.settled)
@@ -135,7 +135,7 @@ export class Unit {
       // The undoing ends with the start budget too: whoever waits for this unit is not kept any longer.
       await this.#until(deadline, attempt.end(error))
       if (!isMine()) return
-      if (error instanceof Held) {
+      if (error instanceof UnitHeld) {
         this.blame(error)
         this.#move('held', this.#why)
         return
@@ -161,7 +161,7 @@ export class Unit {
     if (obstacle !== undefined) throw new NotReplaced(this.id, obstacle)
     const isMine = this.#begin()
     const last = this.#attempt
-    const next = new Attempt(this.#createUndo(definition))
+    const next = new StartAttempt(this.#createUndo(definition))
     this.#others.add(next)
     void next.run(definition, 1)
     this.#isReplacing = true
@@ -328,7 +328,7 @@ export class Unit {
   }
 }
 
-function serve (attempt: Attempt): void {
+function serve (attempt: StartAttempt): void {
   if (attempt.outcome !== 'started') return
   try {
     attempt.serve?.()

@@ -6,7 +6,7 @@ import { createTaskOperation } from './queue/history.ts'
 import { openLookout } from './queue/queue-poller.ts'
 import { openQueues, refuseAway, type Queues, type QueueSettings } from './queue/queue.ts'
 import { createSender, type Sender } from './queue/send.ts'
-import { termsOf } from './queue/task-definition.ts'
+import { retryPolicyOf } from './queue/task-definition.ts'
 import { createRegister, type End, type Registration, type Shared, type Ticked } from './register.ts'
 import { watchOffset } from './schedule/database-clock.ts'
 
@@ -68,7 +68,7 @@ export async function openTasks (
   const runNow = async (task: string): Promise<string | undefined> => {
     const found = ticked.get(task)
     if (found === undefined) throw new NotFound(`No task that runs by the clock, once in the cluster, is called "${task}" here.`)
-    const id = await (await reach()).send(task, { id: randomUUID(), ...termsOf(found.plan) }).catch(refuseAway)
+    const id = await (await reach()).send(task, { id: randomUUID(), ...retryPolicyOf(found.plan) }).catch(refuseAway)
     found.worker.wake()
     return id
   }

@@ -2,14 +2,14 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Clock, Log, Postgres, TaskRecord } from '../contract/index.ts'
-import type { Lookout } from './queue/queue-poller.ts'
+import type { QueuePoller } from './queue/queue-poller.ts'
 import type { Claim, Queues } from './queue/queue.ts'
-import { eventQueue, InvalidTasks, isTicked, keyedQueue, readTasks, retryDelay, termsOf, type Plan, type TickPlan } from './queue/task-definition.ts'
+import { eventQueue, InvalidTasks, isScheduled, keyedQueue, readTasks, retryDelay, retryPolicyOf, type TaskDefinition, type ScheduledDefinition } from './queue/task-definition.ts'
 import { readCron } from './schedule/cron.ts'
 import type { Offset } from './schedule/database-clock.ts'
 import { everyTick, tick, tickId } from './schedule/tick.ts'
 import { createDeadlines, type Deadlines } from './worker/run-deadline.ts'
-import { run, type Attempt } from './worker/run.ts'
+import { run, type RunInput } from './worker/run.ts'
 import { aheadReturnsMax, startWorker, type Worker } from './worker/worker.ts'
 
 export interface Registration {
@@ -25,15 +25,15 @@ export interface Registration {
 export interface Shared {
   readonly queues: Queues
   readonly offset: Offset
-  readonly lookout: Lookout
+  readonly lookout: QueuePoller
 }
 
 export interface Ticked {
-  readonly plan: TickPlan
+  readonly plan: ScheduledDefinition
   readonly worker: Worker
 }
 
-interface Parts {
+interface RegisterDeps {
   readonly shared: () => Promise<Shared>
   readonly clock: Clock
   readonly drainMs: number
@@ -56,7 +56,7 @@ export interface Register {
   drain (): Promise<void>
 }
 
-export function createRegister ({ shared, clock, drainMs, isNewer, describe, ticked }: Parts): Register {
+export function createRegister ({ shared, clock, drainMs, isNewer, describe, ticked }: RegisterDeps): Register {
   /** By plugin. */
   const ends = new Map<End, string>()
   /** Aborts when the drain is over after `stop`. */
@@ -77,11 +77,11 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
     readonly deadlines: Deadlines
     readonly stop: AbortSignal
   }
-  const isAhead = (plan: Plan, { sentBy, returns }: Claim) => (thrown: unknown): boolean =>
-    (thrown as { code?: unknown } | null | undefined)?.code === 'BULKHEAD_INPUT_UNFIT' && !isTicked(plan) && plan.version !== undefined &&
+  const isAhead = (plan: TaskDefinition, { sentBy, returns }: Claim) => (thrown: unknown): boolean =>
+    (thrown as { code?: unknown } | null | undefined)?.code === 'BULKHEAD_INPUT_UNFIT' && !isScheduled(plan) && plan.version !== undefined &&
     sentBy !== undefined && returns < aheadReturnsMax && isNewer(sentBy, plan.version)
-  const work = async (plan: Plan, { queues, log, postgres, deadlines, stop }: Place): Promise<Worker> => {
-    const isTick = isTicked(plan)
+  const work = async (plan: TaskDefinition, { queues, log, postgres, deadlines, stop }: Place): Promise<Worker> => {
+    const isTick = isScheduled(plan)
     const keyed = isTick ? undefined : keyedQueue(plan.name)
     await queues.ensure(plan.name, isTick ? 'exclusive' : 'standard')
     if (keyed !== undefined) await queues.ensure(keyed, 'key_strict_fifo')
@@ -103,9 +103,9 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
     const plans = readTasks(plugin, tasks)
     const nexts = await readTicks(plugin, plans)
     const stop = new AbortController()
-    const workers = new Map<Plan, Worker>()
+    const workers = new Map<TaskDefinition, Worker>()
     const deadlines = new Set<Deadlines>()
-    const deadlinesOf = (plan: Plan): Deadlines => {
+    const deadlinesOf = (plan: TaskDefinition): Deadlines => {
       const own = createDeadlines(clock, plan.timeoutMs)
       deadlines.add(own)
       return own
@@ -125,7 +125,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
     }
     try {
       for (const plan of plans) {
-        if (isTicked(plan) && plan.once === 'replica') continue
+        if (isScheduled(plan) && plan.once === 'replica') continue
         const { queues, lookout } = await shared()
         const worker = await work(plan, { queues, log, postgres, deadlines: deadlinesOf(plan), stop: stop.signal })
         workers.set(plan, worker)
@@ -158,7 +158,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
       undo.push(() => { if (ticked.get(plan.name)?.plan === plan) ticked.delete(plan.name) })
       const due = async (atMs: number): Promise<void> => {
         try {
-          await queues.send(plan.name, { id: tickId(plan.name, atMs), ...termsOf(plan) })
+          await queues.send(plan.name, { id: tickId(plan.name, atMs), ...retryPolicyOf(plan) })
           worker.wake()
         } catch (err) {
           log.error({ err, task: plan.name }, `a tick of task "${plan.name}" was not queued`)
@@ -179,7 +179,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
   }
 }
 
-const attemptOf = (queues: Queues, claim: Claim, isAhead: (thrown: unknown) => boolean): Attempt => ({
+const attemptOf = (queues: Queues, claim: Claim, isAhead: (thrown: unknown) => boolean): RunInput => ({
   id: claim.id,
   attemptId: `${claim.id}.${claim.retryCount}`,
   attempt: claim.retryCount + 1,
@@ -188,18 +188,18 @@ const attemptOf = (queues: Queues, claim: Claim, isAhead: (thrown: unknown) => b
   completeIn: tx => queues.completeIn(tx, claim)
 })
 
-const schedule = ({ ticks }: TickPlan): string => 'cron' in ticks ? `"${ticks.cron}" in ${ticks.timezone}` : `every ${ticks.everyMs} ms`
+const schedule = ({ ticks }: ScheduledDefinition): string => 'cron' in ticks ? `"${ticks.cron}" in ${ticks.timezone}` : `every ${ticks.everyMs} ms`
 
-function logNoTick (log: Log, plan: TickPlan, err: unknown, afterMs: number): void {
+function logNoTick (log: Log, plan: ScheduledDefinition, err: unknown, afterMs: number): void {
   log.error({ err, task: plan.name, ...plan.ticks, after: new Date(afterMs) },
     `the next run of task "${plan.name}" (${schedule(plan)}) could not be computed: a later one is looked for, and those before it are left out`)
 }
 
-async function readTicks (plugin: string, plans: readonly Plan[]): Promise<Map<TickPlan, (afterMs: number) => number>> {
+async function readTicks (plugin: string, plans: readonly TaskDefinition[]): Promise<Map<ScheduledDefinition, (afterMs: number) => number>> {
   const problems: string[] = []
-  const nexts = new Map<TickPlan, (afterMs: number) => number>()
+  const nexts = new Map<ScheduledDefinition, (afterMs: number) => number>()
   for (const plan of plans) {
-    if (!isTicked(plan)) continue
+    if (!isScheduled(plan)) continue
     const { name, ticks } = plan
     try {
       nexts.set(plan, 'everyMs' in ticks ? everyTick(name, ticks.everyMs) : await readCron(ticks.cron, ticks.timezone))

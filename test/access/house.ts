@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import pg from 'pg'
 import { createPasswords } from '../../core/access/credential/password.ts'
 import { createAccess, prepareAccess, syncPermissions } from '../../core/access/index.ts'
-import type { AccessParts, AccessRoom } from '../../core/access/index.ts'
+import type { AccessParts, AccessModule } from '../../core/access/index.ts'
 import type { Log, Postgres, User, Valkey } from '../../core/contract/index.ts'
 import type { ValkeyClient } from '../../core/resources/valkey/valkey-client.ts'
 import { openValkey } from '../../core/resources/valkey/valkey-resource.ts'
@@ -37,7 +37,7 @@ export interface Database {
 export interface House extends Database {
   readonly clock: FakeClock
   /** Another replica on the same database; all share one Valkey unless said. */
-  openRoom (parts?: { valkey?: Valkey, log?: Log, postgres?: Postgres } & Pick<AccessParts, 'sessionIdleMs' | 'passwords' | 'findCallerId'>): Promise<AccessRoom>
+  openRoom (parts?: { valkey?: Valkey, log?: Log, postgres?: Postgres } & Pick<AccessParts, 'sessionIdleMs' | 'passwords' | 'findCallerId'>): Promise<AccessModule>
   /** With the admin's password. */
   addUser (name: string): Promise<string>
 }
@@ -96,10 +96,10 @@ export async function openTestValkey (t: TestContext, url = process.env['TEST_VA
   return value
 }
 
-export const signIn = (room: AccessRoom): Promise<{ token: string, user: User }> => signInAs(room, 'admin')
+export const signIn = (room: AccessModule): Promise<{ token: string, user: User }> => signInAs(room, 'admin')
 
 /** Gives the session's token and the user behind it. */
-export async function signInAs (room: AccessRoom, name: string): Promise<{ token: string, user: User }> {
+export async function signInAs (room: AccessModule, name: string): Promise<{ token: string, user: User }> {
   const { token } = await room.access.login({ name, password: adminPassword }, origin)
   const user = await room.authenticate(token)
   if (user === undefined) throw new Error('nobody is behind a new session')

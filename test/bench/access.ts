@@ -2,7 +2,7 @@
 
 import { createMongoAbility, type RawRuleOf, type MongoAbility } from '@casl/ability'
 import { newEnforcer, newModelFromString } from 'casbin'
-import { createAccess, prepareAccess, syncPermissions, type AccessRoom } from '../../core/access/index.ts'
+import { createAccess, prepareAccess, syncPermissions, type AccessModule } from '../../core/access/index.ts'
 import { corePermissions } from '../../core/access/permission/permission.ts'
 import { sql, z, type User } from '../../core/contract/index.ts'
 import { openValkey } from '../../core/resources/valkey/valkey-resource.ts'
@@ -49,7 +49,7 @@ export async function benchAccess (): Promise<void> {
     await prepareAccess(postgres)
     await syncPermissions(postgres, [])
     const { users, projects } = await populate(postgres)
-    const open = (): Promise<AccessRoom> => createAccess({ postgres, valkey: valkey.value.host, log: createLog(), clock })
+    const open = (): Promise<AccessModule> => createAccess({ postgres, valkey: valkey.value.host, log: createLog(), clock })
     const room = await open()
     t.after(() => room.close())
 
@@ -154,7 +154,7 @@ async function measure (check: Check, count: number): Promise<number> {
 
 /** Milliseconds of a first check by one caller after the other: from Valkey, and, after a change, from Postgres. */
 async function measureUnknown (
-  open: () => Promise<AccessRoom>, users: readonly User[], projects: readonly string[], change: () => Promise<void>
+  open: () => Promise<AccessModule>, users: readonly User[], projects: readonly string[], change: () => Promise<void>
 ): Promise<Record<string, { msPerCheck: number }>> {
   const ask = async (): Promise<{ msPerCheck: number }> => {
     const room = await open()

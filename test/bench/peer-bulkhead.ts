@@ -4,8 +4,8 @@
 import { z } from '../../core/contract/index.ts'
 import type { Handler, Log, RouteOptions, RouteRecord, User } from '../../core/contract/index.ts'
 import { createHttp } from '../../core/http/index.ts'
-import { countStrays } from '../../core/plugin-runtime/index.ts'
-import { Account } from '../../core/plugin-runtime/ownership/owned-resources.ts'
+import { trackLeaks } from '../../core/plugin-runtime/index.ts'
+import { OwnedResources } from '../../core/plugin-runtime/ownership/owned-resources.ts'
 import { bindTo } from '../../core/plugin-runtime/ownership/owner.ts'
 import { announce, note, pluginCount, token } from './peer.ts'
 
@@ -31,7 +31,7 @@ function routesOf (id: string): RouteRecord[] {
   const params = z.object({ id: z.uuid() })
   const query = z.object({ limit: z.coerce.number().max(100).default(50) })
   const read = { permission: 'note:read' }
-  const owner = { plugin: id, generation: 1, account: new Account() }
+  const owner = { plugin: id, generation: 1, account: new OwnedResources() }
   const write = { permission: 'note:write' }
   const route = (method: RouteRecord['method'], path: string, options: RouteOptions, handler: Handler<RouteOptions>): RouteRecord =>
     ({ plugin: id, mount: id, method, path, options, handler: bindTo(owner, handler) })
@@ -44,7 +44,7 @@ function routesOf (id: string): RouteRecord[] {
   ]
 }
 
-countStrays()
+trackLeaks()
 for (let at = 0; at < pluginCount; at++) {
   const id = `plugin-${at}`
   http.mount({ id, mounts: [id], routes: routesOf(id), middleware: [], log })

@@ -2,7 +2,7 @@
 // setting it does something in its transaction.
 
 import { sql, z } from '../../core/contract/index.ts'
-import { countStrays, createContainer } from '../../core/plugin-runtime/index.ts'
+import { trackLeaks, createContainer } from '../../core/plugin-runtime/index.ts'
 import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
 import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts'
 import { openTasks } from '../../core/tasks/index.ts'
@@ -11,7 +11,7 @@ import { clock, openParts } from '../support/part.ts'
 import { postgresSettings } from '../support/postgres.ts'
 import { concurrency, connections, serve, setting, url, type Payload } from './task-peer.ts'
 
-countStrays()
+trackLeaks()
 const isExact = setting === 'tx'
 const log = { ...silent, warn: console.warn, error: console.error }
 // As many as the others have: for `tx` the plugin's own are most of them.

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { createOperation, type Operation } from '../../core/boot/operation.ts'
-import type { Choice, Choices } from '../../core/plugin-runtime/index.ts'
+import type { OperatorDecision, OperatorDecisions } from '../../core/plugin-runtime/index.ts'
 import { createRun, inMemory, type Run } from '../plugin-runtime/part.ts'
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
 import { createLog } from '../support/part.ts'
@@ -14,20 +14,20 @@ interface Operated extends Run {
   time: FakeClock
   reloads: string[]
   /** Another replica writes this. */
-  write (plugin: string, choice: Partial<Choice>): void
+  write (plugin: string, choice: Partial<OperatorDecision>): void
 }
 
 async function operate (t: TestContext, reload: (id: string) => Promise<void> = async () => undefined): Promise<Operated> {
   const run = createRun({ plugins: ['notes', 'mail'].map(id => inMemory(id, { start () { /* nothing */ } })) })
   await run.start()
-  const rows = new Map<string, Choice>()
+  const rows = new Map<string, OperatorDecision>()
   let news = (): void => undefined
-  const set = (plugin: string, choice: Partial<Choice>): Choice => {
+  const set = (plugin: string, choice: Partial<OperatorDecision>): OperatorDecision => {
     const row = { plugin, isDisabled: false, reason: null, reloads: 0, changedBy: 'ada', ageMs: 1_000_000, ...rows.get(plugin), ...choice }
     rows.set(plugin, row)
     return row
   }
-  const choices: Choices = {
+  const choices: OperatorDecisions = {
     read: async () => [...rows.values()],
     find: async plugin => rows.get(plugin),
     disable: async (plugin, reason, { name }) => { set(plugin, { isDisabled: true, reason, changedBy: name }) },

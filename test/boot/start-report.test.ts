@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sayWhatIsWaitedFor } from '../../core/boot/start-report.ts'
+import { logPendingUnits } from '../../core/boot/start-report.ts'
 import type { UnitParts } from '../../core/boot/unit-context.ts'
 import { createHouse } from '../kernel/house.ts'
 import { createLog } from '../support/part.ts'
@@ -11,7 +11,7 @@ test('every five seconds a start says who is waited for, why, and by whom, until
   const { kernel, clock, unit, stop } = createHouse()
   const lines: { message?: string }[] = []
   const ready = new AbortController()
-  const told = sayWhatIsWaitedFor({ kernel, clock, log: createLog(lines) } as unknown as UnitParts, ready.signal)
+  const told = logPendingUnits({ kernel, clock, log: createLog(lines) } as unknown as UnitParts, ready.signal)
   let tries = 0
   const postgres = unit('postgres', { startBudgetMs: 60_000, retry: { firstMs: 1_000, maxMs: 1_000 }, start: () => { if (++tries < 13) throw new Error('no route to host') } })
   const started = kernel.start([

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ShortMemory } from '../../core/concurrency/expiring-cache.ts'
+import { ExpiringCache } from '../../core/concurrency/expiring-cache.ts'
 
-function createMemory (entriesMax: number): { memory: ShortMemory<string>, time: { ms: number }, learn: (key: string) => void } {
+function createMemory (entriesMax: number): { memory: ExpiringCache<string>, time: { ms: number }, learn: (key: string) => void } {
   const time = { ms: 0 }
-  const memory = new ShortMemory<string>({ clock: { now: () => time.ms }, entriesMax })
+  const memory = new ExpiringCache<string>({ clock: { now: () => time.ms }, entriesMax })
   return { memory, time, learn: key => memory.set(key, `of ${key}`, { fromMs: time.ms, untilMs: time.ms + 1_000 }) }
 }
 

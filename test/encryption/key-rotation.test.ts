@@ -6,7 +6,7 @@ import { suite, test, type TestContext } from 'node:test'
 import { prepareAccess } from '../../core/access/index.ts'
 import { renderKeys } from '../../core/cli/key-table.ts'
 import { SealBroken, sql, z, type Encryption } from '../../core/contract/index.ts'
-import { createEncryption, createKeyRotation, verifyMasterKey, type EncryptionRoom, type KeyRotation } from '../../core/encryption/index.ts'
+import { createEncryption, createKeyRotation, verifyMasterKey, type EncryptionModule, type KeyRotation } from '../../core/encryption/index.ts'
 import { openDatabase, type Database } from '../access/house.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { createLog } from '../support/part.ts'
@@ -19,7 +19,7 @@ const operator = { id: randomUUID(), name: 'the console' }
 const never = new AbortController().signal
 
 interface Replica {
-  readonly room: EncryptionRoom
+  readonly room: EncryptionModule
   readonly keys: KeyRotation
   /** As the plugin `vault` has it. */
   readonly vault: Encryption

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Held } from '../../core/kernel/index.ts'
+import { UnitHeld } from '../../core/kernel/index.ts'
 import { createHouse, hangs } from './house.ts'
 
 const recover = { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 }
@@ -92,7 +92,7 @@ test('a start that finds something outside missing is held and tried again; retr
   const { kernel, clock, unit, state, stop } = createHouse()
   let isThere = false
   const started = kernel.start([
-    unit('kubernetes', { recover, start: () => { if (!isThere) throw new Held('there is no cluster') } }), unit('deployer', { needs: ['kubernetes'] })
+    unit('kubernetes', { recover, start: () => { if (!isThere) throw new UnitHeld('there is no cluster') } }), unit('deployer', { needs: ['kubernetes'] })
   ])
   await clock.advance(0)
   await started

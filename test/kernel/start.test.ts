@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Held, InvalidUnits, RequiredUnitFailed, StartStopped } from '../../core/kernel/index.ts'
+import { UnitHeld, InvalidUnits, RequiredUnitFailed, StartStopped } from '../../core/kernel/index.ts'
 import { createHouse, hangs } from './house.ts'
 
 test('a unit starts as soon as all it needs runs, and independent ones start together', async () => {
@@ -71,7 +71,7 @@ test('a start that finds something missing outside can say that it is held, and 
       retry: { firstMs: 100, maxMs: 100 },
       start: ({ undo }) => {
         undo('forget', () => undefined)
-        throw new Held('there is no cluster')
+        throw new UnitHeld('there is no cluster')
       }
     }),
     unit('operator', { needs: ['kubernetes'] })

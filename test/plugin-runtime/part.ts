@@ -1,9 +1,9 @@
 // Stands where the rooms beside the host stand: handles that remember what they were asked, and units on a real kernel.
 
 import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
-import { createKernel, Held, type Kernel } from '../../core/kernel/index.ts'
-import { createContainer, createRoster, type Check, type Found, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts, type Work } from '../../core/plugin-runtime/index.ts'
-import { Account } from '../../core/plugin-runtime/ownership/owned-resources.ts'
+import { createKernel, UnitHeld, type Kernel } from '../../core/kernel/index.ts'
+import { createContainer, createRoster, type Check, type Found, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts, type TaskScope } from '../../core/plugin-runtime/index.ts'
+import { OwnedResources } from '../../core/plugin-runtime/ownership/owned-resources.ts'
 import { clock } from './folder.ts'
 
 export const silent: Log = { trace () {}, debug () {}, info () {}, warn () {}, error () {}, fatal () {}, child: () => silent }
@@ -117,7 +117,7 @@ export function createRun (
   })
   const resourceUnits = Object.keys(resources).map(id => ({
     id, kind: 'resource' as const, needs: [], required: false, startBudgetMs: 100, stopBudgetMs: 100,
-    start: () => { if (absent.includes(id)) throw new Held('there is none') }
+    start: () => { if (absent.includes(id)) throw new UnitHeld('there is none') }
   }))
   const found = { plugins, failures, unmigrated: new Set<string>(), leftOut }
   const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units(found, disabled)])
@@ -126,9 +126,9 @@ export function createRun (
 
 export const refuse = async (): Promise<never> => { throw new Error('there is nothing outside') }
 /** For a plugin that sends nothing. */
-export const noWork: Work = { send: refuse, publish: refuse, broadcast: refuse, hear: refuse }
+export const noWork: TaskScope = { send: refuse, publish: refuse, broadcast: refuse, hear: refuse }
 
-export const createOwner = (plugin: string, generation = 1): Owner => ({ plugin, generation, account: new Account() })
+export const createOwner = (plugin: string, generation = 1): Owner => ({ plugin, generation, account: new OwnedResources() })
 
 /** A plugin that is in memory only. */
 export function inMemory (id: string, definition: LoadedPlugin['definition'], manifest: Partial<LoadedPlugin['candidate']['manifest']> = {}): LoadedPlugin {

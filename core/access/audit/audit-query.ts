@@ -2,7 +2,7 @@
 
 import { sql, z } from '../../contract/index.ts'
 import type { Audit, AuditRecord, Postgres } from '../../contract/index.ts'
-import type { Decisions } from '../permission/authorization.ts'
+import type { Authorization } from '../permission/authorization.ts'
 import { recordAudit } from './audit-log.ts'
 
 const Row = z.object({
@@ -20,7 +20,7 @@ const Row = z.object({
   createdAt: z.iso.datetime()
 }) satisfies z.ZodType<AuditRecord>
 
-export function createAudit ({ postgres, decisions }: { postgres: Postgres, decisions: Decisions }): Audit {
+export function createAudit ({ postgres, decisions }: { postgres: Postgres, decisions: Authorization }): Audit {
   return {
     record: recordAudit,
     async find (user, filter, { limit, offset }) {

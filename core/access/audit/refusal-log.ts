@@ -52,14 +52,14 @@ interface Window {
   loginRows: number
 }
 
-interface Parts {
+interface RefusalLogDeps {
   readonly postgres: Postgres
   readonly log: Log
   readonly clock: Clock
   readonly background: Background
 }
 
-export function createRefusalLog ({ postgres, log, clock, background }: Parts): RefusalLog {
+export function createRefusalLog ({ postgres, log, clock, background }: RefusalLogDeps): RefusalLog {
   const closing = new AbortController()
   let waiting: RefusalRow[] = []
   let isWriting = false

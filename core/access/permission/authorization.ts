@@ -6,26 +6,26 @@ import { isActingUser } from '../common/caller.ts'
 import type { EffectivePermissionFinder } from './effective-permission.ts'
 import type { ProjectPermissions } from './project-permission.ts'
 
-export type Decisions = Pick<Access, 'can' | 'require'> & {
+export type Authorization = Pick<Access, 'can' | 'require'> & {
   /** Always as the database has it now; in no project when `projectId` is null. */
   permissionsOf (userId: string, projectId: string | null): Promise<ReadonlySet<string>>
   /** For the caller of a request a second old at most, and narrowed to what their token may. */
   heldBy (user: User | ActingUser | string, projectId: string | null | undefined): Promise<ReadonlySet<string>>
 }
 
-interface Parts {
+interface AuthorizationDeps {
   readonly postgres: Postgres
   readonly permissions: EffectivePermissionFinder
   readonly inProjects: ProjectPermissions
 }
 
-export function createDecisions ({ postgres, permissions, inProjects }: Parts): Decisions {
-  const permissionsOf: Decisions['permissionsOf'] = async (userId, projectId) => {
+export function createAuthorization ({ postgres, permissions, inProjects }: AuthorizationDeps): Authorization {
+  const permissionsOf: Authorization['permissionsOf'] = async (userId, projectId) => {
     const epoch = await postgres.oneFirst(sql.type(z.object({ epoch: z.int() }))`select value as epoch from bulkhead.access_epoch`)
     return (await permissions.find(userId, projectId, epoch)).names
   }
 
-  const heldBy: Decisions['heldBy'] = async (user, projectId = null) => {
+  const heldBy: Authorization['heldBy'] = async (user, projectId = null) => {
     if (typeof user === 'string') return permissionsOf(user, projectId)
     return isActingUser(user) ? permissionsOf(user.id, projectId) : inProjects.find(user, projectId)
   }

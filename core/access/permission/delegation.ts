@@ -5,15 +5,15 @@ import type { Clock, DelegationRecord, Delegations, FieldError, NewDelegation, P
 import { recordAudit } from '../audit/audit-log.ts'
 import type { Limit, RateLimits } from '../sign-in/rate-limit.ts'
 import { isLeftByToken, isNarrowed, mayKnowProject, scopesOf } from './authority.ts'
-import type { Decisions } from './authorization.ts'
+import type { Authorization } from './authorization.ts'
 import type { ChangeAccess } from './permission-epoch.ts'
 import { counts, holdsByRole, isNeverLent } from './permission-sql.ts'
 
-interface Parts {
+interface DelegationsDeps {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly limits: RateLimits
-  readonly decisions: Decisions
+  readonly decisions: Authorization
   readonly changeAccess: ChangeAccess
 }
 
@@ -36,7 +36,7 @@ const Row = z.object({
 
 const Held = z.object({ isByRole: z.boolean(), isLent: z.boolean() })
 
-export function createDelegations ({ postgres, clock, limits, decisions, changeAccess }: Parts): Delegations {
+export function createDelegations ({ postgres, clock, limits, decisions, changeAccess }: DelegationsDeps): Delegations {
   const now = (): string => new Date(clock.now()).toISOString()
 
   const grant: Delegations['grant'] = async (actor, input, origin) => {

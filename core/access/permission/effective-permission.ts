@@ -17,7 +17,7 @@ export interface EffectivePermissionFinder {
   find (userId: string, projectId: string | null, epoch: number): Promise<EffectivePermissions>
 }
 
-interface Parts {
+interface EffectivePermissionFinderDeps {
   readonly postgres: Postgres
   readonly valkey: Valkey
   readonly log: Log
@@ -35,7 +35,7 @@ type Computed = z.output<typeof Computed>
 const rules = 2
 const Cached = Computed.extend({ rules: z.literal(rules) })
 
-export function createEffectivePermissionFinder ({ postgres, valkey, log, clock, background }: Parts): EffectivePermissionFinder {
+export function createEffectivePermissionFinder ({ postgres, valkey, log, clock, background }: EffectivePermissionFinderDeps): EffectivePermissionFinder {
   let cacheAwayUntilMs = 0
 
   async function find (userId: string, projectId: string | null, epoch: number): Promise<EffectivePermissions> {

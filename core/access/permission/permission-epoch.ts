@@ -5,13 +5,13 @@ import type { Postgres, Transaction } from '../../contract/index.ts'
 
 export type ChangeAccess = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
 
-interface Parts {
+interface ChangeAccessDeps {
   readonly postgres: Postgres
   /** Makes every replica ask again. */
   readonly forget: () => void
 }
 
-export function createChangeAccess ({ postgres, forget }: Parts): ChangeAccess {
+export function createChangeAccess ({ postgres, forget }: ChangeAccessDeps): ChangeAccess {
   return async work => {
     // The epoch comes first: its one row is what these transactions queue for, so each sees what the one before it did.
     const result = await postgres.transaction(async tx => {

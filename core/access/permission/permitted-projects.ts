@@ -8,7 +8,7 @@ import { counts } from './permission-sql.ts'
 const Row = z.object({ isEverywhere: z.boolean(), projectIds: z.array(z.uuid()) }) satisfies z.ZodType<Reach>
 const nowhere: Reach = { isEverywhere: false, projectIds: [] }
 
-export function createReach ({ postgres, clock }: { postgres: Postgres, clock: Clock }): Access['projectsWith'] {
+export function createPermittedProjects ({ postgres, clock }: { postgres: Postgres, clock: Clock }): Access['projectsWith'] {
   return async (user, permission) => {
     if (typeof user === 'string') return find(user, permission)
     if (isActingUser(user)) return find(user.id, permission)

@@ -1,7 +1,7 @@
 // What a caller may do in a project, or outside any: known for a second at most, narrowed to what their token may.
 
-import { knownForMs, ShortMemory } from '../../concurrency/expiring-cache.ts'
-import { Flights } from '../../concurrency/single-flight.ts'
+import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
+import { SingleFlight } from '../../concurrency/single-flight.ts'
 import { sql, z } from '../../contract/index.ts'
 import type { Clock, Postgres, User } from '../../contract/index.ts'
 import { uuidForm } from '../common/identifier.ts'
@@ -14,7 +14,7 @@ export interface ProjectPermissions {
   forget (): void
 }
 
-interface Parts {
+interface ProjectPermissionsDeps {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly permissions: EffectivePermissionFinder
@@ -23,9 +23,9 @@ interface Parts {
 const entriesMax = 20_000
 const nothing: ReadonlySet<string> = new PermissionSet()
 
-export function createProjectPermissions ({ postgres, clock, permissions }: Parts): ProjectPermissions {
-  const known = new ShortMemory<ReadonlySet<string>>({ clock, entriesMax })
-  const flights = new Flights<EffectivePermissions>({ clock, joinableForMs: knownForMs })
+export function createProjectPermissions ({ postgres, clock, permissions }: ProjectPermissionsDeps): ProjectPermissions {
+  const known = new ExpiringCache<ReadonlySet<string>>({ clock, entriesMax })
+  const flights = new SingleFlight<EffectivePermissions>({ clock, joinableForMs: knownForMs })
 
   function find (user: User, projectId: string | null): ReadonlySet<string> | Promise<ReadonlySet<string>> {
     const project = projectId?.toLowerCase() ?? null

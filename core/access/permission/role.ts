@@ -5,13 +5,13 @@ import type { Clock, PermissionRecord, Postgres, RoleRecord, Roles, Transaction 
 import { recordAudit } from '../audit/audit-log.ts'
 import { nameKeyOf } from '../common/identifier.ts'
 import { assertMayGrant } from './authority.ts'
-import type { Decisions } from './authorization.ts'
+import type { Authorization } from './authorization.ts'
 import type { ChangeAccess } from './permission-epoch.ts'
 
 export interface RoleParts {
   readonly postgres: Postgres
   readonly clock: Clock
-  readonly decisions: Decisions
+  readonly decisions: Authorization
   readonly changeAccess: ChangeAccess
   /** Who contributes a permission, as `PermissionRecord` has it. */
   contributorOf (permission: string): string | null

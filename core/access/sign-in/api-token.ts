@@ -9,7 +9,7 @@ import { revokeTokensOf } from '../user/new-password.ts'
 import { holdUser } from '../user/user-row.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 
-interface Parts {
+interface ApiTokensDeps {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly limits: RateLimits
@@ -32,7 +32,7 @@ const Row = z.object({
 }) satisfies z.ZodType<TokenRecord>
 
 export function createApiTokens (
-  { postgres, clock, limits, forget }: Parts
+  { postgres, clock, limits, forget }: ApiTokensDeps
 ): Pick<Access, 'createToken' | 'listTokens' | 'revokeToken' | 'revokeTokens'> {
   const createToken: Access['createToken'] = async (user, input, origin) => {
     const { name, projectId = null } = input

@@ -1,7 +1,7 @@
 // From the token a request shows to its user. In-process for a second at most, so whatever changes is seen everywhere within that second.
 
-import { knownForMs, ShortMemory } from '../../concurrency/expiring-cache.ts'
-import { Flights } from '../../concurrency/single-flight.ts'
+import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
+import { SingleFlight } from '../../concurrency/single-flight.ts'
 import { sql, z } from '../../contract/index.ts'
 import type { Clock, Postgres, User } from '../../contract/index.ts'
 import type { Background } from '../background-work.ts'
@@ -20,7 +20,7 @@ export interface Authentication {
   forget (tokenHash?: string): void
 }
 
-interface Parts {
+interface AuthenticationDeps {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly permissions: EffectivePermissionFinder
@@ -40,13 +40,13 @@ const recentForMs = 3_600_000
 const lastUsedEveryMs = 60_000
 const tokenLengthMax = 100
 
-export function createAuthentication ({ postgres, clock, permissions, sessionIdleMs, background }: Parts): Authentication {
-  const users = new ShortMemory<User>({ clock, entriesMax: usersMax })
-  const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
+export function createAuthentication ({ postgres, clock, permissions, sessionIdleMs, background }: AuthenticationDeps): Authentication {
+  const users = new ExpiringCache<User>({ clock, entriesMax: usersMax })
+  const strangers = new ExpiringCache<true>({ clock, entriesMax: strangersMax })
   /** Tokens that had a user not long ago: their look-ups wait behind nobody's. */
-  const recent = new ShortMemory<true>({ clock, entriesMax: usersMax })
+  const recent = new ExpiringCache<true>({ clock, entriesMax: usersMax })
   const newcomers = new LookupLimit({ clock })
-  const flights = new Flights<Known>({ clock, joinableForMs: knownForMs })
+  const flights = new SingleFlight<Known>({ clock, joinableForMs: knownForMs })
 
   function authenticate (token: string): User | undefined | Promise<User | undefined> {
     if (token.length > tokenLengthMax) return undefined

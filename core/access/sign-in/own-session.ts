@@ -5,7 +5,7 @@ import type { Clock, Origin, Postgres, SessionRecord, Sessions, User } from '../
 import { recordAudit } from '../audit/audit-log.ts'
 import { isNarrowed } from '../permission/authority.ts'
 
-interface Parts {
+interface OwnSessionsDeps {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly forget: (tokenHash: string) => void
@@ -20,7 +20,7 @@ const Row = z.object({
   isCurrent: z.boolean()
 }) satisfies z.ZodType<SessionRecord>
 
-export function createOwnSessions ({ postgres, clock, forget }: Parts): Sessions {
+export function createOwnSessions ({ postgres, clock, forget }: OwnSessionsDeps): Sessions {
   const now = (): string => new Date(clock.now()).toISOString()
   const currentOf = ({ signedInBy }: User): string | null => signedInBy.kind === 'session' ? signedInBy.id : null
 

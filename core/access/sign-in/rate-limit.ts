@@ -1,6 +1,6 @@
 // Counts attempts in Postgres: one statement each, so a limit holds across replicas and restarts, and whatever the cache does.
 
-import { knownForMs, ShortMemory } from '../../concurrency/expiring-cache.ts'
+import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { sql, TooManyRequests, z } from '../../contract/index.ts'
 import type { Clock, Transaction } from '../../contract/index.ts'
 
@@ -30,7 +30,7 @@ const fullMax = 10_000
 
 export function createRateLimits ({ clock }: { clock: Clock }): RateLimits {
   /** When each full window ends, known for a second, so that a flood against one limit does not become a flood against one row. */
-  const full = new ShortMemory<number>({ clock, entriesMax: fullMax })
+  const full = new ExpiringCache<number>({ clock, entriesMax: fullMax })
 
   const refuse = ({ refusal }: Limit, endsAtMs: number): never => {
     throw new TooManyRequests(refusal, { retryAfterMs: Math.max(1_000, endsAtMs - clock.now()) })

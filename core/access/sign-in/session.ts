@@ -1,6 +1,6 @@
 // Signing in with a name and a password, and out again.
 
-import { knownForMs, ShortMemory } from '../../concurrency/expiring-cache.ts'
+import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { BadRequest, sql, Unauthorized, ValidationFailed, z } from '../../contract/index.ts'
 import type { Access, Clock, NewSession, Origin, Postgres, Transaction } from '../../contract/index.ts'
 import { isStorable } from '../../contract/text.ts'
@@ -15,7 +15,7 @@ import { LookupLimit } from './lookup-limit.ts'
 import type { Limit, RateLimits } from './rate-limit.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 
-interface Parts {
+interface SessionsDeps {
   readonly postgres: Postgres
   readonly clock: Clock
   readonly limits: RateLimits
@@ -42,10 +42,10 @@ const UserRow = z.object({
 })
 type UserRow = z.output<typeof UserRow>
 
-export function createSessions ({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin }: Parts): Pick<Access, 'login' | 'logout'> {
+export function createSessions ({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin }: SessionsDeps): Pick<Access, 'login' | 'logout'> {
   const lookups = new LookupLimit({ clock })
   /** By name and network, those who have not signed in from there before. */
-  const strangers = new ShortMemory<true>({ clock, entriesMax: strangersMax })
+  const strangers = new ExpiringCache<true>({ clock, entriesMax: strangersMax })
 
   async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
     if (!isStorable(password)) throw new ValidationFailed([{ path: 'body.password', message: unstorablePassword }])

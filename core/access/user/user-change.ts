@@ -5,7 +5,7 @@ import type { Clock, Origin, Postgres, Transaction, User, UserChange, UserRecord
 import { recordAudit } from '../audit/audit-log.ts'
 import type { Passwords } from '../credential/password.ts'
 import { assertMayTakeOver, isNarrowed } from '../permission/authority.ts'
-import type { Decisions } from '../permission/authorization.ts'
+import type { Authorization } from '../permission/authorization.ts'
 import { endLoansOf } from '../permission/loan.ts'
 import { holdAccess, type ChangeAccess } from '../permission/permission-epoch.ts'
 import type { Limit, RateLimits } from '../sign-in/rate-limit.ts'
@@ -18,7 +18,7 @@ export interface UserParts {
   readonly clock: Clock
   readonly passwords: Passwords
   readonly limits: RateLimits
-  readonly decisions: Decisions
+  readonly decisions: Authorization
   readonly changeAccess: ChangeAccess
   readonly forget: () => void
 }

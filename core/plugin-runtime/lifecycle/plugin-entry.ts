@@ -3,10 +3,10 @@
 import type { Candidate } from '../discovery/discover.ts'
 import type { PluginImportFailed } from '../loading/import-failure.ts'
 import type { LoadedPlugin } from '../loading/plugin-definition.ts'
-import { Account, ownedKinds, type OwnedKind } from '../ownership/owned-resources.ts'
+import { OwnedResources, ownedKinds, type OwnedKind } from '../ownership/owned-resources.ts'
 import type { Owner } from '../ownership/owner.ts'
 
-export class Member {
+export class PluginEntry {
   candidate: Candidate
   /** Undefined as long as its code could not be imported. */
   plugin: LoadedPlugin | undefined
@@ -59,7 +59,7 @@ export class Member {
   /** Of the modules of a generation; of one that has gone, an owner of nothing. */
   ownerOf (generation: number): Owner {
     const owner = this.plugin?.owner
-    return owner?.generation === generation ? owner : { plugin: this.id, generation, account: new Account() }
+    return owner?.generation === generation ? owner : { plugin: this.id, generation, account: new OwnedResources() }
   }
 
   owns (): Readonly<Record<OwnedKind, number>> {
@@ -82,4 +82,4 @@ export class Member {
 
 /** Whoever starts a generation: what it makes is its own. */
 export const createOwner = (plugin: LoadedPlugin): Owner =>
-  ({ plugin: plugin.candidate.id, generation: plugin.owner.generation, account: new Account() })
+  ({ plugin: plugin.candidate.id, generation: plugin.owner.generation, account: new OwnedResources() })

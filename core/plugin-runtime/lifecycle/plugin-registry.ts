@@ -6,12 +6,12 @@ import { findEventOwners } from '../discovery/event-owner.ts'
 import { modulesOf } from '../discovery/plugin-problem.ts'
 import type { LoadedPlugin } from '../loading/plugin-definition.ts'
 import type { Owner } from '../ownership/owner.ts'
-import type { Member } from './plugin-entry.ts'
+import type { PluginEntry } from './plugin-entry.ts'
 import type { Found } from './roster.ts'
 import { hostOwner, type PermissionOwners } from './start-plugin.ts'
 
-export class Members {
-  readonly #all = new Map<string, Member>()
+export class PluginRegistry {
+  readonly #all = new Map<string, PluginEntry>()
   readonly #corePermissions: readonly string[]
   /** The events of plugins that the settings leave out: they stay theirs unless a plugin that is here declares them. */
   #leftOut: Found['leftOut'] = []
@@ -26,7 +26,7 @@ export class Members {
     this.#corePermissions = [...corePermissions]
   }
 
-  add (member: Member): void {
+  add (member: PluginEntry): void {
     this.#all.set(member.id, member)
     if (!this.#loads.has(member.id)) this.#loads.set(member.id, 1)
     this.changed()
@@ -57,16 +57,16 @@ export class Members {
   }
 
   /** Also one that has gone. */
-  get (id: string): Member | undefined {
+  get (id: string): PluginEntry | undefined {
     return this.#all.get(id)
   }
 
-  here (): Member[] {
+  here (): PluginEntry[] {
     return [...this.#all.values()].filter(({ isHere }) => isHere)
   }
 
   /** `NotFound` when no plugin has this id. */
-  find (id: string): Member {
+  find (id: string): PluginEntry {
     const member = this.#all.get(id)
     if (member?.isHere !== true) throw new NotFound(`There is no plugin "${id}".`)
     return member

@@ -8,8 +8,8 @@ import { isWithin } from '../discovery/version.ts'
 import { loadGeneration, type GenerationParts } from '../loading/generation.ts'
 import type { LoadedPlugin } from '../loading/plugin-definition.ts'
 import type { Owner } from '../ownership/owner.ts'
-import { createOwner, type Member } from './plugin-entry.ts'
-import type { Members } from './plugin-registry.ts'
+import { createOwner, type PluginEntry } from './plugin-entry.ts'
+import type { PluginRegistry } from './plugin-registry.ts'
 import { needsOf, startPlugin, type PluginParts } from './start-plugin.ts'
 
 export interface UnitSettings {
@@ -23,21 +23,21 @@ export interface UnitSettings {
 }
 
 export interface PluginUnitParts extends UnitSettings, GenerationParts {
-  readonly members: Members
+  readonly members: PluginRegistry
   /** What the other rooms do for plugins; asked for when one starts. */
   rooms (): Omit<PluginParts, 'noteFault' | 'services'>
   noteFault (owner: Owner, thrown: unknown): void
   /** A start of it has ended, and everything is undone. */
-  onEnd (member: Member): void
+  onEnd (member: PluginEntry): void
 }
 
 export interface PluginUnits {
   /** Its permissions are in the database before it starts, as those of all that were found at the start. */
   noteDeclared (plugin: LoadedPlugin): void
   /** Of the generation that was found, or of the first of its code that can be imported; added switched off when `disabled` says why. */
-  first (member: Member, disabled?: string): UnitDefinition
+  first (member: PluginEntry, disabled?: string): UnitDefinition
   /** Of the next generation. */
-  next (member: Member, plugin: LoadedPlugin): UnitDefinition
+  next (member: PluginEntry, plugin: LoadedPlugin): UnitDefinition
 }
 
 export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
@@ -52,7 +52,7 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
     return events
   }
 
-  const start = async (member: Member, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
+  const start = async (member: PluginEntry, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
     const owner = createOwner(plugin)
     // Pushed first, so done last.
     context.undo('account', () => {
@@ -74,7 +74,7 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
   }
 
   /** Code that could not be imported is imported anew by each start. */
-  const load = async (member: Member): Promise<LoadedPlugin> => {
+  const load = async (member: PluginEntry): Promise<LoadedPlugin> => {
     const { failure } = member
     member.failure = undefined
     if (failure !== undefined) throw failure

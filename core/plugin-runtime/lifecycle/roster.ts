@@ -8,8 +8,8 @@ import type { PluginImportFailed } from '../loading/import-failure.ts'
 import type { LoadedPlugin } from '../loading/plugin-definition.ts'
 import { FaultCounter, TooManyFaults, type FaultLimit } from '../ownership/fault-counter.ts'
 import { runAs, type Owner } from '../ownership/owner.ts'
-import { Member } from './plugin-entry.ts'
-import { Members } from './plugin-registry.ts'
+import { PluginEntry } from './plugin-entry.ts'
+import { PluginRegistry } from './plugin-registry.ts'
 import { createPluginUnits, type PluginUnitParts, type UnitSettings } from './plugin-unit.ts'
 
 export interface RosterParts extends UnitSettings, GenerationParts, Pick<PluginUnitParts, 'rooms'> {
@@ -32,14 +32,14 @@ export interface Roster {
   /** The units of what was found at the start; `disabled` says why one is switched off, by id. */
   units (found: Found, disabled: ReadonlyMap<string, string>): UnitDefinition[]
   /** Those that are here, in the order of their ids. */
-  members (): readonly Member[]
+  members (): readonly PluginEntry[]
   /** `NotFound` when no plugin has this id. */
-  find (id: string): Member
+  find (id: string): PluginEntry
   /**
    * Makes the plugin what its folder says now. Resolves at the switch; throws what kept the new generation from taking over. A plugin that is
    * new, or back, is switched off when `disabled` says why.
    */
-  reload (id: string, disabled?: string): Promise<Member>
+  reload (id: string, disabled?: string): Promise<PluginEntry>
   enable (id: string): Promise<void>
   /** Resolves when it has ended. */
   disable (id: string, reason: string): Promise<void>
@@ -54,7 +54,7 @@ const leftAfterMs = 10_000
 
 export function createRoster (parts: RosterParts): Roster {
   const { kernel, clock, log } = parts
-  const members = new Members(parts.corePermissions)
+  const members = new PluginRegistry(parts.corePermissions)
   const counters = new Map<string, FaultCounter>()
   const turns = new Map<string, Promise<void>>()
   const loads = new Map<string, AbortController>()
@@ -66,7 +66,7 @@ export function createRoster (parts: RosterParts): Roster {
     return turn
   }
 
-  const reload = async (id: string, disabled: string | undefined): Promise<Member> => {
+  const reload = async (id: string, disabled: string | undefined): Promise<PluginEntry> => {
     const member = members.get(id)
     const candidate = await findCandidate(id, parts, members.here().map(other => other.candidate))
     if (candidate === undefined) return remove(members.find(id))
@@ -87,8 +87,8 @@ export function createRoster (parts: RosterParts): Roster {
     }
   }
 
-  const install = async (candidate: Candidate, plugin: LoadedPlugin, disabled: string | undefined): Promise<Member> => {
-    const member = new Member(candidate, plugin)
+  const install = async (candidate: Candidate, plugin: LoadedPlugin, disabled: string | undefined): Promise<PluginEntry> => {
+    const member = new PluginEntry(candidate, plugin)
     const unit = units.first(member, disabled)
     members.add(member)
     // A host that serves does not end because of what is new.
@@ -97,7 +97,7 @@ export function createRoster (parts: RosterParts): Roster {
     return member
   }
 
-  const remove = async (member: Member): Promise<Member> => {
+  const remove = async (member: PluginEntry): Promise<PluginEntry> => {
     member.isHere = false
     const why = `its folder ${member.candidate.folder} has gone`
     await kernel.disable(member.id, why)
@@ -109,7 +109,7 @@ export function createRoster (parts: RosterParts): Roster {
     return member
   }
 
-  const replace = async (member: Member, plugin: LoadedPlugin, disabled: string | undefined): Promise<Member> => {
+  const replace = async (member: PluginEntry, plugin: LoadedPlugin, disabled: string | undefined): Promise<PluginEntry> => {
     const { candidate } = plugin
     const last = member.plugin
     const wasRunning = kernel.unit(member.id)?.state === 'running'
@@ -147,7 +147,7 @@ export function createRoster (parts: RosterParts): Roster {
     if (counter.count(clock.now())) kernel.fail(owner.plugin, new TooManyFaults(parts.faultLimit, thrown))
   })
 
-  const tellWhatIsLeft = async (member: Member): Promise<void> => {
+  const tellWhatIsLeft = async (member: PluginEntry): Promise<void> => {
     if (member.leftBehind().length === 0) return
     await clock.sleep(leftAfterMs)
     const left = member.leftBehind()
@@ -160,12 +160,12 @@ export function createRoster (parts: RosterParts): Roster {
     units ({ plugins, failures, unmigrated, leftOut }, disabled) {
       members.leaveOut(leftOut)
       for (const plugin of plugins) {
-        const member = new Member(plugin.candidate, plugin)
+        const member = new PluginEntry(plugin.candidate, plugin)
         member.isMigrated = !unmigrated.has(member.id)
         units.noteDeclared(plugin)
         members.add(member)
       }
-      for (const { candidate, error } of failures) members.add(new Member(candidate, error))
+      for (const { candidate, error } of failures) members.add(new PluginEntry(candidate, error))
       return members.here().map(member => units.first(member, disabled.get(member.id)))
     },
     members: () => members.here().sort((a, b) => a.id < b.id ? -1 : 1),

@@ -13,7 +13,7 @@ import { bindSignal, runAs, type Owner } from '../ownership/owner.ts'
 import type { Middleware } from '../scope/registration.ts'
 import { createScope, type Container } from '../scope/scope.ts'
 import type { Offer } from '../scope/service-handle.ts'
-import type { Work } from '../scope/task-scope.ts'
+import type { TaskScope } from '../scope/task-scope.ts'
 
 export class PluginStartFailed extends Error {
   readonly code = 'BULKHEAD_PLUGIN_START_FAILED'
@@ -65,7 +65,7 @@ export interface PluginParts {
    * drain or given back; `atOnce` means a drain of a moment. `postgres` is the plugin's own handle, where its manifest names it.
    */
   registerTasks (plugin: PluginTasks): Promise<EndTasks>
-  readonly work: Work
+  readonly work: TaskScope
   readonly fetch: GuardedFetch
   /** Asks now and then whether the plugin is well. */
   watch (id: string, check: Check): () => void

@@ -6,7 +6,7 @@ import type { Finding } from '../discovery/manifest.ts'
 import { findNearest, quoteList } from '../discovery/nearest.ts'
 import { findPermissionClashes, type PermissionRules } from '../discovery/permission-clash.ts'
 import { InvalidPlugins, type Problem } from '../discovery/plugin-problem.ts'
-import { Account } from '../ownership/owned-resources.ts'
+import { OwnedResources } from '../ownership/owned-resources.ts'
 import type { Owner } from '../ownership/owner.ts'
 import { PluginImportFailed } from './import-failure.ts'
 import { importPlugin, type ImportOptions } from './module-hooks.ts'
@@ -58,7 +58,7 @@ export async function loadDefinitions (
 
 /** Throws `PluginImportFailed`, or `InvalidPlugins` when what it exports is no sound definition. */
 export async function loadDefinition (candidate: Candidate, generation: number, options: ImportOptions): Promise<LoadedPlugin> {
-  const owner: Owner = { plugin: candidate.id, generation, account: new Account() }
+  const owner: Owner = { plugin: candidate.id, generation, account: new OwnedResources() }
   const { default: exported } = await importPlugin(candidate, owner, options)
   const findings = checkDefinition(exported)
   if (findings.length > 0) throw new InvalidPlugins(findings.map(([what, mend]) => ({ plugin: candidate.id, file: candidate.entry, what, mend })))

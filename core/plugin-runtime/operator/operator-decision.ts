@@ -2,7 +2,7 @@
 
 import { sql, z, type Audit, type Operator, type Postgres, type Transaction, type Valkey } from '../../contract/index.ts'
 
-const Choice = z.object({
+const OperatorDecision = z.object({
   plugin: z.string(),
   isDisabled: z.boolean(),
   /** In the words of whoever switched it off. */
@@ -13,12 +13,12 @@ const Choice = z.object({
   /** Since the last change, by the clock of the database. */
   ageMs: z.number()
 })
-export type Choice = z.output<typeof Choice>
+export type OperatorDecision = z.output<typeof OperatorDecision>
 
-export interface Choices {
+export interface OperatorDecisions {
   /** Of every plugin that something was ever decided about. */
-  read (): Promise<readonly Choice[]>
-  find (plugin: string): Promise<Choice | undefined>
+  read (): Promise<readonly OperatorDecision[]>
+  find (plugin: string): Promise<OperatorDecision | undefined>
   disable (plugin: string, reason: string | null, by: Operator): Promise<void>
   enable (plugin: string, by: Operator): Promise<void>
   /** Gives how many there are now. */
@@ -49,7 +49,7 @@ async function createTable (postgres: Postgres): Promise<void> {
 const channel = 'plugin-choices'
 const News = z.strictObject({ from: z.string() })
 
-interface Parts {
+interface OperatorDecisionsDeps {
   readonly postgres: Postgres
   readonly valkey: Valkey
   readonly audit: Pick<Audit, 'record'>
@@ -58,7 +58,7 @@ interface Parts {
 }
 
 /** Makes its table when that is missing. */
-export async function openChoices ({ postgres, valkey, audit, replica }: Parts): Promise<Choices> {
+export async function openOperatorDecisions ({ postgres, valkey, audit, replica }: OperatorDecisionsDeps): Promise<OperatorDecisions> {
   const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
     select to_regclass('bulkhead.plugin_choice') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
   `)
@@ -80,12 +80,12 @@ export async function openChoices ({ postgres, valkey, audit, replica }: Parts):
   }
 
   return {
-    read: () => postgres.any(sql.type(Choice)`
+    read: () => postgres.any(sql.type(OperatorDecision)`
       select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy",
         extract(epoch from now() - changed_at)::float8 * 1000 as "ageMs" -- unchecked: never null, which Postgres cannot tell
       from bulkhead.plugin_choice order by plugin
     `),
-    find: async plugin => await postgres.maybeOne(sql.type(Choice)`
+    find: async plugin => await postgres.maybeOne(sql.type(OperatorDecision)`
       select plugin, is_disabled as "isDisabled", reason, reloads, changed_by as "changedBy",
         extract(epoch from now() - changed_at)::float8 * 1000 as "ageMs" -- unchecked: never null, which Postgres cannot tell
       from bulkhead.plugin_choice where plugin = ${plugin}

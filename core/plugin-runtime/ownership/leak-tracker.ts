@@ -32,7 +32,7 @@ const sorts: Readonly<Record<string, Sort>> = {
 const interval: Sort = { kind: 'timers', name: 'a setInterval', isPlaced: true }
 
 /** From here on strays are counted in the account of whoever makes them. Call the result to end that. */
-export function countStrays (): () => void {
+export function trackLeaks (): () => void {
   const forget = new Map<number, () => void>()
   // Without promises, which are too many; the rest costs a look into a table.
   const hook = createHook({

@@ -12,7 +12,7 @@ interface Owned {
   readonly letGo: LetGo | undefined
 }
 
-export class Account {
+export class OwnedResources {
   readonly #owned = new Set<Owned>()
 
   /** Call the result once it is gone. */

@@ -1,13 +1,13 @@
 // Whose code is running. Every way into a plugin's code passes here, so that what it throws later, in a timer or a stray promise, is traced to it.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Account } from './owned-resources.ts'
+import type { OwnedResources } from './owned-resources.ts'
 
 /** One generation of a plugin. */
 export interface Owner {
   readonly plugin: string
   readonly generation: number
-  readonly account: Account
+  readonly account: OwnedResources
 }
 
 const current = new AsyncLocalStorage<Owner | undefined>()

@@ -5,7 +5,7 @@ import type { Fence } from '../ownership/fence.ts'
 import { bindTo, handOver, runAs, type Owner } from '../ownership/owner.ts'
 
 /** Whose handle it is. */
-export interface Holder {
+export interface Grantee {
   readonly fence: Fence
   readonly owner: Owner
 }
@@ -31,7 +31,7 @@ const refuse: Refuse = fence => { throw fence.createError() }
  * The same methods and properties, behind the fence. Most methods give a promise, so dead ones give a rejected one; those that do not throw.
  * They are looked up here. What a call does is the host's doing, what it calls back is the plugin's, and so is a promise nobody waits for.
  */
-function fenceHandle<T extends object> (handle: T, { fence, owner }: Holder, { names = namesOf(handle), dead = reject } = {}): T {
+function fenceHandle<T extends object> (handle: T, { fence, owner }: Grantee, { names = namesOf(handle), dead = reject } = {}): T {
   const fenced: Record<string, unknown> = {}
   for (const name of names) {
     const value = (handle as Handle)[name]
@@ -50,7 +50,7 @@ const isGroup = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(member => typeof member === 'function')
 
 /** A transaction that is open when its plugin ends takes no further statement and is rolled back at once, whatever its work waits for. */
-function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder: Holder, names?: string[]): T {
+function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder: Grantee, names?: string[]): T {
   const { fence, owner } = holder
   let namesInside: string[] | undefined
   const fenced = fenceHandle(handle, holder, names && { names })
@@ -73,7 +73,7 @@ function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder:
 
 /** What is heard until it is left ends with the plugin, left or not. */
 function fenceSubscriptions<T extends Valkey | Kubernetes> (
-  handle: T, holder: Holder, method: keyof T & string, nameOf: (first: unknown) => string
+  handle: T, holder: Grantee, method: keyof T & string, nameOf: (first: unknown) => string
 ): T {
   const { fence, owner } = holder
   const fenced = fenceHandle(handle, holder) as T & Record<string, unknown>
@@ -97,7 +97,7 @@ function fenceSubscriptions<T extends Valkey | Kubernetes> (
 }
 
 /** The clients that a call is given may be kept by whoever made it: they are behind the fence, too. */
-function fenceApis (kubernetes: Kubernetes, holder: Holder): Kubernetes {
+function fenceApis (kubernetes: Kubernetes, holder: Grantee): Kubernetes {
   const fenced = fenceSubscriptions(kubernetes, holder, 'watch', target => (target as { path?: string } | undefined)?.path ?? 'a watch')
   const clients = new WeakMap<object, object>()
   const fence = (client: object): object => {
@@ -112,7 +112,7 @@ function fenceApis (kubernetes: Kubernetes, holder: Holder): Kubernetes {
 }
 
 /** How it is re-sealed is the plugin's own code, and ends with it. */
-function fenceKeeping (encryption: Encryption, holder: Holder): Encryption {
+function fenceKeeping (encryption: Encryption, holder: Grantee): Encryption {
   const { fence, owner } = holder
   const fenced = fenceHandle(encryption, holder, { dead: refuse })
   fenced.keeps = (name, { pending, rewrap }) => {
@@ -127,7 +127,7 @@ function fenceKeeping (encryption: Encryption, holder: Holder): Encryption {
   return fenced
 }
 
-export function createHandle<Name extends keyof Resources> (name: Name, handle: Resources[Name], holder: Holder): Resources[Name] {
+export function createHandle<Name extends keyof Resources> (name: Name, handle: Resources[Name], holder: Grantee): Resources[Name] {
   if (name === 'postgres') return fenceTransactions(handle as Postgres, holder) as Resources[Name]
   if (name === 'valkey') return fenceSubscriptions(handle as Valkey, holder, 'subscribe', String) as Resources[Name]
   if (name === 'kubernetes') return fenceApis(handle as Kubernetes, holder) as Resources[Name]

@@ -2,9 +2,9 @@
 
 import type { GuardedFetch } from '../../contract/index.ts'
 import { runAs } from '../ownership/owner.ts'
-import type { Holder } from './fenced-resource.ts'
+import type { Grantee } from './fenced-resource.ts'
 
-export function createFetch (fetch: GuardedFetch, { fence, owner }: Holder): GuardedFetch {
+export function createFetch (fetch: GuardedFetch, { fence, owner }: Grantee): GuardedFetch {
   return async (url, options = {}) => {
     fence.check()
     const ended = new AbortController()

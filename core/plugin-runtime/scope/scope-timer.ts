@@ -4,7 +4,7 @@ import type { Clock, Listen, Timers } from '../../contract/index.ts'
 import type { Fence } from '../ownership/fence.ts'
 import { bindTo, runAs, type Owner } from '../ownership/owner.ts'
 
-interface Parts {
+interface TimersDeps {
   readonly clock: Clock
   readonly fence: Fence
   readonly owner: Owner
@@ -13,7 +13,7 @@ interface Parts {
 }
 
 /** What sleeps on it is woken by the end of the plugin. */
-export function createClock ({ clock, fence, owner }: Omit<Parts, 'onFault'>): Clock {
+export function createClock ({ clock, fence, owner }: Omit<TimersDeps, 'onFault'>): Clock {
   return {
     now: () => clock.now(),
     sleep: async (ms, signal) => {
@@ -31,7 +31,7 @@ export function createClock ({ clock, fence, owner }: Omit<Parts, 'onFault'>): C
   }
 }
 
-export function createTimers ({ clock, fence, owner, onFault }: Parts): Timers {
+export function createTimers ({ clock, fence, owner, onFault }: TimersDeps): Timers {
   const run = async (work: () => void | Promise<void>): Promise<void> => {
     try {
       await runAs(owner, async () => work())
@@ -61,7 +61,7 @@ export function createTimers ({ clock, fence, owner, onFault }: Parts): Timers {
   }
 }
 
-export function createListen ({ fence, owner }: Pick<Parts, 'fence' | 'owner'>): Listen {
+export function createListen ({ fence, owner }: Pick<TimersDeps, 'fence' | 'owner'>): Listen {
   return (emitter, event, listener) => {
     fence.check()
     const own = bindTo(owner, (...args: unknown[]) => { if (!fence.hasEnded) listener(...args as never[]) })

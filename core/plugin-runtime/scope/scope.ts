@@ -10,12 +10,12 @@ import { showPath } from '../discovery/plugin-problem.ts'
 import { isWithin } from '../discovery/version.ts'
 import { Fence } from '../ownership/fence.ts'
 import { bindSignal, bindTo, type Owner } from '../ownership/owner.ts'
-import { createHandle, type Holder } from './fenced-resource.ts'
+import { createHandle, type Grantee } from './fenced-resource.ts'
 import { Registration } from './registration.ts'
 import { createFetch } from './scope-fetch.ts'
 import { createClock, createListen, createTimers } from './scope-timer.ts'
 import { createServiceHandle, isFollowed, type Offer } from './service-handle.ts'
-import { createEvents, createTasks, type Work } from './task-scope.ts'
+import { createEvents, createTasks, type TaskScope } from './task-scope.ts'
 
 /** What the host has opened: for each resource, how a plugin's own handle on it is made. */
 export type ResourceFactories = { readonly [Name in ResourceName]?: (pluginId: string) => Resources[Name] }
@@ -45,7 +45,7 @@ export function createContainer (resources: ResourceFactories): Container {
 /** What a plugin's container holds for the factories above, and the plugin cannot ask for. */
 interface Inside {
   id: string
-  holder: Holder
+  holder: Grantee
 }
 
 export interface ScopeParts {
@@ -58,7 +58,7 @@ export interface ScopeParts {
   readonly signal: AbortSignal
   /** What other plugins offer. */
   readonly services: ReadonlyMap<string, Offer>
-  readonly work: Work
+  readonly work: TaskScope
   readonly mayPublish: MayPublish
   readonly fetch: GuardedFetch
   readonly undo: (name: string, step: () => void | Promise<void>) => void
@@ -100,7 +100,7 @@ export function createScope (
   } satisfies Omit<Scope, ResourceName>
 
   const own = container.createScope()
-  own.register({ holder: asValue<Holder>({ fence, owner }) })
+  own.register({ holder: asValue<Grantee>({ fence, owner }) })
   for (const [name, value] of Object.entries(granted)) own.register(name, asValue(value))
   const names = [...Object.keys(granted), ...manifest.resources]
   const scope = createFacade(new Map(names.map(name => [name, () => own.resolve<unknown>(name)])), name => new NotDeclared(
@@ -120,7 +120,7 @@ export function createScope (
 }
 
 function createServices (
-  { id, manifest: { requires, optional }, file }: Candidate, { fence, owner }: Holder, services: ReadonlyMap<string, Offer>
+  { id, manifest: { requires, optional }, file }: Candidate, { fence, owner }: Grantee, services: ReadonlyMap<string, Offer>
 ): Scope['plugins'] {
   const getters = new Map(Object.entries({ ...optional, ...requires }).map(([provider, range]) => {
     const find = (): Offer | undefined => {

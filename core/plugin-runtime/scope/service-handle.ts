@@ -11,7 +11,7 @@ export interface Offer {
   readonly owner: Owner
 }
 
-interface Parts {
+interface ServiceHandleDeps {
   /** Of whoever holds it: its end is the end of the handle. */
   readonly fence: Fence
   /** Whoever holds it: what it hands over to be called is its own code. */
@@ -30,7 +30,7 @@ export const isFollowed = (service: unknown): service is object =>
  * Every property is looked up and every call made in the service of this moment: what a plugin took apart in its `start` still reaches the
  * generation that serves. While the provider does not run it throws `ServiceUnavailable`. Deeper objects are the service's own and not followed.
  */
-export function createServiceHandle ({ fence, holder, provider, find }: Parts, isFunction: boolean): object {
+export function createServiceHandle ({ fence, holder, provider, find }: ServiceHandleDeps, isFunction: boolean): object {
   const calls = new Map<PropertyKey, Callable>()
 
   const offer = (): Offer => {

@@ -13,7 +13,7 @@ import { bindSignal, bindTo, runAs, type Owner } from '../ownership/owner.ts'
 import type { Registration } from './registration.ts'
 
 /** What the other rooms do for a plugin's tasks and events. */
-export interface Work {
+export interface TaskScope {
   /** The input fits the queue by then. */
   send (plugin: string, queue: QueueRecord, input: unknown, options?: SendOptions): Promise<string>
   publish (plugin: string, event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
@@ -47,7 +47,7 @@ interface WorkParts {
   readonly registration: Registration
   readonly fence: Fence
   readonly owner: Owner
-  readonly work: Work
+  readonly work: TaskScope
 }
 
 export function createTasks ({ id, version, registration, fence, owner, work }: WorkParts): Tasks {

@@ -32,7 +32,7 @@ interface Flight {
   token: { isOvertaken: boolean }
 }
 
-interface Parts { log: Log, clock: Clock }
+interface ValkeyClientDeps { log: Log, clock: Clock }
 
 const complaintEveryMs = 5_000
 
@@ -42,7 +42,7 @@ class Complaint {
   readonly #clock: Clock
   #lastAt = -Infinity
 
-  constructor ({ log, clock }: Parts) {
+  constructor ({ log, clock }: ValkeyClientDeps) {
     this.#log = log
     this.#clock = clock
   }
@@ -55,7 +55,7 @@ class Complaint {
   }
 }
 
-export function createValkeyClient (store: TextStore, parts: Parts): Omit<ValkeyClient, 'onReconnect'> {
+export function createValkeyClient (store: TextStore, parts: ValkeyClientDeps): Omit<ValkeyClient, 'onReconnect'> {
   const complaint = new Complaint(parts)
   return {
     host: new PrefixedValkey(store, '', parts.log, complaint),

@@ -5,7 +5,7 @@ import { isStorable } from '../../contract/text.ts'
 import { refuseAway, type Queues } from './queue.ts'
 import { eventQueue, keyedQueue } from './task-definition.ts'
 
-interface Parts {
+interface TaskOperationDeps {
   readonly queues: () => Promise<Queues>
   /** Puts a tick into the queue now; undefined when a run of it waits or goes on. `NotFound` for a task that this replica does not have. */
   readonly runNow: (task: string) => Promise<string | undefined>
@@ -34,7 +34,7 @@ const holdsBack = `CASE WHEN state = 'failed' AND policy = 'key_strict_fifo' THE
 const columns = `id, name, singleton_key, ${stateOf}, retry_count, retry_limit, created_on, start_after, started_on, completed_on,
   coalesce(output->>'message', output->'value'->>'message') AS error, ${holdsBack}`
 
-export function createTaskOperation ({ queues, runNow, hasPlugin }: Parts): TaskOperation {
+export function createTaskOperation ({ queues, runNow, hasPlugin }: TaskOperationDeps): TaskOperation {
   const find = async (id: string): Promise<{ job: Job, queue: string }> => {
     if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) throw new NotFound('There is no such job.')
     const [row] = await (await queues()).query(

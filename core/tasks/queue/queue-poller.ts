@@ -4,7 +4,7 @@ import type { Clock, Log } from '../../contract/index.ts'
 import type { Worker } from '../worker/worker.ts'
 import type { Queues } from './queue.ts'
 
-export interface Lookout {
+export interface QueuePoller {
   /** From now on the worker is woken when one of its queues may have work. The result ends it. */
   watch (worker: Worker): () => void
   close (): Promise<void>
@@ -15,7 +15,7 @@ const lookWithinMs = 2_000
 /** At random, so that no replica goes on looking just before the others. */
 const nextLookMs = (): number => lookWithinMs * (0.5 + 0.5 * Math.random())
 
-export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Clock, log: Log }): Lookout {
+export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Clock, log: Log }): QueuePoller {
   const workers = new Set<Worker>()
   const closing = new AbortController()
   const wake = (source?: string): void => { for (const worker of workers) worker.wake(source) }

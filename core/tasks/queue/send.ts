@@ -4,7 +4,7 @@ import { readDuration } from '../../contract/duration.ts'
 import { PayloadTooLarge, ValidationFailed, type SendOptions, type TaskRecord } from '../../contract/index.ts'
 import { faultOf, findUnstorable } from '../../contract/storable.ts'
 import { refuseAway, type NewJob, type Queues } from './queue.ts'
-import { eventNameRule, eventTerms, isEventName, isTicked, keyedQueue, readTasks, termsOf, type QueuePlan } from './task-definition.ts'
+import { eventNameRule, eventTerms, isEventName, isScheduled, keyedQueue, readTasks, retryPolicyOf, type QueueDefinition } from './task-definition.ts'
 
 type QueueRecord = TaskRecord & { readonly kind: 'queue' }
 
@@ -32,7 +32,7 @@ export function createSender (reach: () => Promise<Queues>): Sender {
   return {
     send: async (plugin, record, input, options = {}) => {
       const plan = queuePlanOf(plugin, record)
-      const job = { ...readSend(`a job of "${plan.name}"`, input, options), ...termsOf(plan), sender: plugin, version: plan.version }
+      const job = { ...readSend(`a job of "${plan.name}"`, input, options), ...retryPolicyOf(plan), sender: plugin, version: plan.version }
       const id = await put(await reach(), plan.name, job, options)
       if (id === undefined) throw new Error(`the job for "${plan.name}" was not kept`)
       return id
@@ -46,13 +46,13 @@ export function createSender (reach: () => Promise<Queues>): Sender {
   }
 }
 
-const queuePlans = new WeakMap<TaskRecord, QueuePlan>()
+const queuePlans = new WeakMap<TaskRecord, QueueDefinition>()
 
-function queuePlanOf (plugin: string, record: QueueRecord): QueuePlan {
+function queuePlanOf (plugin: string, record: QueueRecord): QueueDefinition {
   const known = queuePlans.get(record)
   if (known !== undefined) return known
   const [plan] = readTasks(plugin, [record])
-  if (plan === undefined || isTicked(plan)) throw new TypeError(`"${record.name}" is no queue`)
+  if (plan === undefined || isScheduled(plan)) throw new TypeError(`"${record.name}" is no queue`)
   queuePlans.set(record, plan)
   return plan
 }

@@ -9,13 +9,13 @@ interface Runnable {
   readonly timeoutMs: number
 }
 
-export interface TickPlan extends Runnable {
+export interface ScheduledDefinition extends Runnable {
   readonly handler: TaskHandler
   readonly once: 'cluster' | 'replica'
   readonly ticks: { readonly everyMs: number } | { readonly cron: string, readonly timezone: string }
 }
 
-export interface QueuePlan extends Runnable {
+export interface QueueDefinition extends Runnable {
   readonly handler: QueueHandler
   readonly concurrency: number
   readonly retry: Retry
@@ -29,9 +29,9 @@ export interface Retry {
   readonly isExponential: boolean
 }
 
-export type Plan = TickPlan | QueuePlan
+export type TaskDefinition = ScheduledDefinition | QueueDefinition
 
-export const isTicked = (plan: Plan): plan is TickPlan => 'ticks' in plan
+export const isScheduled = (plan: TaskDefinition): plan is ScheduledDefinition => 'ticks' in plan
 
 export class InvalidTasks extends Error {
   readonly code = 'BULKHEAD_TASKS_INVALID'
@@ -62,7 +62,7 @@ export interface Terms {
   readonly expireMs: number
 }
 const terms = (retryLimit: number, timeoutMs: number): Terms => ({ retryLimit, expireMs: timeoutMs + heedMs + expiryMarginMs })
-export const termsOf = (plan: Plan): Terms => terms(isTicked(plan) ? tickRetryLimit : plan.retry.limit, plan.timeoutMs)
+export const retryPolicyOf = (plan: TaskDefinition): Terms => terms(isScheduled(plan) ? tickRetryLimit : plan.retry.limit, plan.timeoutMs)
 export const eventTerms = terms(eventPlan.retry.limit, eventPlan.timeoutMs)
 
 export const eventQueue = (plugin: string, event: string): string => `${plugin}/on/${event}`
@@ -75,11 +75,11 @@ export function retryDelay ({ delayMs, isExponential }: Retry, attempts: number,
   return Math.min(fullMs, Math.max(longestDelayMs, delayMs)) * (0.75 + 0.25 * random)
 }
 
-export function readTasks (plugin: string, tasks: readonly TaskRecord[]): Plan[] {
+export function readTasks (plugin: string, tasks: readonly TaskRecord[]): TaskDefinition[] {
   const problems: string[] = []
   const names = new Set<string>()
   const events = new Set<string>()
-  const plans = tasks.map((task): Plan => {
+  const plans = tasks.map((task): TaskDefinition => {
     const complain = (what: string): void => { problems.push(`${task.kind === 'event' ? 'event' : 'task'} "${task.name}": ${what}`) }
     if (task.kind === 'event') {
       if (!isEventName(task.name)) complain(eventNameRule)
@@ -121,7 +121,7 @@ export const isEventName = (name: string): boolean => /^[a-z0-9][a-z0-9.-]{0,99}
 
 function readQueue (
   { retry = {}, concurrency = 4, input }: QueueOptions, complain: (what: string) => void
-): Pick<QueuePlan, 'concurrency' | 'retry'> {
+): Pick<QueueDefinition, 'concurrency' | 'retry'> {
   const { limit = 5, backoff = 'exponential', delay = '1s' } = retry
   const delayMs = readDuration(delay) ?? NaN
   // A plugin from JavaScript may leave it out.

@@ -3,7 +3,7 @@
 import type { Log } from '../../contract/index.ts'
 import type { Claim, Queues } from '../queue/queue.ts'
 
-interface Parts {
+interface CompletionDeps {
   readonly queues: Queues
   readonly pause: () => Promise<void>
   readonly log: Log
@@ -13,7 +13,7 @@ interface Parts {
 const triesMax = 10
 
 /** `add` resolves once the queue has been told. */
-export function createCompletion ({ queues, pause, log, task }: Parts): { add (claim: Claim): Promise<void> } {
+export function createCompletion ({ queues, pause, log, task }: CompletionDeps): { add (claim: Claim): Promise<void> } {
   interface Waiting { readonly claims: Claim[], readonly done: Promise<void> }
   const waiting = new Map<string, Waiting>()
   const underWay = new Map<string, Promise<void>>()

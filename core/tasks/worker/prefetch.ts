@@ -1,6 +1,6 @@
 // How much a worker claims beyond what it may run at once: what it will run in about the time that a claim takes, so that it is not idle meanwhile.
 
-export interface Pace {
+export interface Prefetch {
   /** A run took so long. */
   ran (ms: number): void
   /** A claim took so long. */
@@ -15,7 +15,7 @@ const aheadMax = 500
 /** What was is forgotten by and by. */
 const share = 0.1
 
-export function createPace (concurrency: number): Pace {
+export function createPrefetch (concurrency: number): Prefetch {
   let runMs: number | undefined
   let claimMs: number | undefined
   const mix = (before: number | undefined, ms: number): number => before === undefined ? ms : before + (ms - before) * share

@@ -3,7 +3,7 @@
 import { sql } from '../../contract/index.ts'
 import type { Postgres, Transaction } from '../../contract/index.ts'
 
-export interface Effect {
+export interface RunTransaction {
   readonly tx: Transaction
   /** Whether a statement has been asked for. */
   readonly isBegun: () => boolean
@@ -20,7 +20,7 @@ const methods = ['any', 'anyFirst', 'exists', 'many', 'manyFirst', 'maybeOne', '
 type Call = (...args: unknown[]) => Promise<unknown>
 
 /** Without a database every use rejects with what to add to the manifest. */
-export function createEffect (postgres: Postgres | undefined): Effect {
+export function createEffect (postgres: Postgres | undefined): RunTransaction {
   const ending = Promise.withResolvers<(tx: Transaction) => Promise<void>>()
   // Whoever waits for the transaction hears of it.
   ending.promise.catch(() => undefined)

@@ -1,11 +1,11 @@
 // Runs a handler once, under its time-out and the ends that may come before it, and tells how it went. Never rejects.
 
 import type { Clock, Log, Postgres, QueueRun, Transaction } from '../../contract/index.ts'
-import { heedMs, type Plan } from '../queue/task-definition.ts'
+import { heedMs, type TaskDefinition } from '../queue/task-definition.ts'
 import type { Deadlines } from './run-deadline.ts'
-import { createEffect, type Effect } from './run-transaction.ts'
+import { createEffect, type RunTransaction } from './run-transaction.ts'
 
-export interface Attempt {
+export interface RunInput {
   readonly id: string
   readonly attemptId: string
   readonly attempt: number
@@ -31,7 +31,7 @@ export class ClaimLost extends Error {
   }
 }
 
-interface Parts {
+interface RunDeps {
   readonly log: Log
   readonly clock: Clock
   /** Of this plan. */
@@ -43,7 +43,9 @@ interface Parts {
   readonly abandon: AbortSignal
 }
 
-export async function run (plan: Plan, given: Attempt, { log: pluginLog, clock, deadlines, postgres, stop, abandon }: Parts): Promise<Outcome> {
+export async function run (
+  plan: TaskDefinition, given: RunInput, { log: pluginLog, clock, deadlines, postgres, stop, abandon }: RunDeps
+): Promise<Outcome> {
   const { id, attemptId, attempt, input, isAhead, completeIn } = given
   // What a handler may not ask for is made when it does: most do little, and ten thousand times a second.
   let ownLog: Log | undefined
@@ -73,7 +75,7 @@ export async function run (plan: Plan, given: Attempt, { log: pluginLog, clock, 
     if (lateness !== undefined) late.abort(lateness)
     return late.signal
   }
-  let effect: Effect | undefined
+  let effect: RunTransaction | undefined
   let hasEnded = false
   let signal: AbortSignal | undefined
   const call = async (): Promise<void> => {

@@ -3,7 +3,7 @@
 import type { Clock, Log } from '../../contract/index.ts'
 import type { Claim, Queues } from '../queue/queue.ts'
 import { createCompletion } from './completion.ts'
-import { createPace } from './prefetch.ts'
+import { createPrefetch } from './prefetch.ts'
 import { ClaimLost, type Outcome } from './run.ts'
 
 export interface WorkerParts {
@@ -68,7 +68,7 @@ interface Held {
 }
 
 export function startWorker ({ queues, name, sources, keyed, concurrency, run, fail, clock, log }: WorkerParts): Worker {
-  const pace = createPace(concurrency)
+  const pace = createPrefetch(concurrency)
   /** Claimed, and not settled yet. */
   const held = new Map<Claim, Held>()
   /** Of these the handler has not begun. */

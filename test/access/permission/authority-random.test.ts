@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import fc from 'fast-check'
-import type { AccessRoom } from '../../../core/access/index.ts'
+import type { AccessModule } from '../../../core/access/index.ts'
 import { AnswerableError } from '../../../core/contract/index.ts'
 import type { User } from '../../../core/contract/index.ts'
 import { addProject, assign, bumpEpoch, openHouse, origin, signInAs } from '../house.ts'
@@ -16,7 +16,7 @@ const userNames = ['ann', 'ben', 'cyd'] as const
 
 interface World {
   readonly house: House
-  readonly room: AccessRoom
+  readonly room: AccessModule
   /** Each user by a session, and by tokens that leave out some of what they hold. */
   readonly actors: readonly User[]
   readonly users: readonly string[]

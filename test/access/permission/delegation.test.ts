@@ -4,13 +4,13 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import type { AccessRoom } from '../../../core/access/index.ts'
+import type { AccessModule } from '../../../core/access/index.ts'
 import { BadRequest, Conflict, Forbidden, NotFound, TooManyRequests, ValidationFailed } from '../../../core/contract/index.ts'
 import type { User } from '../../../core/contract/index.ts'
 import { addProject, assign, bumpEpoch, openHouse, origin, signInAs } from '../house.ts'
 import type { House } from '../house.ts'
 
-interface Cast { house: House, room: AccessRoom, ada: User, bob: User, boat: string, ship: string }
+interface Cast { house: House, room: AccessModule, ada: User, bob: User, boat: string, ship: string }
 
 /** Ada works on everything, Bob on nothing. */
 async function cast (t: TestContext): Promise<Cast> {
@@ -24,7 +24,7 @@ async function cast (t: TestContext): Promise<Cast> {
   }
 }
 
-const may = ({ access }: AccessRoom, user: User, permission: string, projectId?: string): Promise<boolean> =>
+const may = ({ access }: AccessModule, user: User, permission: string, projectId?: string): Promise<boolean> =>
   access.can(user.id, permission, projectId)
 
 test('what is lent in a project counts there, until it is revoked; granting it again works', async (t) => {

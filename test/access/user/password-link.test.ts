@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import type { AccessRoom } from '../../../core/access/index.ts'
+import type { AccessModule } from '../../../core/access/index.ts'
 import { Conflict, Forbidden, NotFound, TooManyRequests, Unauthorized, ValidationFailed } from '../../../core/contract/index.ts'
 import type { User } from '../../../core/contract/index.ts'
 import { adminPassword, assign, bumpEpoch, openHouse, origin, signIn, signInAs } from '../house.ts'
 import type { House } from '../house.ts'
 
-interface Cast { house: House, room: AccessRoom, clerk: User, admin: User }
+interface Cast { house: House, room: AccessModule, clerk: User, admin: User }
 
 /** A clerk who may manage users and nothing else, and an admin. */
 async function cast (t: TestContext): Promise<Cast> {

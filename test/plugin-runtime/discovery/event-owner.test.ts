@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { z, type Events, type Log, type Scope } from '../../../core/contract/index.ts'
-import type { Work } from '../../../core/plugin-runtime/index.ts'
+import type { TaskScope } from '../../../core/plugin-runtime/index.ts'
 import { discover, folderWith, load, plugin, problemsOf } from '../folder.ts'
 import { createRun, inMemory, noWork, silent, type Run } from '../part.ts'
 
@@ -22,7 +22,7 @@ async function runWith (
   const told: string[] = []
   const warnings: string[] = []
   const log: Log = { ...silent, warn: (_facts: unknown, message?: string) => { warnings.push(message ?? '') } }
-  const work: Work = { ...noWork, publish: async (_plugin, event) => { told.push(event) }, broadcast: async event => { told.push(`broadcast ${event}`) } }
+  const work: TaskScope = { ...noWork, publish: async (_plugin, event) => { told.push(event) }, broadcast: async event => { told.push(`broadcast ${event}`) } }
   const all = Object.entries(declared).map(([id, events]) =>
     inMemory(id, { start: scope => { scopes.set(id, scope) } }, { events: events as typeof merged }))
   const { leftOut = [], ...rest } = options

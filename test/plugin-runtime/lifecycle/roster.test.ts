@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scope } from '../../../core/contract/index.ts'
-import { countStrays, currentOwner, loadDefinitions, runAs, type LoadedPlugin, type Owner } from '../../../core/plugin-runtime/index.ts'
+import { trackLeaks, currentOwner, loadDefinitions, runAs, type LoadedPlugin, type Owner } from '../../../core/plugin-runtime/index.ts'
 import { until } from '../../support/until.ts'
 import { clock, discover, folderWith, manifest, plugin, writeFiles } from '../folder.ts'
 import { asAny, createOwner, createRun, inMemory, type Run } from '../part.ts'
@@ -129,7 +129,7 @@ test('a transaction whose work never settles is rolled back when its plugin ends
 test('what a generation left behind is told while it is there', async (t) => {
   let interval: NodeJS.Timeout | undefined
   const made = createRun({ plugins: [inMemory('notes', { start: () => { interval = setInterval(() => undefined, 60_000) } })] })
-  t.after(countStrays())
+  t.after(trackLeaks())
   t.after(() => made.kernel.stop('the test is over', { budgetMs: 1_000 }))
   await made.start()
   const member = made.roster.find('notes')

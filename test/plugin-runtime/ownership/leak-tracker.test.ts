@@ -4,12 +4,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { test } from 'node:test'
-import { countStrays, runAs } from '../../../core/plugin-runtime/index.ts'
+import { trackLeaks, runAs } from '../../../core/plugin-runtime/index.ts'
 import { until } from '../../support/until.ts'
 import { createOwner } from '../part.ts'
 
 test('timers, servers, sockets and listeners of the process, until they are gone', async (t) => {
-  t.after(countStrays())
+  t.after(trackLeaks())
   const owner = createOwner('leaks')
   const listener = (): void => undefined
   const made = runAs(owner, () => ({
@@ -37,7 +37,7 @@ test('timers, servers, sockets and listeners of the process, until they are gone
 })
 
 test('what nobody owns is not counted, and what another makes is another\'s', (t) => {
-  t.after(countStrays())
+  t.after(trackLeaks())
   const [one, two] = [createOwner('one'), createOwner('two')]
   const timers = [setTimeout(() => undefined, 60_000), runAs(one, () => runAs(two, () => setTimeout(() => undefined, 60_000)))]
   assert.deepEqual([one.account.names(), two.account.names()], [[], ['timer (a setTimeout)']])

@@ -5,11 +5,11 @@ import { test } from 'node:test'
 import { z, type QueueRun, type SendOptions } from '../../../core/contract/index.ts'
 import { createContainer } from '../../../core/plugin-runtime/index.ts'
 import { createScope, type OwnedScope } from '../../../core/plugin-runtime/scope/scope.ts'
-import type { Work } from '../../../core/plugin-runtime/scope/task-scope.ts'
+import type { TaskScope } from '../../../core/plugin-runtime/scope/task-scope.ts'
 import { clock } from '../folder.ts'
 import { createOwner, inMemory, noWork, refuse, silent } from '../part.ts'
 
-function make (work: Partial<Work> = {}, mayPublish: (event: string) => void = () => undefined): OwnedScope {
+function make (work: Partial<TaskScope> = {}, mayPublish: (event: string) => void = () => undefined): OwnedScope {
   return createScope({
     container: createContainer({}), candidate: inMemory('invoices', { start () { /* nothing */ } }).candidate,
     owner: createOwner('invoices'), config: {}, log: silent, clock, services: new Map(), signal: new AbortController().signal, undo: () => undefined, onFault: () => undefined, work: { ...noWork, ...work }, mayPublish, fetch: refuse

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readDuration } from '../../../core/contract/duration.ts'
 import { z, type Duration, type TaskRecord } from '../../../core/contract/index.ts'
-import { InvalidTasks, isTicked, readTasks, retryDelay } from '../../../core/tasks/queue/task-definition.ts'
+import { InvalidTasks, isScheduled, readTasks, retryDelay } from '../../../core/tasks/queue/task-definition.ts'
 
 const handler = (): void => undefined
 const every = (name: string, interval: unknown, options: object = {}): TaskRecord =>
@@ -23,7 +23,7 @@ test('a task runs in the cluster, within a minute, unless it says otherwise', ()
   const [plan] = readTasks('notes', [every('purge', '10s')])
   assert.deepEqual(plan, { name: 'notes/purge', once: 'cluster', timeoutMs: 60_000, handler, ticks: { everyMs: 10_000 } })
   const [other] = readTasks('notes', [every('poll', '100ms', { once: 'replica', timeout: '2s' })])
-  assert.ok(other !== undefined && isTicked(other))
+  assert.ok(other !== undefined && isScheduled(other))
   assert.deepEqual([other.once, other.timeoutMs], ['replica', 2_000])
 })
 
