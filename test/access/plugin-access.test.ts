@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { Access, AuditEntry, User } from '../../core/contract/index.ts'
 import { createLog } from '../support/part.ts'
-import { addProject, assign, openHouse, origin, signIn, signInAs } from './house.ts'
+import { addProject, assign, openHouse, origin, signIn, signInAs } from './fixture.ts'
 
 const page = { limit: 50, offset: 0 }
 const notRecognised = { code: 'BULKHEAD_USER_NOT_RECOGNISED' }

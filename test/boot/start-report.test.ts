@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { logPendingUnits } from '../../core/boot/start-report.ts'
 import type { UnitParts } from '../../core/boot/unit-context.ts'
-import { createHouse } from '../kernel/house.ts'
+import { createHouse } from '../kernel/fixture.ts'
 import { createLog } from '../support/part.ts'
 
 test('every five seconds a start says who is waited for, why, and by whom, until it is over', async () => {

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { prepareAccess } from '../../core/access/index.ts'
 import { keyIdOf } from '../../core/encryption/envelope.ts'
 import { MasterKeyStillNeeded, verifyMasterKey, WrongMasterKey } from '../../core/encryption/index.ts'
-import { openDatabase } from '../access/house.ts'
+import { openDatabase } from '../access/fixture.ts'
 
 const [first, second, third] = ['11', '22', '33'].map(byte => Buffer.from(byte.repeat(32), 'hex')) as [Buffer, Buffer, Buffer]
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UnitHeld } from '../../core/kernel/index.ts'
-import { createHouse, hangs } from './house.ts'
+import { createHouse, hangs } from './fixture.ts'
 
 const recover = { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 }
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createHouse, hangs } from './house.ts'
+import { createHouse, hangs } from './fixture.ts'
 
 test('the new generation starts beside the old one, takes over in one step, and then the old one is undone', async () => {
   const { kernel, clock, unit, journal, write, changes, stop } = createHouse()

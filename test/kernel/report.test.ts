@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { renderStartReport, renderStopReport } from '../../core/kernel/index.ts'
-import { createHouse, hangs } from './house.ts'
+import { createHouse, hangs } from './fixture.ts'
 
 test('the start report says what each unit waited for, what it took, and which path was the longest', async () => {
   const { kernel, clock, unit } = createHouse()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UnitHeld, InvalidUnits, RequiredUnitFailed, StartStopped } from '../../core/kernel/index.ts'
-import { createHouse, hangs } from './house.ts'
+import { createHouse, hangs } from './fixture.ts'
 
 test('a unit starts as soon as all it needs runs, and independent ones start together', async () => {
   const { kernel, clock, unit, journal } = createHouse()

@@ -7,7 +7,7 @@ import { Alarm } from '../../core/kernel/alarm.ts'
 import { Undoing } from '../../core/kernel/undo.ts'
 import { Unit } from '../../core/kernel/unit.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
-import { createHouse } from './house.ts'
+import { createHouse } from './fixture.ts'
 
 test('from every state a unit can come to be stopped, and nothing leaves stopped', () => {
   const reachable = (from: State): Set<State> => {

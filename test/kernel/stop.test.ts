@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { StartContext } from '../../core/kernel/index.ts'
-import { createHouse, hangs } from './house.ts'
+import { createHouse, hangs } from './fixture.ts'
 
 test('a dependency stops only after its dependents have stopped, and independent units stop together', async () => {
   const { kernel, clock, unit, journal } = createHouse()

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { addProject, adminPassword } from '../access/house.ts'
+import { addProject, adminPassword } from '../access/fixture.ts'
 import { signIn, type Client } from '../support/client.ts'
-import { serve } from './served-identity.ts'
+import { serve } from './identity-fixture.ts'
 
 type Body = Record<string, unknown> & { id: string, items: Record<string, unknown>[], total: number, errors: { path: string }[] }
 const json = async (answer: Promise<Response>): Promise<Body> => await (await answer).json() as Body

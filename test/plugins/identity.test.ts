@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { adminPassword } from '../access/house.ts'
+import { adminPassword } from '../access/fixture.ts'
 import { signIn } from '../support/client.ts'
-import { post, serve } from './served-identity.ts'
+import { post, serve } from './identity-fixture.ts'
 
 test('signing in answers who it is and until when, with the session in a cookie that scripts and other sites do not get', async (t) => {
   const { url, house } = await serve(t)

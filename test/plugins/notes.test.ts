@@ -7,7 +7,7 @@ import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } f
 import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
 import { createMigrations } from '../../core/resources/migrations/migrations.ts'
 import host from '../../package.json' with { type: 'json' }
-import { noWork, refuse } from '../plugin-runtime/part.ts'
+import { noWork, refuse } from '../plugin-runtime/fixture.ts'
 import { createDatabase } from '../support/database.ts'
 import { clock, createLog } from '../support/part.ts'
 import { openTestPostgres } from '../support/postgres.ts'

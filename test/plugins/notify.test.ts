@@ -10,7 +10,7 @@ import { signIn } from '../support/client.ts'
 import type { EventStream } from '../support/event-stream.ts'
 import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
-import { openTown, password, type Person, type Town } from './notify-town.ts'
+import { openTown, password, type Person, type Town } from './notify-fixture.ts'
 
 const soonMs = 30_000
 

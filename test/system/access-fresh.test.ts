@@ -13,7 +13,7 @@ import { freePort } from '../support/process.ts'
 import { startProxy, type Proxy } from '../support/proxy.ts'
 import { undo } from '../support/undo.ts'
 import { startValkeyServer } from '../support/valkey-server.ts'
-import { openOperator, writeHarbour, type Operator } from './harbour.ts'
+import { openOperator, writeHarbour, type Operator } from './harbour-fixture.ts'
 
 const root = join(import.meta.dirname, '../..')
 const adminPassword = 'correct horse battery'

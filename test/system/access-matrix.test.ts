@@ -11,7 +11,7 @@ import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
 import { until } from '../support/until.ts'
 import { samplesFor, type Sample, type Things } from './access-matrix-sample.ts'
-import { openOperator, writeHarbour, type Operator } from './harbour.ts'
+import { openOperator, writeHarbour, type Operator } from './harbour-fixture.ts'
 import { readRouteTable, type RouteTable } from './route-table.ts'
 
 const root = join(import.meta.dirname, '../..')

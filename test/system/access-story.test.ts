@@ -7,7 +7,7 @@ import { signIn } from '../support/client.ts'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
 import { until } from '../support/until.ts'
-import { openOperator, writeHarbour } from './harbour.ts'
+import { openOperator, writeHarbour } from './harbour-fixture.ts'
 
 const adminPassword = 'correct horse battery'
 const root = join(import.meta.dirname, '../..')

@@ -11,7 +11,7 @@ import { startHost, temporaryFolder } from '../support/host.ts'
 import { writePlugin } from '../support/plugin.ts'
 import { startMailServer } from '../support/smtp-server.ts'
 import { until } from '../support/until.ts'
-import { openOperator } from './harbour.ts'
+import { openOperator } from './harbour-fixture.ts'
 
 const adminPassword = 'correct horse battery'
 const soonMs = 30_000

@@ -12,7 +12,7 @@ import { startHost, temporaryFolder, type HostProcess } from '../support/host.ts
 import { samplesFor, type Things } from './access-matrix-sample.ts'
 import { fieldsOf, requestWith, type FuzzBase, type FuzzField } from './fuzz-field.ts'
 import { fuzzValues, type FuzzValue } from './fuzz-value.ts'
-import { openOperator, type Operator } from './harbour.ts'
+import { openOperator, type Operator } from './harbour-fixture.ts'
 import { readRouteTable } from './route-table.ts'
 
 const root = join(import.meta.dirname, '../..')

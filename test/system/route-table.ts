@@ -7,7 +7,7 @@ import { resourceNames } from '../../core/contract/plugin.ts'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/plugin-runtime/index.ts'
 import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
 import host from '../../package.json' with { type: 'json' }
-import { noWork, refuse } from '../plugin-runtime/part.ts'
+import { noWork, refuse } from '../plugin-runtime/fixture.ts'
 import { clock, createLog } from '../support/part.ts'
 
 export interface RouteTable {

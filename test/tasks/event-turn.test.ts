@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createDatabase } from '../support/database.ts'
-import { event, openHouse, queue } from './house.ts'
+import { event, openHouse, queue } from './fixture.ts'
 
 const flooding = 400
 

@@ -5,7 +5,7 @@ import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { event, openHouse, queue } from './house.ts'
+import { event, openHouse, queue } from './fixture.ts'
 
 const merged = 'merge-request.merged'
 

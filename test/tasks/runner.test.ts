@@ -210,7 +210,7 @@ void suite('tasks', { concurrency: 6 }, () => {
 
   test('the run of a replica that was killed is run again by another', { skip: process.env.BULKHEAD_LONG === undefined && 'waits out a heartbeat of 10 s; BULKHEAD_LONG=1 runs it' }, async (t) => {
     const url = await createDatabase(t, { migrated: 'core' })
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'replica.ts'), url], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'runner-process.ts'), url], { stdio: ['ignore', 'pipe', 'inherit'] })
     undo(t, () => child.kill('SIGKILL'))
     const [line] = await once(child.stdout, 'data') as [Buffer]
     assert.equal(String(line), 'running 1\n')

@@ -10,7 +10,7 @@ import { sql, z } from '../../core/contract/index.ts'
 import { createDatabase } from '../support/database.ts'
 import { undo } from '../support/undo.ts'
 import { until } from '../support/until.ts'
-import { openHouse, queue, type House } from './house.ts'
+import { openHouse, queue, type House } from './fixture.ts'
 
 const isLong = process.env.BULKHEAD_LONG === '1'
 const takeoverMs = 20_000
@@ -37,7 +37,7 @@ async function startReplica (t: TestContext, url: string, kind: string, interval
   let isOver = false
   let current: ChildProcess
   const start = async (): Promise<void> => {
-    current = spawn(process.execPath, [join(import.meta.dirname, 'crew.ts'), url, kind, ...interval === undefined ? [] : [interval]], { stdio: ['ignore', 'pipe', 'inherit'] })
+    current = spawn(process.execPath, [join(import.meta.dirname, 'survivor-process.ts'), url, kind, ...interval === undefined ? [] : [interval]], { stdio: ['ignore', 'pipe', 'inherit'] })
     const child = current
     child.once('exit', () => {
       if (isOver) return

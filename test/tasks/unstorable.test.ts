@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { ValidationFailed } from '../../core/contract/index.ts'
 import { createDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { openHouse, queue, send } from './house.ts'
+import { openHouse, queue, send } from './fixture.ts'
 
 const hostile = ['\0', 'a\0b', '\ud800', 'a\udc00', '\ude00\ud83d']
 

@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z, type Tasks } from '../../core/contract/index.ts'
 import { createContainer, isNewer } from '../../core/plugin-runtime/index.ts'
 import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
-import { clock } from '../plugin-runtime/folder.ts'
-import { inMemory, noWork, refuse, silent } from '../plugin-runtime/part.ts'
+import { clock } from '../plugin-runtime/plugin-folder.ts'
+import { inMemory, noWork, refuse, silent } from '../plugin-runtime/fixture.ts'
 import { createDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { openHouse, type House } from './house.ts'
+import { openHouse, type House } from './fixture.ts'
 
 interface Replica { readonly house: House, readonly tasks: Tasks, begin (): Promise<() => Promise<void>> }
 

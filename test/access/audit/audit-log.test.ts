@@ -13,7 +13,7 @@ import { createDatabase } from '../../support/database.ts'
 import { clock, createLog } from '../../support/part.ts'
 import { openTestPostgres } from '../../support/postgres.ts'
 import { undo } from '../../support/undo.ts'
-import { addProject, adminPassword, openHouse, origin, signIn, signInAs } from '../house.ts'
+import { addProject, adminPassword, openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 test('an entry is there when its transaction is, and not when that was rolled back', async (t) => {
   const house = await openHouse(t)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { until } from '../../support/until.ts'
-import { addProject, counting, openHouse, signIn, type House } from '../house.ts'
+import { addProject, counting, openHouse, signIn, type House } from '../fixture.ts'
 
 const facts = {
   plugin: 'notes', method: 'GET', route: '/api/notes/:id', status: 403, reason: 'This needs the permission "note:read".', requestId: 'r-1', address: '192.0.2.7'

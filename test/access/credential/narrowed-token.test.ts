@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { Forbidden, ValidationFailed } from '../../../core/contract/index.ts'
-import { adminPassword, origin } from '../house.ts'
-import { cast, someone, throughToken } from '../power.ts'
+import { adminPassword, origin } from '../fixture.ts'
+import { cast, someone, throughToken } from '../people.ts'
 
 test('what a narrowed token sees and ends of its user is itself', async (t) => {
   const scene = await cast(t)

@@ -7,8 +7,8 @@ import fc from 'fast-check'
 import type { AccessModule } from '../../../core/access/index.ts'
 import { AnswerableError } from '../../../core/contract/index.ts'
 import type { User } from '../../../core/contract/index.ts'
-import { addProject, assign, bumpEpoch, openHouse, origin, signInAs } from '../house.ts'
-import type { House } from '../house.ts'
+import { addProject, assign, bumpEpoch, openHouse, origin, signInAs } from '../fixture.ts'
+import type { House } from '../fixture.ts'
 
 const permissions = ['admin:roles', 'admin:users', 'admin:delegate', 'secret:write', 'alert:manage'] as const
 const roleNames = ['admin', 'keeper', 'writer', 'watcher'] as const

@@ -5,8 +5,8 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { BadRequest, Forbidden } from '../../../core/contract/index.ts'
 import type { User, ValidationFailed } from '../../../core/contract/index.ts'
-import { assign, bumpEpoch, openTestValkey, origin } from '../house.ts'
-import { cast, makeRole, roleId, someone, throughToken } from '../power.ts'
+import { assign, bumpEpoch, openTestValkey, origin } from '../fixture.ts'
+import { cast, makeRole, roleId, someone, throughToken } from '../people.ts'
 
 test('whoever manages roles grants what they hold by a role, there, and nothing else', async (t) => {
   const scene = await cast(t)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { Forbidden, NotFound } from '../../../core/contract/index.ts'
-import { addProject, assign, bumpEpoch, counting, openHouse, origin, signInAs } from '../house.ts'
+import { addProject, assign, bumpEpoch, counting, openHouse, origin, signInAs } from '../fixture.ts'
 
 test('can and require agree: everywhere, in a project, and where one holds nothing', async (t) => {
   const house = await openHouse(t)

@@ -7,8 +7,8 @@ import type { TestContext } from 'node:test'
 import type { AccessModule } from '../../../core/access/index.ts'
 import { BadRequest, Conflict, Forbidden, NotFound, TooManyRequests, ValidationFailed } from '../../../core/contract/index.ts'
 import type { User } from '../../../core/contract/index.ts'
-import { addProject, assign, bumpEpoch, openHouse, origin, signInAs } from '../house.ts'
-import type { House } from '../house.ts'
+import { addProject, assign, bumpEpoch, openHouse, origin, signInAs } from '../fixture.ts'
+import type { House } from '../fixture.ts'
 
 interface Cast { house: House, room: AccessModule, ada: User, bob: User, boat: string, ship: string }
 

@@ -6,8 +6,8 @@ import { test } from 'node:test'
 import { Redis } from 'iovalkey'
 import { undo } from '../../support/undo.ts'
 import { until } from '../../support/until.ts'
-import { addProject, assign, bumpEpoch, openHouse, openTestValkey } from '../house.ts'
-import type { House } from '../house.ts'
+import { addProject, assign, bumpEpoch, openHouse, openTestValkey } from '../fixture.ts'
+import type { House } from '../fixture.ts'
 
 const sorted = (permissions: ReadonlySet<string>): string => [...permissions].sort().join(' ')
 

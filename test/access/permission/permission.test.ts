@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { syncPermissions } from '../../../core/access/index.ts'
 import type { DeclaredPermission } from '../../../core/access/index.ts'
-import { openHouse } from '../house.ts'
-import type { House } from '../house.ts'
+import { openHouse } from '../fixture.ts'
+import type { House } from '../fixture.ts'
 
 const notes: DeclaredPermission[] = [
   { name: 'note:read', description: 'See notes', roles: ['viewer', 'developer'] },

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { User } from '../../../core/contract/index.ts'
-import { addProject, assign, bumpEpoch, counting, openHouse, origin, signInAs } from '../house.ts'
+import { addProject, assign, bumpEpoch, counting, openHouse, origin, signInAs } from '../fixture.ts'
 
 const nowhere = { isEverywhere: false, projectIds: [] }
 

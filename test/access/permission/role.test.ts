@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { Conflict, Forbidden, NotFound, ValidationFailed } from '../../../core/contract/index.ts'
-import { addProject, assign, openHouse, origin, signIn, signInAs } from '../house.ts'
+import { addProject, assign, openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 const page = { limit: 50, offset: 0 }
 const names = ({ items }: { items: { name: string }[] }): string => items.map(({ name }) => name).join(' ')

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { Forbidden, NotFound, TooManyRequests, ValidationFailed } from '../../../core/contract/index.ts'
 import type { User } from '../../../core/contract/index.ts'
-import { addProject, assign, openHouse, origin, signIn, signInAs } from '../house.ts'
+import { addProject, assign, openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 const dayMs = 86_400_000
 const ci = { name: 'ci', scopes: [] as string[], expiresInDays: 90 }

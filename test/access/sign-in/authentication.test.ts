@@ -10,7 +10,7 @@ import { freePort } from '../../support/process.ts'
 import { undo } from '../../support/undo.ts'
 import { until } from '../../support/until.ts'
 import { startValkeyServer } from '../../support/valkey-server.ts'
-import { counting, openHouse, openTestValkey, origin, signIn } from '../house.ts'
+import { counting, openHouse, openTestValkey, origin, signIn } from '../fixture.ts'
 
 const isPromise = (value: unknown): boolean => value instanceof Promise
 const newToken = { name: 'ci', scopes: [], expiresInDays: 90 }

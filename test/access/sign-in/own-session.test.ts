@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { NotFound } from '../../../core/contract/index.ts'
-import { adminPassword, openHouse, origin, signIn, signInAs } from '../house.ts'
+import { adminPassword, openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 const page = { limit: 50, offset: 0 }
 

@@ -7,8 +7,8 @@ import { createPasswords } from '../../../core/access/credential/password.ts'
 import { BadRequest, TooManyRequests, Unauthorized } from '../../../core/contract/index.ts'
 import type { AnswerableError } from '../../../core/contract/index.ts'
 import { until } from '../../support/until.ts'
-import { adminPassword, cheapPasswords, counting, openHouse, origin, signIn } from '../house.ts'
-import type { House } from '../house.ts'
+import { adminPassword, cheapPasswords, counting, openHouse, origin, signIn } from '../fixture.ts'
+import type { House } from '../fixture.ts'
 
 const dayMs = 24 * 3_600_000
 

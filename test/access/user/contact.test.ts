@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { openHouse, origin, signIn, signInAs } from '../house.ts'
+import { openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 test('an active user has an address, anybody else has none', async (t) => {
   const house = await openHouse(t)

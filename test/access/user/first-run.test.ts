@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FirstAdminRefused, firstRun, prepareAccess } from '../../../core/access/index.ts'
 import { createLog } from '../../support/part.ts'
-import { cheapPasswords as passwords, openDatabase } from '../house.ts'
+import { cheapPasswords as passwords, openDatabase } from '../fixture.ts'
 
 const log = createLog()
 const admin = { name: 'ada', email: undefined, password: 'correct horse battery' }

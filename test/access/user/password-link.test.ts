@@ -6,8 +6,8 @@ import type { TestContext } from 'node:test'
 import type { AccessModule } from '../../../core/access/index.ts'
 import { Conflict, Forbidden, NotFound, TooManyRequests, Unauthorized, ValidationFailed } from '../../../core/contract/index.ts'
 import type { User } from '../../../core/contract/index.ts'
-import { adminPassword, assign, bumpEpoch, openHouse, origin, signIn, signInAs } from '../house.ts'
-import type { House } from '../house.ts'
+import { adminPassword, assign, bumpEpoch, openHouse, origin, signIn, signInAs } from '../fixture.ts'
+import type { House } from '../fixture.ts'
 
 interface Cast { house: House, room: AccessModule, clerk: User, admin: User }
 

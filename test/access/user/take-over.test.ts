@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Forbidden } from '../../../core/contract/index.ts'
 import type { UserChange } from '../../../core/contract/index.ts'
-import { assign, bumpEpoch, origin } from '../house.ts'
-import { cast, makeRole, roleId, someone, throughToken } from '../power.ts'
+import { assign, bumpEpoch, origin } from '../fixture.ts'
+import { cast, makeRole, roleId, someone, throughToken } from '../people.ts'
 
 const ways: Readonly<Record<string, UserChange>> = {
   password: { password: 'a password of a thief' }, 'e-mail': { email: 'thief@example.org' }, deactivation: { isActive: false }, activation: { isActive: true }

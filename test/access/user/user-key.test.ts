@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { prepareAccess, warnOfPairs } from '../../../core/access/index.ts'
 import { Conflict, TooManyRequests, Unauthorized, ValidationFailed } from '../../../core/contract/index.ts'
 import { createLog } from '../../support/part.ts'
-import { adminPassword, openDatabase, openHouse, origin, signIn, signInAs } from '../house.ts'
+import { adminPassword, openDatabase, openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 const newUser = { name: 'grace', email: 'grace@example.org', password: 'correct horse battery' }
 const saysName = (error: unknown): boolean => error instanceof Conflict && error.message.includes('name')

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { Conflict, Forbidden, NotFound, TooManyRequests, Unauthorized, ValidationFailed } from '../../../core/contract/index.ts'
-import { adminPassword, assign, bumpEpoch, openHouse, origin, signIn, signInAs } from '../house.ts'
+import { adminPassword, assign, bumpEpoch, openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 const page = { limit: 50, offset: 0 }
 const newUser = { name: 'grace', email: 'grace@example.org', password: 'correct horse battery', displayName: 'Grace' }

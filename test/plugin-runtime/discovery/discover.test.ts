@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { discover, emptyPlugin, folderWith, manifest, plugin, problemsOf, writeFiles } from '../folder.ts'
+import { discover, emptyPlugin, folderWith, manifest, plugin, problemsOf, writeFiles } from '../plugin-folder.ts'
 
 test('every child folder is a candidate, with its defaults filled in and nothing of it run', async (t) => {
   const folder = await folderWith(t, {

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { z, type Events, type Log, type Scope } from '../../../core/contract/index.ts'
 import type { TaskScope } from '../../../core/plugin-runtime/index.ts'
-import { discover, folderWith, load, plugin, problemsOf } from '../folder.ts'
-import { createRun, inMemory, noWork, silent, type Run } from '../part.ts'
+import { discover, folderWith, load, plugin, problemsOf } from '../plugin-folder.ts'
+import { createRun, inMemory, noWork, silent, type Run } from '../fixture.ts'
 
 const merged = { 'merge-request.merged': { description: 'A merge request was merged' } }
 const notOwned = { code: 'BULKHEAD_EVENT_NOT_OWNED' }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { createDatabase } from '../../support/database.ts'
 import { startHost, temporaryFolder } from '../../support/host.ts'
-import { discover, folderWith, plugin, problemsOf } from '../folder.ts'
+import { discover, folderWith, plugin, problemsOf } from '../plugin-folder.ts'
 
 const own = join(import.meta.dirname, '../../../plugins')
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { folderWith, load, plugin, problemsOf, type Files } from '../folder.ts'
+import { folderWith, load, plugin, problemsOf, type Files } from '../plugin-folder.ts'
 
 test('a cycle is told as the path that leads back', async (t) => {
   const folder = await folderWith(t, {

@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scope } from '../../../core/contract/index.ts'
 import { trackLeaks, currentOwner, loadDefinitions, runAs, type LoadedPlugin, type Owner } from '../../../core/plugin-runtime/index.ts'
 import { until } from '../../support/until.ts'
-import { clock, discover, folderWith, manifest, plugin, writeFiles } from '../folder.ts'
-import { asAny, createOwner, createRun, inMemory, type Run } from '../part.ts'
+import { clock, discover, folderWith, manifest, plugin, writeFiles } from '../plugin-folder.ts'
+import { asAny, createOwner, createRun, inMemory, type Run } from '../fixture.ts'
 
 interface FromFolder extends Run { folder: string }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scope } from '../../../core/contract/index.ts'
-import { asAny, createRun, inMemory, type Run } from '../part.ts'
+import { asAny, createRun, inMemory, type Run } from '../fixture.ts'
 
 /** Stops what was started, whatever the test says. */
 function run (t: TestContext, options: Parameters<typeof createRun>[0]): Run {

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { definePlugin, NotFound } from '../../../core/contract/index.ts'
 import { importPlugin, PluginImportFailed, type Candidate } from '../../../core/plugin-runtime/index.ts'
-import { clock, discover, folderWith, manifest, plugin, problemsOf, writeFiles, type Files } from '../folder.ts'
-import { createOwner } from '../part.ts'
+import { clock, discover, folderWith, manifest, plugin, problemsOf, writeFiles, type Files } from '../plugin-folder.ts'
+import { createOwner } from '../fixture.ts'
 
 const candidateIn = async (folder: string): Promise<Candidate> => {
   const { candidates: [candidate], problems } = await discover(folder)

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { showPath } from '../../../core/plugin-runtime/discovery/plugin-problem.ts'
 import { loadDefinitions } from '../../../core/plugin-runtime/index.ts'
 import { checkDefinition } from '../../../core/plugin-runtime/loading/plugin-definition.ts'
-import { clock, discover, folderWith, load, plugin, problemsOf } from '../folder.ts'
+import { clock, discover, folderWith, load, plugin, problemsOf } from '../plugin-folder.ts'
 
 const findings = (exported: unknown): string[] => checkDefinition(exported).map(finding => finding.join(' '))
 

@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net'
 import { test } from 'node:test'
 import { trackLeaks, runAs } from '../../../core/plugin-runtime/index.ts'
 import { until } from '../../support/until.ts'
-import { createOwner } from '../part.ts'
+import { createOwner } from '../fixture.ts'
 
 test('timers, servers, sockets and listeners of the process, until they are gone', async (t) => {
   t.after(trackLeaks())

@@ -7,7 +7,7 @@ import { currentOwner, type Owner } from '../../../core/plugin-runtime/index.ts'
 import { Fence } from '../../../core/plugin-runtime/ownership/fence.ts'
 import { createClock, createListen, createTimers } from '../../../core/plugin-runtime/scope/scope-timer.ts'
 import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts'
-import { createOwner } from '../part.ts'
+import { createOwner } from '../fixture.ts'
 
 interface Made {
   time: FakeClock

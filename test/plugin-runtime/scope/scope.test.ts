@@ -6,8 +6,8 @@ import { createEncryption } from '../../../core/encryption/index.ts'
 import { createContainer, currentOwner, type Owner } from '../../../core/plugin-runtime/index.ts'
 import { createScope, type OwnedScope } from '../../../core/plugin-runtime/scope/scope.ts'
 import type { Offer } from '../../../core/plugin-runtime/scope/service-handle.ts'
-import { clock } from '../folder.ts'
-import { asAny, createFakes, createOwner, inMemory, noWork, refuse, silent } from '../part.ts'
+import { clock } from '../plugin-folder.ts'
+import { asAny, createFakes, createOwner, inMemory, noWork, refuse, silent } from '../fixture.ts'
 
 interface Made extends OwnedScope {
   calls: string[]

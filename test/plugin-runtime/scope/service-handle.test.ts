@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { currentOwner } from '../../../core/plugin-runtime/index.ts'
 import { Fence } from '../../../core/plugin-runtime/ownership/fence.ts'
 import { createServiceHandle, isFollowed, type Offer } from '../../../core/plugin-runtime/scope/service-handle.ts'
-import { createOwner } from '../part.ts'
+import { createOwner } from '../fixture.ts'
 
 interface Made<T> {
   handle: T

@@ -6,8 +6,8 @@ import { z, type QueueRun, type SendOptions } from '../../../core/contract/index
 import { createContainer } from '../../../core/plugin-runtime/index.ts'
 import { createScope, type OwnedScope } from '../../../core/plugin-runtime/scope/scope.ts'
 import type { TaskScope } from '../../../core/plugin-runtime/scope/task-scope.ts'
-import { clock } from '../folder.ts'
-import { createOwner, inMemory, noWork, refuse, silent } from '../part.ts'
+import { clock } from '../plugin-folder.ts'
+import { createOwner, inMemory, noWork, refuse, silent } from '../fixture.ts'
 
 function make (work: Partial<TaskScope> = {}, mayPublish: (event: string) => void = () => undefined): OwnedScope {
   return createScope({

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { all, openHouse } from './house.ts'
+import { all, openHouse } from './fixture.ts'
 
 const creations = process.env['BULKHEAD_LONG'] === undefined ? 200 : 1_000
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { all, openHouse, type Body } from './house.ts'
+import { all, openHouse, type Body } from './fixture.ts'
 
 test('merge requests', { concurrency: true }, async (t) => {
   const house = await openHouse(t)

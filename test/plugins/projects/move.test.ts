@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { issueMoves, issueStates, mergeRequestMoves, mergeRequestStates, type Move } from '../../../plugins/projects/move.ts'
-import { openHouse } from './house.ts'
+import { openHouse } from './fixture.ts'
 
 const rounds = process.env['BULKHEAD_LONG'] === undefined ? 12 : 300
 const things = {

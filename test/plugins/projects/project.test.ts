@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { all, openHouse, type Body, type Person } from './house.ts'
+import { all, openHouse, type Body, type Person } from './fixture.ts'
 
 const names = ({ items }: Body): string => items.map(({ name }) => String(name)).sort().join(' ')
 

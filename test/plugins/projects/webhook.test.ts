@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
 import { until } from '../../support/until.ts'
-import { all, openHouse, type Body } from './house.ts'
+import { all, openHouse, type Body } from './fixture.ts'
 import { openReceiver } from './receiver.ts'
 
 const secret = 'a secret between us'

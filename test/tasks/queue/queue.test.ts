@@ -11,7 +11,7 @@ import { clock, createLog, openParts } from '../../support/part.ts'
 import { startProxy } from '../../support/proxy.ts'
 import { undo } from '../../support/undo.ts'
 import { until } from '../../support/until.ts'
-import { event, openHouse, queue, send, type House } from '../house.ts'
+import { event, openHouse, queue, send, type House } from '../fixture.ts'
 
 const makeTable = (house: House): Promise<unknown> => house.postgres.query(sql.unsafe`create table effect (job text, attempt int, note text)`)
 const insert = (id: string, attempt: number) => sql.unsafe`insert into effect (job, attempt) values (${id}, ${attempt})`

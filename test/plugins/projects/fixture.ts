@@ -5,13 +5,13 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { adminPassword, cheapHash } from '../../access/house.ts'
+import { adminPassword, cheapHash } from '../../access/fixture.ts'
 import { signIn } from '../../support/client.ts'
 import { createDatabase } from '../../support/database.ts'
 import { startHost, temporaryFolder, type HostProcess } from '../../support/host.ts'
 import { writePlugin } from '../../support/plugin.ts'
 import { until } from '../../support/until.ts'
-import { openOperator, type Operator } from '../../system/harbour.ts'
+import { openOperator, type Operator } from '../../system/harbour-fixture.ts'
 
 const plugins = join(import.meta.dirname, '../../../plugins')
 

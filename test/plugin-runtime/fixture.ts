@@ -4,7 +4,7 @@ import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from
 import { createKernel, UnitHeld, type Kernel } from '../../core/kernel/index.ts'
 import { createContainer, createRoster, type Check, type Found, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts, type TaskScope } from '../../core/plugin-runtime/index.ts'
 import { OwnedResources } from '../../core/plugin-runtime/ownership/owned-resources.ts'
-import { clock } from './folder.ts'
+import { clock } from './plugin-folder.ts'
 
 export const silent: Log = { trace () {}, debug () {}, info () {}, warn () {}, error () {}, fatal () {}, child: () => silent }
 

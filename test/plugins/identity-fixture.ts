@@ -6,10 +6,10 @@ import type { TestContext } from 'node:test'
 import { createHttp, findRouteProblems } from '../../core/http/index.ts'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/plugin-runtime/index.ts'
 import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
-import { openHouse } from '../access/house.ts'
-import type { House } from '../access/house.ts'
+import { openHouse } from '../access/fixture.ts'
+import type { House } from '../access/fixture.ts'
 import host from '../../package.json' with { type: 'json' }
-import { noWork, refuse } from '../plugin-runtime/part.ts'
+import { noWork, refuse } from '../plugin-runtime/fixture.ts'
 import { clock, createLog } from '../support/part.ts'
 import { undo } from '../support/undo.ts'
 

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { User } from '../../core/contract/index.ts'
 import type { AccessModule } from '../../core/access/index.ts'
-import { addProject, assign, bumpEpoch, openHouse, origin, signIn, signInAs } from './house.ts'
-import type { House } from './house.ts'
+import { addProject, assign, bumpEpoch, openHouse, origin, signIn, signInAs } from './fixture.ts'
+import type { House } from './fixture.ts'
 
 /** With two projects of the admin's, and the role `helpdesk`, which manages users and nothing else. */
 export interface Cast { house: House, room: AccessModule, admin: User, boat: string, ship: string }

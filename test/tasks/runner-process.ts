@@ -1,4 +1,4 @@
-// A replica of its own process, for a test to kill: `node replica.ts <database URL>` says when its task runs, and never ends it.
+// A replica of its own process, for a test to kill: `node runner-process.ts <database URL>` says when its task runs, and never ends it.
 
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
