@@ -17,7 +17,7 @@ const routes = [
   route('post', '/own', { signedIn: 'a test', body }, () => ({ read: true }))
 ]
 const bodyBytes = 65_000
-const settings = { bodyLimitBytes: 65_536 }
+const settings = { bodyLimitBytes: 65_536, requestTimeoutMs: 120_000, headersTimeoutMs: 120_000 }
 
 interface Slow { readonly socket: Socket, answer: string }
 

@@ -89,7 +89,7 @@ export async function openHouse (t: TestContext, env: Record<string, string> = {
     DATABASE_URL: database, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: adminPassword, PLATFORM_MASTER_KEY: 'ab'.repeat(32),
     PLATFORM_PLUGINS_PATH: `${plugins}:${folder}`,
     // Some tests send hundreds of requests at once as one user: what keeps users apart is not what they test.
-    PLATFORM_REQUESTS_PER_USER_MAX: '1000', DATABASE_POOL_MAX: '20', DATABASE_PLUGIN_CONNECTIONS: '16',
+    PLATFORM_REQUESTS_PER_USER_MAX: '1000', DATABASE_POOL_MAX: '20', DATABASE_PLUGIN_CONNECTIONS: '16', DATABASE_ACQUIRE_TIMEOUT_MS: '30000',
     ...env
   })
   const host = await start()
