@@ -31,6 +31,8 @@ export interface Row {
   readonly value: string
   /** `default`, the config file's path, `environment` and the variable's name, or `file` and the path of the file that holds the secret. */
   readonly source: string
+  /** Says what the setting is for. */
+  readonly doc: string
 }
 
 export interface Given {
@@ -100,7 +102,8 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
     const read = readAs(setting, passes ? value : setting.default, root)
     put(values, name, read)
     if (setting.sensitive === true && typeof read === 'string' && read !== '') secrets.push(read, ...passwordOf(read))
-    rows.push({ name: prefix + name, env: setting.env, source, value: setting.sensitive === true && (value !== '' || path !== undefined) ? '[secret]' : show(read, value) })
+    const isHidden = setting.sensitive === true && (value !== '' || path !== undefined)
+    rows.push({ name: prefix + name, env: setting.env, source, value: isHidden ? '[secret]' : show(read, value), doc: setting.doc })
   }
   return { values, rows, problems, secrets, secretVariables: secretVariablesOf(tree) }
 }

@@ -51,7 +51,7 @@ test('every sensitive setting comes from the file that its variable with _FILE n
       const row = loaded.describe().find(row => row.name === name)
       assert.deepEqual([row?.source, row?.value], [`file ${path}`, '[secret]'])
       assert.ok(loaded.secrets().includes(value))
-      assert.match(renderSettings(loaded.describe()), new RegExp(`${name.replace('.', '\\.')} +\\[secret\\] +file ${path} +${env}\n`))
+      assert.match(renderSettings(loaded.describe()), new RegExp(`${name.replace('.', '\\.')} +\\[secret\\] +file ${path} +${env} `))
       assert.deepEqual(loaded.notices, [])
     }
   }

@@ -274,9 +274,9 @@ test('what is printed holds no secret and says where each value is from', () => 
   const env = { ...production, PLATFORM_ADMIN_PASSWORD: 'hunter2-admin', PLATFORM_SMTP_PASSWORD: 'hunter2-smtp' }
   const text = renderSettings(load(env).describe())
   assert.ok(!text.includes('hunter2') && !text.includes(production.PLATFORM_MASTER_KEY), text)
-  assert.match(text, /^postgres\.url +\[secret\] +environment +DATABASE_URL$/m)
-  assert.match(text, /^postgres\.poolMax +20 +config\/production\.json +DATABASE_POOL_MAX$/m)
-  assert.match(text, /^masterKey\.previous +- +default +PLATFORM_MASTER_KEY_PREVIOUS$/m)
-  assert.match(text, /^gitReposPath +\/data\/repos +default +PLATFORM_GIT_REPOS_PATH$/m)
+  assert.match(text, /^postgres\.url +\[secret\] +environment +DATABASE_URL +\S.*$/m)
+  assert.match(text, /^postgres\.poolMax +20 +config\/production\.json +DATABASE_POOL_MAX +\S.*$/m)
+  assert.match(text, /^masterKey\.previous +- +default +PLATFORM_MASTER_KEY_PREVIOUS +\S.*$/m)
+  assert.match(text, /^gitReposPath +\/data\/repos +default +PLATFORM_GIT_REPOS_PATH +\S.*$/m)
   assert.equal(text.split('\n').length, leavesOf(schema).length + 1)
 })
