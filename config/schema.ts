@@ -13,90 +13,90 @@ import { fileVariable } from './secret-file.ts'
 const keyDoc = 'Encrypts what is secret in the database'
 
 export const schema = {
-  environment: { doc: 'What the host runs as', format: ['development', 'test', 'production'], default: 'development', env: 'NODE_ENV' },
-  listen: { doc: 'Where the API listens; port 0 takes a free one', format: 'address', default: '127.0.0.1:8080', env: 'PLATFORM_LISTEN' },
+  environment: { doc: 'Kind of installation: development, test or production', format: ['development', 'test', 'production'], default: 'development', env: 'NODE_ENV' },
+  listen: { doc: 'Address and port of the API; port 0 takes a free one', format: 'address', default: '127.0.0.1:8080', env: 'PLATFORM_LISTEN' },
   probes: {
-    port: { doc: 'Where /health, /live and /ready answer', format: 'port', default: 9000, env: 'LIGHTSHIP_PORT' }
+    port: { doc: 'Port of the probes /health, /live and /ready', format: 'port', default: 9000, env: 'LIGHTSHIP_PORT' }
   },
   postgres: {
-    url: { doc: 'Empty: an embedded server', format: 'postgres url', default: '', env: 'DATABASE_URL', sensitive: true, production: 'required' },
-    poolMax: { doc: 'Connections to the database for the host and all plugins together, those for tasks apart; 2 at least', format: 'positive', default: 10, env: 'DATABASE_POOL_MAX' },
-    hostConnections: { doc: 'Of these, how many no plugin can take; 0: a fifth', format: 'nat', default: 0, env: 'DATABASE_HOST_CONNECTIONS' },
-    pluginConnections: { doc: 'Of the others, how many one plugin may have at once (fewer while other plugins have some); 0: half', format: 'nat', default: 0, env: 'DATABASE_PLUGIN_CONNECTIONS' },
-    connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 5_000, env: 'DATABASE_CONNECT_TIMEOUT_MS' },
-    acquireTimeoutMs: { doc: 'To wait for a free connection', format: 'milliseconds', default: 2_000, env: 'DATABASE_ACQUIRE_TIMEOUT_MS' },
-    acquireQueueMax: { doc: 'How many calls of one plugin, or of the host, may wait for one', format: 'nat', default: 1_000, env: 'DATABASE_ACQUIRE_QUEUE_MAX' },
-    statementTimeoutMs: { doc: 'For one statement', format: 'milliseconds', default: 30_000, env: 'DATABASE_STATEMENT_TIMEOUT_MS' }
+    url: { doc: 'URL of PostgreSQL; empty: an embedded server', format: 'postgres url', default: '', env: 'DATABASE_URL', sensitive: true, production: 'required' },
+    poolMax: { doc: 'Database connections of the host and all plugins together, those of tasks not included; at least 2', format: 'positive', default: 10, env: 'DATABASE_POOL_MAX' },
+    hostConnections: { doc: 'Database connections among them that no plugin can take; 0: a fifth', format: 'nat', default: 0, env: 'DATABASE_HOST_CONNECTIONS' },
+    pluginConnections: { doc: 'Largest share of the other connections for one plugin (smaller while other plugins use some); 0: half', format: 'nat', default: 0, env: 'DATABASE_PLUGIN_CONNECTIONS' },
+    connectTimeoutMs: { doc: 'Longest time to open a database connection', format: 'milliseconds', default: 5_000, env: 'DATABASE_CONNECT_TIMEOUT_MS' },
+    acquireTimeoutMs: { doc: 'Longest wait for a free database connection', format: 'milliseconds', default: 2_000, env: 'DATABASE_ACQUIRE_TIMEOUT_MS' },
+    acquireQueueMax: { doc: 'Most calls of one plugin, or of the host, that may wait for a connection', format: 'nat', default: 1_000, env: 'DATABASE_ACQUIRE_QUEUE_MAX' },
+    statementTimeoutMs: { doc: 'Longest time of one SQL statement', format: 'milliseconds', default: 30_000, env: 'DATABASE_STATEMENT_TIMEOUT_MS' }
   },
   valkey: {
-    url: { doc: 'Empty: kept in the process', format: 'valkey url', default: '', env: 'VALKEY_URL', sensitive: true, production: 'required' },
-    connectTimeoutMs: { doc: 'To open a connection', format: 'milliseconds', default: 500, env: 'VALKEY_CONNECT_TIMEOUT_MS' },
-    commandTimeoutMs: { doc: 'For one command', format: 'milliseconds', default: 500, env: 'VALKEY_COMMAND_TIMEOUT_MS' }
+    url: { doc: 'URL of Valkey; empty: the cache lives in the process', format: 'valkey url', default: '', env: 'VALKEY_URL', sensitive: true, production: 'required' },
+    connectTimeoutMs: { doc: 'Longest time to open a connection to Valkey', format: 'milliseconds', default: 500, env: 'VALKEY_CONNECT_TIMEOUT_MS' },
+    commandTimeoutMs: { doc: 'Longest time of one Valkey command', format: 'milliseconds', default: 500, env: 'VALKEY_COMMAND_TIMEOUT_MS' }
   },
   storage: {
-    endpoint: { doc: 'An S3 service; empty: a folder', format: 'url', default: '', env: 'MINIO_ENDPOINT', production: 'required' },
-    accessKey: { doc: 'Who asks it', format: 'string', default: '', env: 'MINIO_ACCESS_KEY', sensitive: true, production: 'required' },
-    secretKey: { doc: 'And proves it', format: 'string', default: '', env: 'MINIO_SECRET_KEY', sensitive: true, production: 'required' },
-    bucket: { doc: 'Holds every object', format: 'bucket', default: 'platform', env: 'MINIO_BUCKET' },
-    region: { doc: 'Of the bucket', format: 'string', default: 'us-east-1', env: 'MINIO_REGION' },
-    timeoutMs: { doc: 'For one call', format: 'milliseconds', default: 10_000, env: 'MINIO_TIMEOUT_MS' }
+    endpoint: { doc: 'URL of the S3 service; empty: a folder in the data folder', format: 'url', default: '', env: 'MINIO_ENDPOINT', production: 'required' },
+    accessKey: { doc: 'S3 access key ID', format: 'string', default: '', env: 'MINIO_ACCESS_KEY', sensitive: true, production: 'required' },
+    secretKey: { doc: 'S3 secret access key', format: 'string', default: '', env: 'MINIO_SECRET_KEY', sensitive: true, production: 'required' },
+    bucket: { doc: 'S3 bucket that holds every object', format: 'bucket', default: 'platform', env: 'MINIO_BUCKET' },
+    region: { doc: 'S3 region of the bucket', format: 'string', default: 'us-east-1', env: 'MINIO_REGION' },
+    timeoutMs: { doc: 'Longest time of one call to the storage', format: 'milliseconds', default: 10_000, env: 'MINIO_TIMEOUT_MS' }
   },
   kubernetes: {
-    kubeconfig: { doc: 'Empty: the cluster the host runs in, if any', format: 'path', default: '', env: 'KUBECONFIG' }
+    kubeconfig: { doc: 'Path of the kubeconfig file; empty: the cluster the host runs in, if any', format: 'path', default: '', env: 'KUBECONFIG' }
   },
   masterKey: {
     current: { doc: keyDoc, format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY', sensitive: true, production: 'required' },
-    previous: { doc: 'Another that decrypts, and does not encrypt: the one before, or the one to come', format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY_PREVIOUS', sensitive: true }
+    previous: { doc: 'Second key that decrypts and never encrypts: the previous one, or the next one, while the key is changed', format: 'key of 32 bytes', default: '', env: 'PLATFORM_MASTER_KEY_PREVIOUS', sensitive: true }
   },
-  dataPath: { doc: 'Where the host keeps files', format: 'path', default: '.data', env: 'PLATFORM_DATA_PATH' },
-  gitReposPath: { doc: 'Bare repositories; empty: `repos` in the data folder', format: 'path', default: '', env: 'PLATFORM_GIT_REPOS_PATH' },
+  dataPath: { doc: 'Folder in which the host keeps files', format: 'path', default: '.data', env: 'PLATFORM_DATA_PATH' },
+  gitReposPath: { doc: 'Folder of the bare Git repositories; empty: `repos` in the data folder', format: 'path', default: '', env: 'PLATFORM_GIT_REPOS_PATH' },
   admin: {
-    name: { doc: 'The first admin', format: 'user name', default: 'admin', env: 'PLATFORM_ADMIN_NAME' },
-    email: { doc: 'Of the first admin; empty: its name @localhost', format: 'email', default: '', env: 'PLATFORM_ADMIN_EMAIL' },
-    password: { doc: 'Empty: made at random', format: 'password', default: '', env: 'PLATFORM_ADMIN_PASSWORD', sensitive: true }
+    name: { doc: 'Name of the first admin', format: 'user name', default: 'admin', env: 'PLATFORM_ADMIN_NAME' },
+    email: { doc: 'E-mail address of the first admin; empty: its name @localhost', format: 'email', default: '', env: 'PLATFORM_ADMIN_EMAIL' },
+    password: { doc: 'Password of the first admin; empty: a random one', format: 'password', default: '', env: 'PLATFORM_ADMIN_PASSWORD', sensitive: true }
   },
   plugins: {
     paths: { doc: 'Folders that hold plugins', format: 'paths', default: ['plugins'], env: 'PLATFORM_PLUGINS_PATH' },
     packages: { doc: 'npm packages that are plugins', format: 'list', default: [], env: 'PLATFORM_PLUGINS_PACKAGES' },
     disabled: { doc: 'Ids of plugins to leave out', format: 'list', default: [], env: 'PLATFORM_PLUGINS_DISABLED' },
-    enabled: { doc: 'Ids of examples to run in production', format: 'list', default: [], env: 'PLATFORM_PLUGINS_ENABLED' },
-    errorsMax: { doc: 'Errors of a plugin that nobody caught, within the window, before it is quarantined', format: 'nat', default: 10, env: 'PLATFORM_PLUGINS_ERRORS_MAX' },
-    errorWindowMs: { doc: 'In which they are counted', format: 'milliseconds', default: 60_000, env: 'PLATFORM_PLUGINS_ERROR_WINDOW_MS' }
+    enabled: { doc: 'Ids of example plugins that run in production, too', format: 'list', default: [], env: 'PLATFORM_PLUGINS_ENABLED' },
+    errorsMax: { doc: 'Most uncaught errors of a plugin within the window before it is quarantined', format: 'nat', default: 10, env: 'PLATFORM_PLUGINS_ERRORS_MAX' },
+    errorWindowMs: { doc: 'Window in which uncaught errors are counted', format: 'milliseconds', default: 60_000, env: 'PLATFORM_PLUGINS_ERROR_WINDOW_MS' }
   },
   http: {
-    secureCookies: { doc: 'Cookies over https only', format: 'boolean', default: false, env: 'PLATFORM_SECURE_COOKIES' },
-    trustProxyHops: { doc: 'How many proxies in front tell the client address', format: 'nat', default: 0, env: 'PLATFORM_TRUST_PROXY' },
-    corsOrigins: { doc: 'Origins whose scripts may call', format: 'origins', default: [], env: 'PLATFORM_CORS_ORIGINS' },
-    bodyLimitBytes: { doc: 'The largest body a route may take; public routes take 64 kB by default', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
-    requestsPerUserMax: { doc: 'That one user may have under way; more are answered 429', format: 'positive', default: 64, env: 'PLATFORM_REQUESTS_PER_USER_MAX' },
-    requestTimeoutMs: { doc: 'For one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
+    secureCookies: { doc: 'Send cookies over HTTPS only', format: 'boolean', default: false, env: 'PLATFORM_SECURE_COOKIES' },
+    trustProxyHops: { doc: 'Number of trusted proxies in front of the host, which report the client address', format: 'nat', default: 0, env: 'PLATFORM_TRUST_PROXY' },
+    corsOrigins: { doc: 'Origins of other sites whose scripts may call the API', format: 'origins', default: [], env: 'PLATFORM_CORS_ORIGINS' },
+    bodyLimitBytes: { doc: 'Largest body that a route may take; a public route takes 64 kB by default', format: 'positive', default: 10 * 1024 * 1024, env: 'PLATFORM_BODY_LIMIT_BYTES' },
+    requestsPerUserMax: { doc: 'Most requests that one user may have under way; further ones are answered 429', format: 'positive', default: 64, env: 'PLATFORM_REQUESTS_PER_USER_MAX' },
+    requestTimeoutMs: { doc: 'Longest time of one request', format: 'milliseconds', default: 30_000, env: 'PLATFORM_REQUEST_TIMEOUT_MS' }
   },
   egress: {
-    allow: { doc: 'What plugins may fetch from beside the public internet', format: 'egress exceptions', default: [], env: 'PLATFORM_EGRESS_ALLOW' }
+    allow: { doc: 'Exceptions: addresses outside the public internet that plugins may fetch from', format: 'egress exceptions', default: [], env: 'PLATFORM_EGRESS_ALLOW' }
   },
   access: {
-    sessionIdleMs: { doc: 'Unused for so long, a session is over', format: 'milliseconds', default: 8 * 3_600_000, env: 'PLATFORM_SESSION_IDLE_MS' }
+    sessionIdleMs: { doc: 'Time without use after which a session ends', format: 'milliseconds', default: 8 * 3_600_000, env: 'PLATFORM_SESSION_IDLE_MS' }
   },
   tasks: {
-    maxConnections: { doc: 'Connections to the database for tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' },
-    historyHours: { doc: 'How long jobs that are over, dead letters too, are kept', format: 'positive', default: 72, env: 'PLATFORM_TASKS_HISTORY_HOURS' }
+    maxConnections: { doc: 'Database connections of tasks', format: 'positive', default: 4, env: 'PLATFORM_TASKS_MAX_CONNECTIONS' },
+    historyHours: { doc: 'Hours for which finished jobs and dead letters are stored', format: 'positive', default: 72, env: 'PLATFORM_TASKS_HISTORY_HOURS' }
   },
   archive: {
-    auditDays: { doc: 'Entries of the audit log older than so many days move into the storage; 0: none', format: 'nat', default: 0, env: 'PLATFORM_ARCHIVE_AUDIT_DAYS' },
-    logDays: { doc: 'Log lines in the database older than so many days move into the storage; 0: none', format: 'nat', default: 30, env: 'PLATFORM_ARCHIVE_LOG_DAYS' }
+    auditDays: { doc: 'Age in days at which entries of the audit log move into the storage; 0: never', format: 'nat', default: 0, env: 'PLATFORM_ARCHIVE_AUDIT_DAYS' },
+    logDays: { doc: 'Age in days at which log lines in the database move into the storage; 0: never', format: 'nat', default: 30, env: 'PLATFORM_ARCHIVE_LOG_DAYS' }
   },
   budgets: {
-    resourceStartMs: { doc: 'To open a resource', format: 'milliseconds', default: 30_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },
-    migrationMs: { doc: 'To migrate the database, the wait for another host that does included', format: 'milliseconds', default: 600_000, env: 'PLATFORM_MIGRATION_BUDGET_MS' },
-    pluginStartMs: { doc: 'To start a plugin', format: 'milliseconds', default: 10_000, env: 'PLATFORM_PLUGIN_START_BUDGET_MS' },
-    drainWaitMs: { doc: 'Until the load balancer has noticed', format: 'nat', default: 0, env: 'PLATFORM_DRAIN_WAIT_MS' },
-    drainMs: { doc: 'To finish what runs', format: 'milliseconds', default: 10_000, env: 'PLATFORM_DRAIN_BUDGET_MS' },
-    stopMs: { doc: 'To stop plugins and close resources', format: 'milliseconds', default: 10_000, env: 'PLATFORM_STOP_BUDGET_MS' },
-    graceMs: { doc: 'terminationGracePeriodSeconds, in ms', format: 'milliseconds', default: 30_000, env: 'PLATFORM_GRACE_MS' }
+    resourceStartMs: { doc: 'Budget to open a resource', format: 'milliseconds', default: 30_000, env: 'PLATFORM_RESOURCE_START_BUDGET_MS' },
+    migrationMs: { doc: 'Budget to migrate the database, including the wait for another host that does', format: 'milliseconds', default: 600_000, env: 'PLATFORM_MIGRATION_BUDGET_MS' },
+    pluginStartMs: { doc: 'Budget to start a plugin', format: 'milliseconds', default: 10_000, env: 'PLATFORM_PLUGIN_START_BUDGET_MS' },
+    drainWaitMs: { doc: 'Wait until the load balancer has noticed that the host is not ready', format: 'nat', default: 0, env: 'PLATFORM_DRAIN_WAIT_MS' },
+    drainMs: { doc: 'Budget to finish requests and jobs under way', format: 'milliseconds', default: 10_000, env: 'PLATFORM_DRAIN_BUDGET_MS' },
+    stopMs: { doc: 'Budget to stop plugins and close resources', format: 'milliseconds', default: 10_000, env: 'PLATFORM_STOP_BUDGET_MS' },
+    graceMs: { doc: 'Grace period: terminationGracePeriodSeconds of the pod, in milliseconds', format: 'milliseconds', default: 30_000, env: 'PLATFORM_GRACE_MS' }
   },
   log: {
-    level: { doc: 'The least that is logged', format: ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], default: 'info', env: 'PLATFORM_LOG_LEVEL' },
-    format: { doc: 'auto: pretty in a terminal, else json', format: ['auto', 'pretty', 'json'], default: 'pretty', env: 'PLATFORM_LOG_FORMAT' }
+    level: { doc: 'Lowest level that is logged', format: ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], default: 'info', env: 'PLATFORM_LOG_LEVEL' },
+    format: { doc: 'Format of the log; auto: pretty in a terminal, else JSON', format: ['auto', 'pretty', 'json'], default: 'pretty', env: 'PLATFORM_LOG_FORMAT' }
   }
 } as const satisfies Tree
 
