@@ -34,12 +34,12 @@ const changed = 'notify.inbox'
 
 export default definePlugin({
   config: {
-    smtpHost: { doc: 'Sends mail; empty: no mail', format: 'string', default: '', env: 'PLATFORM_SMTP_HOST' },
-    smtpPort: { doc: 'Of the mail server; 465 is TLS from the start', format: 'port', default: 587, env: 'PLATFORM_SMTP_PORT' },
-    smtpFrom: { doc: 'Who mail comes from', format: 'email', default: 'platform@localhost', env: 'PLATFORM_SMTP_FROM' },
-    smtpUsername: { doc: 'To sign in there; empty: without', format: 'string', default: '', env: 'PLATFORM_SMTP_USERNAME' },
-    smtpPassword: { doc: 'To sign in there', format: 'string', default: '', env: 'PLATFORM_SMTP_PASSWORD', sensitive: true },
-    heartbeatMs: { doc: 'How often a stream of notifications shows that it is there', format: 'milliseconds', default: 15_000, env: 'NOTIFY_HEARTBEAT_MS' }
+    smtpHost: { doc: 'Mail server (SMTP); empty: no mail is sent', format: 'string', default: '', env: 'PLATFORM_SMTP_HOST' },
+    smtpPort: { doc: 'Port of the mail server; 465 is TLS from the start', format: 'port', default: 587, env: 'PLATFORM_SMTP_PORT' },
+    smtpFrom: { doc: 'Sender of the mails', format: 'email', default: 'platform@localhost', env: 'PLATFORM_SMTP_FROM' },
+    smtpUsername: { doc: 'User name at the mail server; empty: no sign-in', format: 'string', default: '', env: 'PLATFORM_SMTP_USERNAME' },
+    smtpPassword: { doc: 'Password at the mail server', format: 'string', default: '', env: 'PLATFORM_SMTP_PASSWORD', sensitive: true },
+    heartbeatMs: { doc: 'Interval between signs of life in a stream of notifications', format: 'milliseconds', default: 15_000, env: 'NOTIFY_HEARTBEAT_MS' }
   },
 
   start ({ routes, tasks, events, timers, postgres, access, fetch, clock, config, log }): Notify {

@@ -44,8 +44,8 @@ const receiversAtOnce = 50
 
 export default definePlugin({
   config: {
-    webhookAttempts: { doc: 'How often a webhook is tried for one delivery', format: 'positive', default: 12, env: 'PROJECTS_WEBHOOK_ATTEMPTS' },
-    webhookRetryMs: { doc: 'Before the second attempt; it doubles with each, up to an hour', format: 'positive', default: 2_000, env: 'PROJECTS_WEBHOOK_RETRY_MS' }
+    webhookAttempts: { doc: 'Most attempts of one webhook delivery', format: 'positive', default: 12, env: 'PROJECTS_WEBHOOK_ATTEMPTS' },
+    webhookRetryMs: { doc: 'Pause before the second attempt of a delivery; it doubles with each attempt, up to an hour', format: 'positive', default: 2_000, env: 'PROJECTS_WEBHOOK_RETRY_MS' }
   },
 
   permissions: {

@@ -23,7 +23,7 @@ const options = { concurrency: true, skip: oldNode === undefined ? 'needs a Node
 /** A project with this main.js, and a cli/main.ts that tells what it got: how it was called, then each signal. */
 async function createProject (t: TestContext, { installed }: { installed: boolean }): Promise<string> {
   const folder = await temporaryFolder(t)
-  await mkdir(join(folder, 'core'))
+  await mkdir(join(folder, 'core/cli'), { recursive: true })
   await cp(join(root, 'core/main.js'), join(folder, 'core/main.js'))
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   await writeFile(join(folder, 'core/cli/main.ts'), `

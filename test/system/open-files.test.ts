@@ -1,12 +1,14 @@
 // A host that may have few files open: idle connections lock nobody out, neither from the API nor from the probes, and the log says so.
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { createDatabase } from '../support/database.ts'
 import { startHost, temporaryFolder } from '../support/host.ts'
+
+/** Not `once` of node:events, which rejects when the host resets the connection. */
+const seen = (socket: Socket, event: string): Promise<void> => new Promise(resolve => { socket.once(event, () => resolve()) })
 
 /** Connections that send `text` and then nothing more; all of them are idle, or closed by the host, when it resolves. */
 async function occupy (t: TestContext, url: string, count: number, text: string): Promise<Socket[]> {
@@ -14,11 +16,11 @@ async function occupy (t: TestContext, url: string, count: number, text: string)
   const sockets = Array.from({ length: count }, () => connect(Number(port), hostname).on('error', () => { /* Closed by the host: that is what is shown. */ }))
   t.after(() => { for (const socket of sockets) socket.destroy() })
   await Promise.all(sockets.map(async socket => {
-    await Promise.race([once(socket, 'connect'), once(socket, 'close')])
+    await Promise.race([seen(socket, 'connect'), seen(socket, 'close')])
     socket.resume()
     if (text === '' || socket.destroyed) return
     socket.write(text)
-    if (text.endsWith('\r\n\r\n')) await Promise.race([once(socket, 'data'), once(socket, 'close')])
+    if (text.endsWith('\r\n\r\n')) await Promise.race([seen(socket, 'data'), seen(socket, 'close')])
   }))
   return sockets
 }

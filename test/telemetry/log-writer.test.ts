@@ -81,7 +81,7 @@ test('an error tells its type, code, stack and what caused it, but not what a dr
   const [line = {}] = lines()
   const err = line.err as { type: string, message: string, stack: string, cause: { type: string, errors: [Record<string, unknown>, string] } }
   assert.deepEqual([err.type, err.message, err.cause.type], ['TypeError', 'not saved', 'AggregateError'])
-  assert.match(err.stack, /log\.test\.ts/)
+  assert.match(err.stack, /log-writer\.test\.ts/)
   const [first, second] = err.cause.errors
   assert.deepEqual([first.code, first.constraint, first.message, second], ['23505', 'users_name_key', 'duplicate key', 'text'])
 })
@@ -103,7 +103,7 @@ test('pretty lines are for people: the plugin, the sentence, the facts, an error
   log.child({ plugin: 'notes' }).info({ count: 3, password: 'hunter2' }, 'kept')
   log.error({ err: new Error('no ink') }, 'failed')
   assert.match(text, /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: \[notes\] kept \{"count":3,"password":"\[secret\]"\}$/m)
-  assert.match(text, /ERROR: failed[^]*no ink[^]*log\.test\.ts/)
+  assert.match(text, /ERROR: failed[^]*no ink[^]*log-writer\.test\.ts/)
   assert.ok(!text.includes('hunter2'))
 })
 
