@@ -106,13 +106,13 @@ test('no file name stands twice in core, so that a name is a place', () => {
 const dependenciesOf = (folder: string): Readonly<Record<string, string>> =>
   (JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as { dependencies?: Record<string, string> }).dependencies ?? {}
 
-test('a plugin imports bulkhead, node, its own folder and the packages its package.json names, nothing else', () => {
+test('a plugin imports only bulkhead, node, its own folder and packages of its package.json', () => {
   const broken = imports.filter(({ file, to }) => file.startsWith('plugins/') && !isOurs(to) && to !== 'bulkhead' && !to.startsWith('node:') &&
     !Object.hasOwn(dependenciesOf(roomOf(file)), packageOf(to)))
   assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
 })
 
-test('a package of a plugin is there for it: the host\'s package.json has it, too, in the same version', () => {
+test('the host\'s package.json has each package of a plugin in the same version', () => {
   const own = dependenciesOf('.')
   const named = globSync('plugins/*/package.json', { cwd: root }).flatMap(file => Object.entries(dependenciesOf(dirname(file))))
   assert.deepEqual(named.filter(([name, version]) => own[name] !== version), [])

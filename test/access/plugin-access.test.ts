@@ -65,7 +65,7 @@ const calls = (access: Access): Record<string, (user: User) => Promise<unknown>>
 }
 const questions = new Set(['can', 'require', 'permissionsOf', 'projectsWith'])
 
-test('every method that takes a user refuses what the host did not make, however much it looks like a user', async t => {
+test('every method that takes a user refuses a look-alike that the host did not create', async t => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user } = await signIn(room)
@@ -141,7 +141,7 @@ test('a user from asUser is asked about as the user is now, and administers noth
   assert.equal(await access.asUser(randomUUID()), undefined)
 })
 
-test('the user of a request that is over is taken, warned of once, and what they do is marked as done by the plugin', async (t) => {
+test('a user of a finished request is accepted, warned of once and audited as the plugin\'s act', async (t) => {
   const house = await openHouse(t)
   const logged: object[] = []
   let callerId: string | undefined

@@ -39,7 +39,7 @@ test('a check that hangs once is not held against the next generation', async (t
   assert.deepEqual(failed, ['notes: its check failed 3 times in a row, the last time: the last question is not answered yet'])
 })
 
-test('one that is silent keeps no other from being heard; who does not tolerate what is away is suspended, until it is back', async (t) => {
+test('a silent check delays no other, and a plugin is suspended while a resource it needs is out', async (t) => {
   const { checks, readiness, suspended } = watch(t)
   let isAway = true
   checks.set('tasks', { kind: 'resource', isRequired: true, ask: () => new Promise(() => undefined) })

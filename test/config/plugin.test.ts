@@ -57,7 +57,7 @@ test('values that do not fit and keys nobody declared are problems that name the
   assert.deepEqual(wrong.pluginSettings({ id: 'invoices', fields }).problems, ['config/development.json: "plugins.config.invoices" must be an object'])
 })
 
-test('a field that is declared wrongly is a problem, and so is one that reads a setting of the host', async (t) => {
+test('a field that is declared wrongly or reads a setting of the host is a problem', async (t) => {
   const loaded = await load(t, {})
   const declared = {
     'not-a-name': { doc: 'x', format: 'nat', default: 1 },

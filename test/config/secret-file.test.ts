@@ -79,7 +79,7 @@ test('what is wrong with a file is told with the variable and the path, never wi
   assert.ok(!problem.includes('hunter2'))
 })
 
-test('an empty variable counts as not set, beside a file, too, and a relative path is relative to the project', async (t) => {
+test('an empty variable counts as not set, and a relative path is relative to the project', async (t) => {
   const path = await fileWith(t, 'ab'.repeat(32))
   assert.equal(load({ PLATFORM_MASTER_KEY: '', PLATFORM_MASTER_KEY_FILE: path }).settings.masterKey.current, 'ab'.repeat(32))
   assert.equal(load({ PLATFORM_MASTER_KEY_FILE: '' }).settings.masterKey.current, '')
@@ -108,7 +108,7 @@ const fields: ConfigFields = {
   account: { doc: 'At the bank', format: 'string', default: '', env: 'BANK_ACCOUNT' }
 }
 
-test('a sensitive field of a plugin comes from a file, is read anew at each load, and others do not', async (t) => {
+test('only a sensitive field of a plugin comes from a file, which each load reads again', async (t) => {
   const path = await fileWith(t, 'first\n')
   const loaded = load({ BANK_API_KEY_FILE: path, BANK_ACCOUNT_FILE: path })
   assert.deepEqual(loaded.pluginSettings({ id: 'bank', fields }).values, { apiKey: 'first', account: '' })
@@ -121,7 +121,7 @@ test('a sensitive field of a plugin comes from a file, is read anew at each load
   assert.match(loaded.pluginSettings({ id: 'thief', fields: thief }).problems[0] ?? '', /env "PLATFORM_MASTER_KEY_FILE" is a setting of the host/)
 })
 
-test('each variable that holds a secret is to be forgotten once it is read, and is there when it is read again', () => {
+test('a variable that holds a secret is forgotten once read, and a later read still has it', () => {
   const forgotten: string[] = []
   const env = { ...storage, BANK_API_KEY: 'hunter2', BANK_ACCOUNT: '7', PGPASSWORD: 'hunter3', DATABASE_URL: 'postgres://a@db/b' }
   const loaded = load(env, variable => { forgotten.push(variable); Reflect.deleteProperty(env, variable) })

@@ -110,7 +110,7 @@ test('production differs where its file says so', () => {
   assert.equal(describe().find(({ name }) => name === 'postgres.poolMax')?.source, 'config/production.json')
 })
 
-test('every setting has an environment variable of its own, a sentence, and a default that fits its format', () => {
+test('every setting has its own variable, a sentence, and a default that fits its format', () => {
   const leaves = leavesOf(schema)
   assert.equal(new Set(leaves.map(([, { env }]) => env)).size, leaves.length)
   for (const [name, { doc, env = '', format, default: value }] of leaves) {

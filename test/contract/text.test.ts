@@ -54,7 +54,7 @@ test('an instant is given in UTC with four digits of the year, to the microsecon
   ]) assert.equal(read(text), undefined, text)
 })
 
-test('what JSON holds that cannot be stored is found with its path, and what only looks like it is not', () => {
+test('a JSON value that cannot be stored is found with its path, and a look-alike is not', () => {
   const find = (value: unknown): unknown => findUnstorable(JSON.stringify(value))
   assert.deepEqual(find({ a: { b: ['x', 'y\0'] } }), { path: 'a.b.1', fault: 'holds a NUL character, which the database cannot store' })
   assert.deepEqual(find('\ud800'), { path: '', fault: 'holds half of a surrogate pair, which the database cannot store' })

@@ -17,7 +17,7 @@ const ask = (socketPath: string, body: string): Promise<{ status: number | undef
   asked.on('error', reject).end(body)
 })
 
-test('a question with text that cannot be stored, or of another form, is a 400 that says where, and no error of the host', async (t) => {
+test('a malformed question or one with unstorable text is a 400 that says where, no host error', async (t) => {
   const dataPath = await temporaryFolder(t)
   const entries: { message?: string }[] = []
   // Nothing of it is reached: whatever is asked of it throws.

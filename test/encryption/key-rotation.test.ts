@@ -117,7 +117,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     await until(async () => (await after.keys.status()).keys.length === 1)
   })
 
-  test('waits for replicas that still seal under the old key, which cannot read what is under the new one', async (t) => {
+  test('the re-wrap waits for replicas that seal under the old key and cannot read under the new', async (t) => {
     const harbour = await openHarbour(t)
     const old = await harbour.start(first)
     await old.put(1, 'one')
@@ -145,7 +145,7 @@ suite('a change of the master key', { concurrency: true }, () => {
     assert.equal(await young.get(4), 'four')
   })
 
-  test('leaves nobody without what they need to read, where every replica is first given the new key beside the old', async (t) => {
+  test('every replica can read everything when each is first given the new key beside the old', async (t) => {
     const harbour = await openHarbour(t)
     const [plain, ready] = [await harbour.start(first), await harbour.start(first, second)]
     await plain.put(1, 'one')

@@ -9,7 +9,7 @@ import { openDatabase } from '../access/fixture.ts'
 
 const [first, second, third] = ['11', '22', '33'].map(byte => Buffer.from(byte.repeat(32), 'hex')) as [Buffer, Buffer, Buffer]
 
-test('the key of the first start is the one; another is refused, with the settings to look at, and changes nothing', async (t) => {
+test('a key other than the first start\'s is refused, names the settings and changes nothing', async (t) => {
   const { postgres, rows } = await openDatabase(t)
   await prepareAccess(postgres)
   await verifyMasterKey(postgres, { key: first, previous: undefined })

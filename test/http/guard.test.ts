@@ -12,7 +12,7 @@ const routes = [
   route('get', '/ping', anyone, ctx => ({ by: ctx.user?.name ?? null }))
 ]
 
-test('a route with a permission answers 401 to nobody, 403 to one without it, and 200 to one who holds it', async t => {
+test('a route with a permission answers 401 to anonymous, 403 without it, and 200 to a holder', async t => {
   const host = await startHttp(t, routes)
   const nobody = await host.fetch('/api/notes')
   assert.equal(nobody.status, 401)

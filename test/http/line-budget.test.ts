@@ -13,7 +13,7 @@ const routes = [
 ]
 const loud = ['info', 'warn', 'error']
 
-test('a flood of unknown callers that fail is a bounded number of lines, and known callers are logged each', async t => {
+test('unknown callers that fail cause a bounded number of lines, and known callers one each', async t => {
   const host = await startHttp(t, routes)
   const lines = (path: string): number => host.lines.filter(line => loud.includes(line.level) && JSON.stringify(line).includes(path)).length
   const ask = (path: string, init: RequestInit = {}): Promise<unknown> =>

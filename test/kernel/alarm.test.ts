@@ -6,7 +6,7 @@ import type { Clock } from '../../core/contract/clock.ts'
 import { Alarm } from '../../core/kernel/alarm.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 
-test('a thousand deadlines ring in the order of their time, each at its own, and share one sleeper', async () => {
+test('a thousand deadlines ring in order, each at its own time, and share one sleeper', async () => {
   const clock = createFakeClock(0)
   const alarm = new Alarm(clock)
   const rung: number[] = []

@@ -270,7 +270,7 @@ function check ({ clock, sleepersAtEnd, kernel, changes, attempts, starts, stop,
   if (stop.outcome === 'over budget') assert.ok(outcomes.includes('cut off'))
 }
 
-test('random graphs: starts follow needs, stops precede them, exactly what was started is undone, nothing is left', async () => {
+test('in random graphs starts follow needs, stops precede them, and all that started is undone', async () => {
   await fc.assert(fc.asyncProperty(plan, stopAtMoment, hurry, async (units, stopAt, hurried) => {
     check(await run(units, stopAt, hurried), units.stopBudgetMs)
   }), { numRuns: 600 })
@@ -283,7 +283,7 @@ test('a stop at every single step of a start keeps all of that', async () => {
   }), { numRuns: 40 })
 })
 
-test('without a stop each start settles with every unit running, failed or held, or with the required one that failed', async () => {
+test('a start settles with every unit running, failed or held, or with a failed required unit', async () => {
   await fc.assert(fc.asyncProperty(fc.array(unitPlan, { minLength: 1, maxLength: 14 }), async plans => {
     const clock = createFakeClock(0)
     const kernel = createKernel({ clock })

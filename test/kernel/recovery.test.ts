@@ -7,7 +7,7 @@ import { createHouse, hangs } from './fixture.ts'
 
 const recover = { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 }
 
-test('a unit that does not start is quarantined and tried again: after 1 s, and then twice as long each time, up to 60 s', async () => {
+test('a unit that fails to start is quarantined and retried after 1 s, doubling up to 60 s', async () => {
   const { kernel, clock, unit, state, stop } = createHouse()
   const beganAt = clock.now()
   const starts: number[] = []
@@ -22,7 +22,7 @@ test('a unit that does not start is quarantined and tried again: after 1 s, and 
   assert.equal(clock.sleepers, 0)
 })
 
-test('every way of failing to start leads to quarantine, and its dependents are held until it runs', async () => {
+test('every way of failing to start leads to quarantine, and dependents are held until it runs', async () => {
   const ways = {
     throws: () => { throw new Error('at once') },
     rejects: async () => { throw new Error('later') },
@@ -47,7 +47,7 @@ test('every way of failing to start leads to quarantine, and its dependents are 
   await stop()
 })
 
-test('a unit that is found unwell ends after everything that needs it, and all come back in the order of their needs', async () => {
+test('an unhealthy unit ends after all its dependents, and all come back in order of their needs', async () => {
   const { kernel, clock, unit, journal, reason, state, stop } = createHouse()
   const started = kernel.start([
     unit('ledger', { recover }), unit('invoices', { needs: ['ledger'] }), unit('reports', { needs: ['invoices'] }),
@@ -88,7 +88,7 @@ test('only a unit that ran for 120 s has put its failures behind it', async () =
   await stop()
 })
 
-test('a start that finds something outside missing is held and tried again; retry does not wait for its time', async () => {
+test('a start held for something missing outside is retried; retry does not wait for its time', async () => {
   const { kernel, clock, unit, state, stop } = createHouse()
   let isThere = false
   const started = kernel.start([
@@ -105,7 +105,7 @@ test('a start that finds something outside missing is held and tried again; retr
   await stop()
 })
 
-test('a required unit ends the kernel when it does not come up at its first start, and is quarantined when it fails later', async () => {
+test('a required unit ends the kernel when its first start fails, and is quarantined later on', async () => {
   const { kernel, clock, unit, state, stop } = createHouse()
   const started = kernel.start([unit('ledger', { recover, required: true })])
   await clock.advance(20)
@@ -123,7 +123,7 @@ test('a required unit ends the kernel when it does not come up at its first star
   await second.stop()
 })
 
-test('what is disabled ends with everything that needs it and stays so until it is enabled, also when it is added like that', async () => {
+test('a disabled unit ends with its dependents and stays so until enabled, also if added so', async () => {
   const { kernel, clock, unit, state, reason, stop } = createHouse()
   const started = kernel.start([
     unit('ledger', { recover }), unit('invoices', { needs: ['ledger'] }), unit('mail', { disabled: 'an operator disabled it', required: true })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createHouse, hangs } from './fixture.ts'
 
-test('the new generation starts beside the old one, takes over in one step, and then the old one is undone', async () => {
+test('the new generation starts beside the old, takes over in one step, then the old is undone', async () => {
   const { kernel, clock, unit, journal, write, changes, stop } = createHouse()
   const started = kernel.start([unit('notes', { closesMs: 20 }), unit('reports', { needs: ['notes'] })])
   await clock.advance(50)
@@ -44,7 +44,7 @@ test('a generation that throws, hangs or needs what does not run leaves the old 
   await stop()
 })
 
-test('dependents that refuse the new generation are held, after their own dependents, and come back when they are served again', async () => {
+test('dependents that refuse the new generation are held, and come back when served again', async () => {
   const { kernel, clock, unit, state, reason, stop } = createHouse()
   let version = 1
   const refuses = (need: string): string | undefined => need === 'ledger' && version !== 1 ? 'it requires "ledger" ^1.0.0, and 2.0.0 is here' : undefined
@@ -104,7 +104,7 @@ test('a stop during a replacement ends both generations', async () => {
   assert.deepEqual(journal.toSorted(), ['60 next closes', '60 notes closes', '61 notes closed'])
 })
 
-test('what a start gives back makes it serve: at the end of a first start, and for a replacement in the turn of the switch', async () => {
+test('a unit serves through the function its start returns, in a replacement at the switch', async () => {
   const { kernel, clock, unit, state, stop } = createHouse()
   const serving: string[] = []
   const serves = (name: string, fails = false) => unit('notes', {

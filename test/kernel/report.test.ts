@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { renderStartReport, renderStopReport } from '../../core/kernel/index.ts'
 import { createHouse, hangs } from './fixture.ts'
 
-test('the start report says what each unit waited for, what it took, and which path was the longest', async () => {
+test('the start report says each unit\'s waits, its duration, and which path was the longest', async () => {
   const { kernel, clock, unit } = createHouse()
   const beganAt = clock.now()
   const started = kernel.start([
@@ -23,7 +23,7 @@ test('the start report says what each unit waited for, what it took, and which p
   assert.deepEqual(JSON.parse(JSON.stringify(report)), { ...report, units: report.units.map(span => ({ ...span })) })
 })
 
-test('the start is drawn as a tree: each unit under the one it waited for, with milliseconds, reasons and the critical path', async () => {
+test('the start is drawn as a tree of waits, with milliseconds, reasons and the critical path', async () => {
   const { kernel, clock, unit } = createHouse()
   const started = kernel.start([
     unit('postgres', {

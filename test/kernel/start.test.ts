@@ -26,7 +26,7 @@ test('units of a later call may need those of an earlier one, whether these run 
   assert.equal(state('notes'), 'running')
 })
 
-test('"after" is order only: it waits until the other has settled, also when that fails, and ignores ids that no unit has', async () => {
+test('"after" is order only: it waits until the other unit has settled, and ignores unknown ids', async () => {
   const { kernel, clock, unit, journal, state } = createHouse()
   const started = kernel.start([
     unit('notify', { start: async () => { await clock.sleep(40); throw new Error('no mail server') } }),
@@ -38,7 +38,7 @@ test('"after" is order only: it waits until the other has settled, also when tha
   assert.equal(journal[0], '40 invoices opens')
 })
 
-test('what needs a failed unit is held, not failed, and its reason shows the path to the one that failed', async () => {
+test('a dependent of a failed unit is held, not failed, and its reason shows the path to it', async () => {
   const { kernel, clock, unit, state, reason, journal } = createHouse()
   const started = kernel.start([
     unit('invoices', { needs: ['billing'] }), unit('billing', { needs: ['mailer'] }),
@@ -52,7 +52,7 @@ test('what needs a failed unit is held, not failed, and its reason shows the pat
   assert.equal(report.units.find(({ id }) => id === 'invoices')?.error?.message, 'connect ECONNREFUSED 127.0.0.1:25')
 })
 
-test('a unit is held at once, also while another need of it is still starting and in a call that comes later', async () => {
+test('a unit is held at once, also while another need of it is starting and in a later call', async () => {
   const { kernel, clock, unit, state } = createHouse()
   const slow = kernel.start([unit('slow', { opensMs: 500 }), unit('broken', { start: () => { throw new Error('broken') } })])
   const early = kernel.start([unit('early', { needs: ['slow', 'broken'] })])
@@ -64,7 +64,7 @@ test('a unit is held at once, also while another need of it is still starting an
   await slow
 })
 
-test('a start that finds something missing outside can say that it is held, and is not tried again', async () => {
+test('a start that finds something missing outside can report itself held, and is not retried', async () => {
   const { kernel, clock, unit, state, reason, steps } = createHouse()
   const started = kernel.start([
     unit('kubernetes', {
@@ -106,7 +106,7 @@ test('all problems of a set of units are told together, and nothing starts', asy
   assert.deepEqual(kernel.units().map(({ id }) => id), ['database'])
 })
 
-test('a failed attempt is undone before the next, and the pause between attempts doubles up to its bound', async () => {
+test('a failed attempt is undone before the next, and the pause doubles up to its bound', async () => {
   const { kernel, clock, unit, write, journal, state } = createHouse()
   const started = kernel.start([unit('database', {
     retry: { firstMs: 100, maxMs: 300 },
@@ -126,7 +126,7 @@ test('a failed attempt is undone before the next, and the pause between attempts
   assert.equal(report.units[0].error, undefined)
 })
 
-test('an attempt over its budget is told by its signal, waited for until it gives up, and then tried again', async () => {
+test('an attempt over its budget gets an abort signal, is awaited until it ends, and is retried', async () => {
   const { kernel, clock, unit, write, journal, state } = createHouse()
   const started = kernel.start([unit('database', {
     attemptBudgetMs: 200,
@@ -146,7 +146,7 @@ test('an attempt over its budget is told by its signal, waited for until it give
   assert.equal(state('database'), 'running')
 })
 
-test('all attempts together end with the start budget, and the reason holds how many they were and the last error', async () => {
+test('the start budget ends all attempts, and the reason holds their number and the last error', async () => {
   const { kernel, clock, unit, reason } = createHouse()
   const started = kernel.start([unit('database', {
     startBudgetMs: 1_000, retry: { firstMs: 100, maxMs: 200 }, start: () => { throw new Error('connect ECONNREFUSED') }
@@ -212,7 +212,7 @@ test('whatever a start throws or rejects with becomes an error in words', async 
   }
 })
 
-test('a required unit that fails ends the start at once: the other starts are aborted, and nothing is undone before the stop', async () => {
+test('a required unit that fails aborts the other starts at once, and only the stop undoes them', async () => {
   const { kernel, clock, unit, write, journal, state, steps } = createHouse()
   const cause = new Error('the disk is full')
   const started = kernel.start([
@@ -256,7 +256,7 @@ test('a required unit that is held ends the start, with the path and the error t
   await refused
 })
 
-test('a start that is under way when the stop comes rejects with StartStopped, and so does every later one', async () => {
+test('a start that is under way at the stop rejects with StartStopped, and so do later starts', async () => {
   const { kernel, clock, unit } = createHouse()
   const refused = assert.rejects(kernel.start([unit('slow', { opensMs: 100 })]), StartStopped)
   await clock.advance(10)

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import type { StartContext } from '../../core/kernel/index.ts'
 import { createHouse, hangs } from './fixture.ts'
 
-test('a dependency stops only after its dependents have stopped, and independent units stop together', async () => {
+test('a dependency stops only after its dependents have, and independent units stop together', async () => {
   const { kernel, clock, unit, journal } = createHouse()
   const started = kernel.start([
     unit('database', { closesMs: 5 }), unit('notes', { needs: ['database'], closesMs: 20 }),
@@ -63,7 +63,7 @@ test('steps are taken newest first, and none is skipped because another failed',
   ])
 })
 
-test('a step that hangs is cut off by name, its signal aborts, and the steps and units behind it still have time', async () => {
+test('a hanging step is cut off by name, its signal aborts, and later steps and units have time', async () => {
   const { kernel, clock, unit } = createHouse()
   let reason: unknown
   await Promise.all([kernel.start([
@@ -105,7 +105,7 @@ test('the stop ends with its budget, even when every unit hangs, and each had it
   assert.deepEqual(kernel.units().map(({ state }) => state), ['stopped', 'stopped', 'stopped', 'stopped'])
 })
 
-test('what is left is divided by the budgets along the longest chain behind, and the report says who used what of which share', async () => {
+test('the time left is divided by budgets along the longest chain, and the report shows shares', async () => {
   const { kernel, clock, unit } = createHouse()
   const closes = (ms: number, stopBudgetMs: number, needs: string[] = []) => ({ needs, stopBudgetMs, opensMs: 0, closesMs: ms })
   const started = kernel.start([
@@ -189,7 +189,7 @@ test('a start that is under way is aborted, waited for until it gives up, and th
   })
 })
 
-test('a hung start that ignores its signal is abandoned a second later: the rest of the stop has its time, and is clean', async () => {
+test('a hung start that ignores its signal is abandoned after 1 s, and the rest stops cleanly', async () => {
   const { kernel, clock, unit } = createHouse()
   kernel.start([unit('database', { closesMs: 300 }), unit('hung', { needs: ['database'], start: ({ undo }) => { undo('close', () => clock.sleep(20)); return hangs() } })])
     .catch(() => undefined)
@@ -201,7 +201,7 @@ test('a hung start that ignores its signal is abandoned a second later: the rest
   assert.deepEqual(report.units[0]?.steps.map(({ name, outcome, durationMs }) => [name, outcome, durationMs]), [['start', 'abandoned', 1_000], ['close', 'done', 20]])
 })
 
-test('a hung start that ignores its signal is cut off like a step, and what it registered is undone in time', async () => {
+test('a hung start that ignores its signal is cut off like a step, and its effects are undone', async () => {
   const { kernel, clock, unit, steps } = createHouse()
   kernel.start([unit('hung', { start: ({ undo }) => { undo('close', () => clock.sleep(20)); return hangs() } })]).catch(() => undefined)
   await clock.advance(10)
@@ -267,7 +267,7 @@ test('a stop joins the undoing of a failed attempt that is under way', async () 
   assert.equal(report.outcome, 'clean')
 })
 
-test('a unit that failed with its budget over while it is still being undone is waited for by the stop', async () => {
+test('the stop waits for a unit that failed over its budget while it is still being undone', async () => {
   const { kernel, clock, unit, write, journal, state } = createHouse()
   const started = kernel.start([unit('database'), unit('notes', {
     needs: ['database'],

@@ -6,7 +6,7 @@ import { adminPassword } from '../access/fixture.ts'
 import { signIn } from '../support/client.ts'
 import { post, serve } from './identity-fixture.ts'
 
-test('signing in answers who it is and until when, with the session in a cookie that scripts and other sites do not get', async (t) => {
+test('a sign-in answers with the user and the expiry, and sets an HttpOnly, same-site cookie', async (t) => {
   const { url, house } = await serve(t)
   const answer = await post(`${url}/api/auth/login`, { name: 'admin', password: adminPassword }, { 'x-forwarded-for': '203.0.113.9', 'user-agent': 'curl' })
   assert.equal(answer.status, 200)
@@ -43,7 +43,7 @@ test('a wrong password is 401, too many 429 with how long to wait, and what is n
   }
 })
 
-test('who am I names the user, what they may do in order, and how they came; signing out ends it and takes the cookie away', async (t) => {
+test('/me names the user, the permissions and the sign-in; signing out ends it and the cookie', async (t) => {
   const { url } = await serve(t)
   const admin = await signIn(url, 'admin', adminPassword)
   const me = await (await admin.get('/api/auth/me')).json() as { user: object, permissions: string[], signedInBy: { kind: string } }
@@ -99,7 +99,7 @@ test('without a session or a token nothing but signing in answers', async (t) =>
   assert.equal((await post(`${url}/api/auth/logout`, {})).status, 401)
 })
 
-test('signing in never takes over a session that the request shows, its own or one made up by someone else', async (t) => {
+test('a sign-in never takes over a session from the request, the caller\'s own or a forged one', async (t) => {
   const { url } = await serve(t)
   const planted = `session=plat_${'a'.repeat(64)}`
   const login = async (cookie: string): Promise<string> => {
@@ -129,7 +129,7 @@ test('sessions are listed, shown, and ended: one, or all with this one', async (
   assert.equal((await here.get('/api/auth/me')).status, 401)
 })
 
-test('the address in the log is the client\'s behind none, one and two proxies that are trusted, whatever the client writes itself', async (t) => {
+test('the logged address is the client\'s behind 0, 1 and 2 trusted proxies, whatever it writes', async (t) => {
   const forwarded = '6.6.6.6, 203.0.113.9, 10.0.0.1'
   for (const [trustProxyHops, address] of [[0, '127.0.0.1'], [1, '10.0.0.1'], [2, '203.0.113.9']] as const) {
     const { url, house } = await serve(t, { trustProxyHops })
@@ -138,7 +138,7 @@ test('the address in the log is the client\'s behind none, one and two proxies t
   }
 })
 
-test('where cookies are secure the cookie is __Host-session, and signing out ends and clears both', async (t) => {
+test('the cookie is __Host-session where cookies are secure, and signing out clears both', async (t) => {
   const { url, house } = await serve(t, { secureCookies: true })
   const login = (headers: Record<string, string> = {}): Promise<Response> => post(`${url}/api/auth/login`, { name: 'admin', password: adminPassword }, headers)
   const answer = await login()

@@ -112,7 +112,7 @@ test('credentials go over TLS or not at all, unless the server is on this machin
   assert.equal(secure.mails.length, 1)
 })
 
-test('a mail server that is away, breaks off or turns a login down is worth another try; one that will not have the mail is not', async (t) => {
+test('an unavailable mail server or a refused login is worth a retry; a refused mail is not', async (t) => {
   const server = await startMailServer(t, { authOptional: false, allowInsecureAuth: true, onAuth: (_auth, _session, callback) => { callback(Object.assign(new Error('no'), { responseCode: 535 })) } })
   const again = (error: unknown): boolean => error instanceof Error && !(error instanceof Undeliverable)
   await assert.rejects(createMailer({ ...settings, port: server.port, username: 'a', password: 'b' }).send(mail), again)

@@ -245,7 +245,7 @@ test('notify', { concurrency: true }, async (t) => {
   })
 })
 
-test('a replica that dies while the mail server thinks costs no mail: another sends it again, as the same one', {
+test('a replica that dies while it sends a mail loses none: another sends it as the same mail', {
   skip: process.env['BULKHEAD_LONG'] === undefined && 'waits for a takeover; BULKHEAD_LONG=1 runs it'
 }, async (t) => {
   const { hosts: [first], mail, addPerson, send, start, rows } = await openTown(t, 1)

@@ -110,7 +110,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
   const reveal = async (path: string, body?: Json): Promise<unknown> => (await admin('POST', `${path}/reveal`, body)).body.value
 
   await Promise.all([
-    t.test('a secret is made, replaced, rolled back, deleted and had back; only revealing shows a value', async () => {
+    t.test('a secret is created, replaced, rolled back, deleted and restored; only revealing shows it', async () => {
       const path = `${inProject}/DEPLOY_KEY`
       const made = await admin('PUT', path, { value: 'first value', scope: 'deploy' })
       assert.equal(made.status, 200)
@@ -168,7 +168,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       for (const value of ['first value', 'value 12', 'value 3', 'again']) assert.ok(!everything.includes(`"${value}"`), value)
     }),
 
-    t.test('of writers who have seen the same version exactly one wins, and the others learn the version it is at', async () => {
+    t.test('of writers that saw the same version exactly one wins, and the others learn its number', async () => {
       const path = '/secrets/global/CONTESTED'
       const race = (body: (at: number) => Json): Promise<Answer[]> => Promise.all(Array.from({ length: 20 }, (_, at) => admin('PUT', path, body(at))))
       const outcome = (answers: readonly Answer[]): Json => ({ ...Object.groupBy(answers.map(({ status }) => status), status => String(status)) })
@@ -190,7 +190,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       assert.deepEqual(free.map(({ body }) => body.version).sort((a, b) => Number(a) - Number(b)), Array.from({ length: 20 }, (_, at) => at + 1))
     }),
 
-    t.test('who may see that there is a secret may neither write it nor see its value; outside the project it is not there', async () => {
+    t.test('a user who may see a secret may not write or read it; outside the project it is hidden', async () => {
       const path = `${inProject}/GUARDED`
       await admin('PUT', path, { value: 'hidden' })
       const [reader, member, stranger] = await Promise.all(['reader', 'member', 'stranger'].map(name => house.addUser(name))) as [string, string, string]
@@ -245,7 +245,7 @@ test('secrets on a real host', { concurrency: true }, async (t) => {
       assert.deepEqual(await put('KUBECONFIG', { value: 'x', scope: 'all' }), ['body.scope'])
     }),
 
-    t.test('references are put in by use, the project before the platform; what cannot be is named and nothing is left as typed', async () => {
+    t.test('references are resolved by use, the project before the platform; failures are all named', async () => {
       for (const [path, body] of [
         ['/secrets/global/SHADOWED', { value: 'of the platform', scope: 'all' }], [`${inProject}/SHADOWED`, { value: 'of the project', scope: 'all' }],
         ['/secrets/global/SHARED', { value: '$& ${{ secrets.SHADOWED }} $1', scope: 'all' }], [`${inProject}/BUILD_ONLY`, { value: 'x', scope: 'pipeline' }],
@@ -340,7 +340,7 @@ test('a sealed value with any bit flipped, cut anywhere, or of another place is 
   }
 })
 
-test('names that change how a process runs are known in any case, and those of ordinary secrets are none of them', () => {
+test('a name that changes how a process runs is known in any case, and ordinary names are not', () => {
   for (const name of [
     'PATH', 'path', 'LD_PRELOAD', 'ld_library_path', 'LD_AUDIT', 'DYLD_INSERT_LIBRARIES', 'NODE_OPTIONS', 'BASH_ENV', 'ENV', 'IFS', 'PS4', 'PROMPT_COMMAND', 'PYTHONPATH',
     'PythonStartup', 'PERL5OPT', 'RUBYOPT', 'GIT_SSH_COMMAND', 'GIT_CONFIG_COUNT', 'GIT_CONFIG_KEY_0', 'JAVA_TOOL_OPTIONS', 'npm_config_script_shell', 'https_proxy', 'SSL_CERT_FILE',

@@ -143,7 +143,7 @@ test('an answer that lies in the socket when the look comes late is heard before
   assert.equal(pulse.isSilent, false)
 })
 
-test('a silent system is asked until it answers, whoever else asks; then everything is open again', async t => {
+test('a silent system is polled until it answers, whoever else asks; then all is open again', async t => {
   const { system, pulse, pass } = listen(t, { answer: async () => { throw new Error('refused') } })
   pulse.begin()
   await pass(1_000)

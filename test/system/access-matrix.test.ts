@@ -200,7 +200,7 @@ async function fingerprint ({ rows }: Operator): Promise<unknown> {
 const untilQuiet = ({ rows }: Operator): Promise<void> =>
   until(async () => (await rows('select from pgboss.job where state < \'completed\' and start_after <= now()')).length === 0)
 
-test('each route lets through whom it should, in one spelling only, and nothing changes for anyone else', async (t) => {
+test('each route admits the callers it should, in one spelling only, and others change nothing', async (t) => {
   const { url, operator, table, things, callers } = await openHouse(t)
   const samples = samplesFor(things)
   const labels = table.routes.map(labelOf)

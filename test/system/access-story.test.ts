@@ -19,7 +19,7 @@ const json = async (answer: Response, status: number): Promise<Body> => {
   return body
 }
 
-test('a user gets a role in one project, delegates to an agent for an hour, takes it back, and the audit log tells all of it', async (t) => {
+test('the audit log tells of a user\'s role in a project and of an agent\'s delegation and its end', async (t) => {
   const databaseUrl = await createDatabase(t, { migrated: 'plugins' })
   const plugins = await temporaryFolder(t)
   await writeHarbour(plugins)

@@ -33,7 +33,7 @@ const json = async (asked: Promise<Response>, status: number): Promise<Body> => 
   return (text === '' ? {} : JSON.parse(text)) as Body
 }
 
-test('a day: a project, an agent with what was lent to it, an issue, a comment, a webhook, a mail, a secret, and the end of the project', async (t) => {
+test('a day works: project, agent, issue, comment, webhook, mail, secret and the project\'s end', async (t) => {
   const databaseUrl = await createDatabase(t, { migrated: 'plugins' })
   const mail = await startMailServer(t)
   const receiver = await openReceiver(t)

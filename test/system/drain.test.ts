@@ -49,7 +49,7 @@ test('no request is lost when the host is told to stop under load, keep-alive or
   assert.equal(await host.ended, 0, host.output())
 })
 
-test('twenty replicas leave one after the other behind a balancer that notices a second late, and no request is lost', {
+test('twenty replicas leave in turn behind a balancer that lags a second, without a lost request', {
   skip: process.env.BULKHEAD_LONG === undefined && 'two minutes, and both cores; BULKHEAD_LONG=1 runs it'
 }, async (t) => {
   const { load, exits } = await drainUnderLoad(t, { rounds: 20, requestsPerSecond: 200 })

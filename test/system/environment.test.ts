@@ -29,7 +29,7 @@ export default {
   }
 }`
 
-test('neither plugins nor child processes find a secret in the environment, and a reload still finds what it needs', async (t) => {
+test('plugins and child processes find no secret in the environment, and a reload still works', async (t) => {
   const folder = await temporaryFolder(t)
   const keyFile = join(folder, 'key')
   await writeFile(keyFile, `${masterKey}\n`)

@@ -9,7 +9,7 @@ import { writePlugin } from '../support/plugin.ts'
 import { startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 
-test('while the database is not there the host is alive, says what it waits for, and goes on within a second of its coming', async (t) => {
+test('without its database the host is alive, names it, and goes on a second after its return', async (t) => {
   const database = new URL(await createDatabase(t))
   const proxy = await startProxy(t, Number(database.port))
   proxy.hold()
@@ -57,7 +57,7 @@ test('SIGTERM while it waits for a database that never comes ends it, cleanly', 
   assert.equal(await host.ended, 0, host.output())
 })
 
-test('a second signal shortens what is left: an undo that hangs is cut off and the exit code says so', async (t) => {
+test('a second signal shortens the stop: a hanging undo is cut off and the exit code says so', async (t) => {
   const folder = await temporaryFolder(t)
   await writePlugin(folder, 'clings', {}, "export default { start ({ undo }) { undo('let go', () => new Promise(() => {})) } }")
   const host = startHost(t, { DATABASE_URL: await createDatabase(t, { migrated: 'core' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: folder })

@@ -133,7 +133,7 @@ test('whatever fails before the switch leaves the last generation serving, and s
   assert.equal(restarts, 1)
 })
 
-test('a request that is under way is finished by the generation it began with, and a new migration is there for the next', async (t) => {
+test('a running request ends in the generation it began with; the next finds a new migration', async (t) => {
   const { folder, operate, see, url } = await operated(t, async folder => {
     await writePlugin(folder, 'slow', { resources: ['postgres'] }, `
       export default { start ({ routes, clock, postgres }) {
@@ -355,7 +355,7 @@ test('npm run dev loads what is saved, and goes on with what was there when that
   assert.equal(await host.ended, 0, host.output())
 })
 
-test('a plugin that tolerates a missing cluster runs without one; one that does not is held, and both are told why', async (t) => {
+test('a plugin that tolerates a missing cluster runs, another is held, and both get the reason', async (t) => {
   const { see, status } = await operated(t, async folder => {
     const code = `export default { start ({ routes, kubernetes }) {
       routes.get('/', { public: 'a test' }, () => kubernetes.state)

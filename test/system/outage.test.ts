@@ -75,7 +75,7 @@ async function ask (url: string): Promise<{ status: number, ok: boolean, ms: num
   return { status: answer.status, ok: ok === true, ms: performance.now() - from }
 }
 
-test('a resource that goes away is told by readiness and by 503, and by nothing else; when it is back all resumes', async t => {
+test('an unavailable resource shows in readiness and 503 only, and all resumes when it is back', async t => {
   const { host, proxies, url, probesUrl } = await startBehindProxies(t)
   const isReady = async (): Promise<boolean> => (await fetch(`${probesUrl}/ready`)).status === 200
   const answers = async (id: string): Promise<boolean> => { const { status, ok } = await ask(`${url}/api/${id}`); return status === 200 && ok }

@@ -31,7 +31,7 @@ async function productionOf (t: TestContext): Promise<Record<string, string>> {
   }
 }
 
-test('production on real servers: ready, an admin from the settings, the example left out unless named, every line JSON without a secret', async (t) => {
+test('production is ready on real servers, with its admin, no example and no secret in the log', async (t) => {
   const env = await productionOf(t)
   const host = startHost(t, env)
   const { url } = await host.ready()

@@ -82,7 +82,7 @@ test('invalid plugins: every problem of every plugin in one message, exit 4', as
   for (const said of [/empty/, /mounts/, /at import/, /absent/]) assert.match(host.output(), said)
 })
 
-test('a required plugin that does not start ends the host with exit 5; a degraded one is held at 503 and the rest serves', async (t) => {
+test('a required plugin that fails to start ends the host with exit 5; a degraded one gets 503', async (t) => {
   const bad = 'export default { start () { throw null } }'
   const required = await temporaryFolder(t)
   await writePlugin(required, 'bad', { readiness: 'required' }, bad)
@@ -115,7 +115,7 @@ async function writeLedger (folder: string, manifest: object): Promise<void> {
   await writeFile(join(folder, 'ledger/migrations/0001_entry.down.sql'), 'drop table entry;\n')
 }
 
-test('a migration of a required plugin with a syntax error: the file and the line are named, nothing half applied, exit 3', async (t) => {
+test('a syntax error in a required migration exits with 3, names the line and applies nothing', async (t) => {
   const folder = await temporaryFolder(t)
   await writeLedger(folder, { readiness: 'required' })
   const host = startHost(t, { ...await settingsOf(t), PLATFORM_PLUGINS_PATH: folder })
@@ -123,7 +123,7 @@ test('a migration of a required plugin with a syntax error: the file and the lin
   assert.match(host.output(), /0001_entry\.sql:2/)
 })
 
-test('a migration of a degraded plugin that fails holds back the plugin and those that require it, no others; mended, they start by themselves', async (t) => {
+test('a failed migration of a degraded plugin holds it and its dependents until it is fixed', async (t) => {
   const folder = await temporaryFolder(t)
   await writeLedger(folder, { readiness: 'degraded' })
   const other = (id: string, manifest: object): Promise<unknown> => writePlugin(folder, id, manifest, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => 'pong') } }")

@@ -8,7 +8,7 @@ import { until } from '../support/until.ts'
 
 const passwordIn = (output: string): string | undefined => /password\s*:?\s+([A-Za-z0-9_-]{16,})/i.exec(output)?.[1]
 
-test('the first start makes the platform on embedded defaults; the second keeps it and prints no password', async (t) => {
+test('the first start sets up the platform on embedded defaults; the second prints no password', async (t) => {
   const env = { PLATFORM_DATA_PATH: await temporaryFolder(t) }
 
   const first = startHost(t, env)

@@ -78,7 +78,7 @@ async function open (t: TestContext, database: string, folder: string): Promise<
 const rowsOf = async (postgres: Awaited<ReturnType<typeof openTestPostgres>>['postgres'], query: ReturnType<typeof sql.unsafe>): Promise<readonly string[]> =>
   postgres.anyFirst({ ...query, parser: z.object({ item: z.string() }) })
 
-test('a job sent with a commit is done once, its event is heard, and an operator sees, retries, cancels and runs', async (t) => {
+test('a job sent with a commit is done once; an operator sees, retries, cancels and runs jobs', async (t) => {
   const database = await createDatabase(t, { migrated: 'plugins' })
   const { plugin: postgres } = await openTestPostgres(t, { url: database })
   await postgres.query(sql.unsafe`create table public.packed (item text)`)
@@ -134,7 +134,7 @@ test('a job sent with a commit is done once, its event is heard, and an operator
   assert.equal(await host.ended, 0)
 })
 
-test('of twenty jobs that run when a host is told to end none is lost: they are with another at once', async (t) => {
+test('of twenty running jobs on a host that ends none is lost: another host has them at once', async (t) => {
   const database = await createDatabase(t, { migrated: 'plugins' })
   const { plugin: postgres } = await openTestPostgres(t, { url: database })
   await postgres.query(sql.unsafe`create table public.carried (item text)`)

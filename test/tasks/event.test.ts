@@ -10,7 +10,7 @@ import { event, openHouse, queue } from './fixture.ts'
 const merged = 'merge-request.merged'
 
 void suite('events', { concurrency: 6 }, () => {
-  test('every plugin that subscribes is told once by one of its replicas, and one that does not is not', async (t) => {
+  test('each subscribed plugin gets an event once, on one of its replicas, and no other gets it', async (t) => {
     const url = await createDatabase(t, { migrated: 'core' })
     const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
     const heard: string[] = []
@@ -42,7 +42,7 @@ void suite('events', { concurrency: 6 }, () => {
     assert.deepEqual(heard, [0, 1, 2, 3, 4, 5, 6])
   })
 
-  test('a plugin that is away is told when it is back, and one that comes back without the subscription is told no more', async (t) => {
+  test('an absent plugin gets its events on return, unless it returns without the subscription', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const heard: unknown[] = []
     const hears = event(merged, ({ input }) => { heard.push(input) })

@@ -98,7 +98,7 @@ void suite('tasks', { concurrency: 6 }, () => {
     assert.equal(most, 1)
   })
 
-  test('the undo aborts the running handler, waits for it and takes no more ticks; another replica runs it again', async (t) => {
+  test('the undo aborts the running handler, waits for it and takes no more ticks', async (t) => {
     const url = await createDatabase(t, { migrated: 'core' })
     const [first, second] = await Promise.all([openReplica(t, url), openReplica(t, url)])
     const started = Promise.withResolvers<undefined>()

@@ -57,7 +57,7 @@ const count = (house: House, table: string): Promise<number> =>
 const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)] as T
 
 void suite('background work survives', { concurrency: !isLong }, () => {
-  test('effects in Postgres are exactly one a job, while replicas are killed, frozen and thawed in the middle of them', async (t) => {
+  test('each job has its effects in Postgres once, while replicas are killed, frozen and thawed', async (t) => {
     const { url, house } = await prepare(t)
     const rounds = isLong ? 200 : 6
     const steady = queue('steady', () => undefined, { retry: { limit: 50 } })
@@ -94,7 +94,7 @@ void suite('background work survives', { concurrency: !isLong }, () => {
     assert.ok(outside >= sent.length)
   })
 
-  test('no tick runs twice, and none is late by more than a takeover, while replicas are killed and frozen', async (t) => {
+  test('no tick runs twice or is later than a takeover, while replicas are killed and frozen', async (t) => {
     const { url, house } = await prepare(t)
     const [members, interval, forMs] = isLong ? [10, '5s', 120_000] : [3, '1s', 6_000]
     const replicas = await Promise.all(Array.from({ length: members }, () => startReplica(t, url, 'ticking', interval)))
@@ -139,7 +139,7 @@ void suite('background work survives', { concurrency: !isLong }, () => {
     }
   })
 
-  test('poison beside good jobs: what throws, hangs or kills its process is given up, and the good ones are done', async (t) => {
+  test('jobs that throw, hang or kill their process are given up, and the good jobs are done', async (t) => {
     const { url, house } = await prepare(t)
     const good = isLong ? 100_000 : 500
     // Each death of a replica is one takeover.
@@ -166,7 +166,7 @@ void suite('background work survives', { concurrency: !isLong }, () => {
     t.diagnostic(`${good} good jobs done, ${replicas.reduce((sum, { deaths }) => sum + deaths(), 0)} deaths`)
   })
 
-  test('what a killed or a frozen replica had is taken over within 20 s, and the frozen one completes nothing when it thaws', async (t) => {
+  test('jobs of a killed or frozen replica are taken over in 20 s; a thawed one completes nothing', async (t) => {
     const held = queue('held', () => undefined)
     const begunAt = async (house: House, id: string, attempt: number): Promise<number> => {
       const runs = z.object({ at: z.number() })

@@ -9,7 +9,7 @@ import { openHouse, queue, send } from './fixture.ts'
 
 const hostile = ['\0', 'a\0b', '\ud800', 'a\udc00', '\ude00\ud83d']
 
-test('a job or an event with text that cannot be stored is refused, naming the queue and the place', async (t) => {
+test('a job or event with text that cannot be stored is refused, naming the queue and the place', async (t) => {
   const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
   const deliver = queue('deliver', () => undefined)
   await house.register('notes', deliver)

@@ -27,7 +27,7 @@ async function open (t: TestContext, url: string, version: string, declare: (tas
   return { house, tasks: scope.tasks, begin: () => house.register('shop', ...registration.tasks) }
 }
 
-test('of two versions a tick is one run, each works only what it has, and what only the newer can take waits for it uncounted', async (t) => {
+test('with two versions a tick is one run, and each replica works only the jobs it can take', async (t) => {
   const url = await createDatabase(t, { migrated: 'core' })
   const seen: string[] = []
   const ticks: string[] = []

@@ -97,7 +97,7 @@ test('whatever is thrown can be logged', () => {
   assert.ok(lines().every(({ msg }) => msg === 'failed'))
 })
 
-test('pretty lines are for people: the plugin, the sentence, the facts, an error over several lines', () => {
+test('pretty lines show people the plugin, the sentence, the facts, an error over several lines', () => {
   let text = ''
   const log = createLog({ level: 'info', format: 'pretty', destination: { write: line => { text += line } } })
   log.child({ plugin: 'notes' }).info({ count: 3, password: 'hunter2' }, 'kept')

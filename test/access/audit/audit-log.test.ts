@@ -36,7 +36,7 @@ test('an entry is there when its transaction is, and not when that was rolled ba
   })
 })
 
-test('a token in an entry is masked; what is no action, no resource or too long is a fault of the plugin', async (t) => {
+test('an audit entry masks a token; a malformed action or resource or a long detail is refused', async (t) => {
   const house = await openHouse(t)
   const { access: { audit } } = await house.openRoom()
   const token = createApiToken()
@@ -134,7 +134,7 @@ async function openOwnedDatabase (t: TestContext): Promise<OwnedDatabase> {
   return { url: own.href, client }
 }
 
-test('the host\'s role adds to the audit log and changes, deletes or empties nothing of it; nor after another start', async (t) => {
+test('the host\'s role can only append to the audit log, also after another start', async (t) => {
   const { url, client } = await openOwnedDatabase(t)
   const { postgres } = await openTestPostgres(t, { url })
   for (const start of ['first', 'second']) {
@@ -177,7 +177,7 @@ test('what was given back, as by a restored dump, is taken away at the next star
   await assert.rejects(client.query('update audit_log set actor_name = \'eve\''), /permission denied/)
 })
 
-test('where the settings have old entries archived, those that are noted as such go through the one function there is for it, and no other way', async (t) => {
+test('where archiving is on, archived entries are deleted through one function and no other way', async (t) => {
   const { url, client } = await openOwnedDatabase(t)
   const { postgres } = await openTestPostgres(t, { url })
   await prepareAccess(postgres, undefined, { auditIsArchived: true })
@@ -208,7 +208,7 @@ test('a function for archived entries that an earlier version made is replaced',
   assert.deepEqual(await source(), [])
 })
 
-test('a project is deleted, which clears its id in the log and nothing else; nobody else clears or sets it', async (t) => {
+test('deleting a project clears its id in the audit log; no other statement clears or sets it', async (t) => {
   const { url, client } = await openOwnedDatabase(t)
   const { postgres } = await openTestPostgres(t, { url })
   await prepareAccess(postgres)
@@ -227,7 +227,7 @@ test('a project is deleted, which clears its id in the log and nothing else; nob
   assert.deepEqual(await named(), [{ actor_name: 'boat', project: null }, { actor_name: 'ship', project: 'ship' }])
 })
 
-test('even a superuser\'s delete and update do nothing, and production is told that the role is one', async (t) => {
+test('a superuser\'s delete and update change nothing, and production logs that the role is one', async (t) => {
   const house = await openHouse(t)
   await house.rows('insert into public.audit_log (actor_id, actor_name, action, resource) values (gen_random_uuid(), \'ada\', \'a.b\', \'x\')')
   await house.rows('delete from public.audit_log')

@@ -64,7 +64,7 @@ test('800 refusals of unknown callers from one network are one row, which counts
   assert.deepEqual((await afterAMinute(house, 2)).map(({ detail }) => detail.count), [800, 1], 'the next minute is another row')
 })
 
-test('however many networks unknown callers come from, a minute of them is a bounded number of rows', async (t) => {
+test('unknown callers cause a bounded number of rows a minute, however many networks they use', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   for (let index = 0; index < 5_000; index++) {

@@ -21,13 +21,13 @@ test('a stored text that is no hash is no error and no password\'s', async () =>
   }
 })
 
-test('what is too short or too long to be a password is none, even when the stored hash was made from it', async () => {
+test('a password that is too short or too long is refused, even when the stored hash matches it', async () => {
   for (const text of ['1234567', 'x'.repeat(1_025)]) {
     assert.equal(await passwords.isRight(text, await hash(text, { memoryCost: 64, timeCost: 1, parallelism: 1 })), false, `${text.length} characters`)
   }
 })
 
-test('of a flood of passwords a bounded number waits, the rest is turned away at once, and then it goes on', async () => {
+test('in a flood of passwords a bounded number waits, and the rest is refused at once', async () => {
   const stored = await hash('correct horse', { memoryCost: 64, timeCost: 1, parallelism: 1 })
   const flood = await Promise.allSettled(Array.from({ length: 100 }, () => passwords.isRight('correct horse', stored)))
   const answered = flood.filter(({ status }) => status === 'fulfilled').length

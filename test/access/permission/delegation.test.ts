@@ -59,7 +59,7 @@ test('an expired loan may be granted again, one that is still on may not', async
   assert.equal(await may(room, bob, 'agent:run'), true)
 })
 
-test('a loan is worth nothing once its lender has lost the permission there, however that came about, and something again with it', async (t) => {
+test('a delegation counts only while its lender holds the permission in the project', async (t) => {
   const { house, room, ada, bob, boat } = await cast(t)
   await room.access.delegations.grant(ada, { delegateId: bob.id, permission: 'agent:run' }, origin)
   await room.access.delegations.grant(ada, { delegateId: bob.id, permission: 'deploy:read', projectId: boat }, origin)
@@ -82,7 +82,7 @@ test('a loan is worth nothing once its lender has lost the permission there, how
   assert.deepEqual(await held(), [false, false])
 })
 
-test('nobody lends to themself, what they do not hold there, or what was lent to them; not even with admin:delegate', async (t) => {
+test('a user lends neither to themself, nor what they do not hold there, nor a lent permission', async (t) => {
   const { house, room, ada, bob, boat, ship } = await cast(t)
   const grant = (actor: User, input: { delegateId: string, permission: string, projectId?: string }): Promise<unknown> =>
     room.access.delegations.grant(actor, input, origin)
@@ -127,7 +127,7 @@ test('what is wrong with a loan is named, all at once', async (t) => {
   })
 })
 
-test('who lent and who borrowed see a loan, nobody else but with admin:delegate; the borrower cannot revoke it', async (t) => {
+test('only lender, borrower and admin:delegate see a delegation; the borrower cannot revoke it', async (t) => {
   const { house, room, ada, bob } = await cast(t)
   await house.addUser('carol')
   const { user: carol } = await signInAs(room, 'carol')
@@ -152,7 +152,7 @@ test('who lent and who borrowed see a loan, nobody else but with admin:delegate;
   ])
 })
 
-test('a loan and the loss of what is lent at the same time: whichever comes first, the borrower ends up with nothing', async (t) => {
+test('a borrower ends with nothing when a delegation races with the loss of its permission', async (t) => {
   const { house, room, ada, bob } = await cast(t)
   const other = await house.openRoom()
   const { user: admin } = await signInAs(other, 'admin')

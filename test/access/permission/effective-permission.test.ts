@@ -18,7 +18,7 @@ const delegate = ({ rows }: House, to: string, permission: string, { projectId, 
     select (select id from users where name = 'admin'), $1, id, $3, $4, $5 from permissions where name = $2`,
   [to, permission, projectId ?? null, expiresAtMs === undefined ? null : new Date(expiresAtMs), isRevoked === true ? new Date() : null])
 
-test('global roles, roles in the project and delegations add up; those of another project do not count', async (t) => {
+test('global roles, project roles and delegations add up; those of another project do not count', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const ada = await house.addUser('ada')
@@ -62,7 +62,7 @@ test('an inactive user may do nothing', async (t) => {
   assert.equal(sorted(await room.permissionsOf(ada, undefined)), '')
 })
 
-test('what is cached counts only under the epoch it was computed in, so a change that the cache never heard of is seen', async (t) => {
+test('a cached permission counts only under its epoch, so a change the cache missed is seen', async (t) => {
   const house = await openHouse(t)
   const [here, there] = [await house.openRoom(), await house.openRoom()]
   const ada = await house.addUser('ada')
@@ -76,7 +76,7 @@ test('what is cached counts only under the epoch it was computed in, so a change
   assert.equal(sorted(await there.permissionsOf(ada, undefined)), '')
 })
 
-test('the cache is used: under perms:<user>:<project or global>, for five minutes at most and not past a delegation', async (t) => {
+test('the cache uses perms:<user>:<project or global> for 5 minutes, never past a delegation', async (t) => {
   const house = await openHouse(t)
   const redis = new Redis(process.env['TEST_VALKEY_URL'] ?? '')
   undo(t, () => redis.disconnect())

@@ -58,7 +58,7 @@ test('what a system role lost, and admin above all, is given back', async (t) =>
   assert.equal(await holders(house, 'project:read'), 'admin developer viewer')
 })
 
-test('what is declared no longer stays, for a replica that still declares it; admin holds that, too', async (t) => {
+test('a permission that is no longer declared stays for older replicas, and admin holds it', async (t) => {
   const house = await openHouse(t)
   await syncPermissions(house.postgres, notes)
   assert.deepEqual(await syncPermissions(house.postgres, []), { changed: false })

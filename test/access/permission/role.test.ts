@@ -9,7 +9,7 @@ import { addProject, assign, openHouse, origin, signIn, signInAs } from '../fixt
 const page = { limit: 50, offset: 0 }
 const names = ({ items }: { items: { name: string }[] }): string => items.map(({ name }) => name).join(' ')
 
-test('a role is made, given permissions, given to someone, changed and deleted; each counts at once', async (t) => {
+test('creating, changing, assigning or deleting a role or its permissions counts at once', async (t) => {
   const house = await openHouse(t)
   const [room, other] = [await house.openRoom(), await house.openRoom()]
   const { user: admin } = await signIn(room)
@@ -50,7 +50,7 @@ test('a role of the system is neither changed nor deleted', async (t) => {
   }
 })
 
-test('a role in one project is nothing in another; taking it away there leaves the one held everywhere', async (t) => {
+test('a role in one project is nothing in another; removing it there leaves the global one', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user: admin } = await signIn(room)
@@ -123,7 +123,7 @@ test('every permission is listed with who contributes it', async (t) => {
   assert.deepEqual(['project:read', 'note:read', 'old:read'].map(pluginOf), ['host', 'notes', null])
 })
 
-test('without admin:roles nothing of this is for anyone, and through a token without the scope neither', async (t) => {
+test('a user without admin:roles or a token without the scope cannot use the role methods', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   await assign(house, await house.addUser('ada'), 'developer')

@@ -10,7 +10,7 @@ import { addProject, assign, openHouse, origin, signIn, signInAs } from '../fixt
 const dayMs = 86_400_000
 const ci = { name: 'ci', scopes: [] as string[], expiresInDays: 90 }
 
-test('a token is shown once, works, and is listed without itself; making and revoking it is in the log', async (t) => {
+test('a token works, is shown once and never listed; its creation and revocation are audited', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user } = await signIn(room)
@@ -33,7 +33,7 @@ test('a token is shown once, works, and is listed without itself; making and rev
   assert.ok(!JSON.stringify([log, await house.rows('select * from api_tokens')]).includes(token.slice(9, 73)), 'the token itself is nowhere')
 })
 
-test('scopes that nobody knows, a life that is too long and a project that is not there are named, all at once', async (t) => {
+test('unknown scopes, an overlong lifetime and a missing project are named, all at once', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user } = await signIn(room)

@@ -15,7 +15,7 @@ import { counting, openHouse, openTestValkey, origin, signIn } from '../fixture.
 const isPromise = (value: unknown): boolean => value instanceof Promise
 const newToken = { name: 'ci', scopes: [], expiresInDays: 90 }
 
-test('a flood of invented tokens waits in a line of its own, the end of which is turned away, and nobody known waits in it', async (t) => {
+test('a flood of invented tokens waits in its own bounded queue, apart from known callers', async (t) => {
   const house = await openHouse(t)
   let underWay = 0
   let most = 0
@@ -48,7 +48,7 @@ test('a flood of invented tokens waits in a line of its own, the end of which is
   assert.deepEqual(await Promise.all(flood.slice(0, 1_016)), Array.from({ length: 1_016 }, () => undefined))
 })
 
-test('a token that is known is answered in the same turn, without the database; after a second it is asked again', async (t) => {
+test('a known token is answered in the same turn without the database, and rechecked after 1 s', async (t) => {
   const house = await openHouse(t)
   const asked = counting(house.postgres)
   const room = await house.openRoom({ postgres: asked.postgres })
@@ -128,7 +128,7 @@ test('forgetting everything makes every replica ask again', async (t) => {
   await until(async () => await there.authenticate(token) === undefined)
 })
 
-test('while Valkey is away all goes on, and what one replica revokes the other refuses a second later', async (t) => {
+test('without Valkey all goes on, and a revocation reaches the other replica a second later', async (t) => {
   const house = await openHouse(t)
   const port = await freePort()
   const server = await startValkeyServer(port)
@@ -161,7 +161,7 @@ test('a lookup that began before a change is not kept', async (t) => {
   assert.equal(await room.authenticate(token), undefined)
 })
 
-test('a user made inactive, a session ended or a token past its time is refused a second later at most', async (t) => {
+test('an inactive user, an ended session or an expired token is refused a second later at most', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { token, user } = await signIn(room)

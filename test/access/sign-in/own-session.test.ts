@@ -8,7 +8,7 @@ import { adminPassword, openHouse, origin, signIn, signInAs } from '../fixture.t
 
 const page = { limit: 50, offset: 0 }
 
-test('sessions are listed without what opens them, the one that asks is marked, and those that are over are gone', async (t) => {
+test('a user\'s sessions are listed without tokens or ended ones, and the current one is marked', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   await signIn(room)
@@ -24,7 +24,7 @@ test('sessions are listed without what opens them, the one that asks is marked, 
   assert.equal((await room.access.sessions.list(user, page)).total, 1)
 })
 
-test('one is ended, here and on another replica at once; nobody ends or sees that of someone else', async (t) => {
+test('a user ends a session on all replicas at once, and cannot see or end that of another user', async (t) => {
   const house = await openHouse(t)
   const [room, other] = [await house.openRoom(), await house.openRoom()]
   await house.addUser('ada')

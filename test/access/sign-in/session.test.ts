@@ -34,7 +34,7 @@ test('the right password opens a session for 24 hours, and the log says so', asy
     [{ actor_name: 'admin', action: 'auth.login', resource: 'session', address: origin.address }])
 })
 
-test('an unknown name, a wrong password and an inactive user get the same answer, and a line in the log each', async (t) => {
+test('an unknown name, a wrong password and an inactive user get the same answer and a log line', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const adaId = await house.addUser('ada')
@@ -165,7 +165,7 @@ test('signing in clears the user\'s sessions that are over', async (t) => {
   assert.deepEqual(await house.rows('select count(*)::int as count from auth_sessions'), [{ count: 1 }])
 })
 
-test('ten wrong passwords for a name, from anywhere and at once, and even the right one has to wait until five minutes are over', async (t) => {
+test('ten wrong passwords for a name, from anywhere, delay even the right one by five minutes', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const other = await house.openRoom()
@@ -184,7 +184,7 @@ test('ten wrong passwords for a name, from anywhere and at once, and even the ri
   await login(adminPassword, 100)
 })
 
-test('ten wrong attempts from an address, whatever the names, and that address has to wait; the names do not', async (t) => {
+test('ten wrong attempts from an address, whatever the names, delay the address, not the names', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const login = (name: string, password: string, address: string): Promise<unknown> =>
@@ -197,7 +197,7 @@ test('ten wrong attempts from an address, whatever the names, and that address h
   await login('admin', adminPassword, '198.51.100.2')
 })
 
-test('where users have signed in from before, nobody keeps them out: not by failing with their name, nor from there with others', async (t) => {
+test('failed sign-ins of others never keep users out where they have signed in from before', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const home = { address: '198.51.100.7', userAgent: undefined }

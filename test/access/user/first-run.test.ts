@@ -21,7 +21,7 @@ test('ten hosts that start at once on an empty database make one admin', async (
   assert.deepEqual(await rows('select (select count(*)::int from users) as users, (select count(*)::int from user_roles) as roles'), [{ users: 1, roles: 1 }])
 })
 
-test('the first run makes the system roles, what each of them may do, and an admin who may do everything', async (t) => {
+test('the first run creates the system roles, their permissions and an admin who may do all', async (t) => {
   const { postgres, rows } = await openDatabase(t)
   await prepareAccess(postgres)
   assert.deepEqual(await firstRun(postgres, { admin, requirePassword: true, log }), { created: true })

@@ -57,7 +57,7 @@ test('a user signs in with the name in any case, and its spellings share one cou
   assert.ok(failures[10] instanceof TooManyRequests)
 })
 
-test('users who differ only in case from before are named at start, sign in by the exact name, and stay alone', async (t) => {
+test('earlier users who differ only in case are named at start and sign in by the exact name', async (t) => {
   const house = await openHouse(t)
   const [small, capital] = [await house.addUser('ada'), await house.addUser('Ada')]
   await house.rows('update users set email = \'ÅDA@localhost\' where id = $1', [capital])
@@ -84,7 +84,7 @@ test('users who differ only in case from before are named at start, sign in by t
   assert.deepEqual(after, [])
 })
 
-test('what an older replica writes beside this one counts: at once for names, and for sign-in from the next start', async (t) => {
+test('a write of an older replica counts at once for names, and for sign-in from the next start', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user: admin } = await signIn(room)
@@ -102,7 +102,7 @@ test('what an older replica writes beside this one counts: at once for names, an
   assert.equal((await signInAs(room, 'Lovelace')).user.id, ada)
 })
 
-test('a thousand users of an earlier version get their keys in one start, and the next finds nothing to do', async (t) => {
+test('a thousand users of an earlier version get keys in one start, and the next finds none left', async (t) => {
   const database = await openDatabase(t)
   await database.rows('insert into users (name, email, password_hash) select \'User-\' || n, \'User-\' || n || case when n % 10 = 0 then \'@ÖRT\' else \'@ORT\' end, \'\' from generate_series(1, 1000) as n')
   await Promise.all([prepareAccess(database.postgres), prepareAccess(await database.connect())])
@@ -113,7 +113,7 @@ test('a thousand users of an earlier version get their keys in one start, and th
   assert.deepEqual(await keys(), made)
 })
 
-test('a role whose name differs only in case from another is a conflict, also when both come at once', async (t) => {
+test('a role whose name differs only in case from another is a conflict, also when both race', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user: admin } = await signIn(room)
@@ -134,7 +134,7 @@ test('a password with a NUL character or half of a surrogate pair is refused, ne
   }
 })
 
-test('a delegation that ends after the year 9999, as earlier versions took it, does not keep anyone out', async (t) => {
+test('a delegation of an earlier version that ends after the year 9999 keeps no user out', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user: admin } = await signIn(room)

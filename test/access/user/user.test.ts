@@ -23,7 +23,7 @@ test('a user is made, found, listed by name, and signs in', async (t) => {
   assert.deepEqual(row?.detail, { name: 'grace', email: 'grace@example.org' })
 })
 
-test('a name or an e-mail address that someone has is a conflict that says which; what has the wrong form is named', async (t) => {
+test('a taken name or e-mail address is a conflict that says which; a malformed one is named', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const { user: admin } = await signIn(room)
@@ -41,7 +41,7 @@ test('a name or an e-mail address that someone has is a conflict that says which
   assert.deepEqual(twins.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
 })
 
-test('users change themselves; the password with the current one, which ends their other sessions', async (t) => {
+test('users change themselves; a new password needs the current one and ends other sessions', async (t) => {
   const house = await openHouse(t)
   const [room, other] = [await house.openRoom(), await house.openRoom()]
   const ada = await house.addUser('ada')
@@ -126,7 +126,7 @@ test('a token with scopes changes nothing about its user, and neither sees nor e
   assert.equal((await room.access.sessions.list(wide, page)).total, 0)
 })
 
-test('whoever is deactivated is out at once: sessions, tokens and loans; coming back opens nothing of before', async (t) => {
+test('a deactivated user loses sessions, tokens and delegations at once, and regains none later', async (t) => {
   const house = await openHouse(t)
   const room = await house.openRoom()
   const ada = await house.addUser('ada')

@@ -47,7 +47,7 @@ test('nothing returned is 204, unless the route or the handler says another stat
   assert.equal(await status('GET', 'teapot'), 418)
 })
 
-test('with returns the answer is checked, is always JSON, and holds nothing the schema does not name', async t => {
+test('an answer with returns is checked, is always JSON, and holds only fields of the schema', async t => {
   const host = await startHttp(t, [
     route('get', '/one', { ...anyone, returns: Note }, () => ({ id: 1, title: 'A', secret: 'x' })),
     route('get', '/set', { ...anyone, returns: Note }, ctx => { ctx.body = { id: 2, title: 'B', secret: 'x' }; return undefined as never }),
@@ -68,7 +68,7 @@ test('with returns the answer is checked, is always JSON, and holds nothing the 
   assert.equal((await host.fetch('/api/notes/void')).status, 204)
 })
 
-test('an answer that does not fit returns is a 500 that is logged with what did not fit, and is not sent', async t => {
+test('an answer that does not fit returns is not sent but a 500, and the log says what misfits', async t => {
   const host = await startHttp(t, [route('get', '/', { ...anyone, returns: Note }, () => ({ id: 'secret', title: 1 }) as never)])
   const answer = await host.fetch('/api/notes')
   assert.equal(answer.status, 500)

@@ -91,7 +91,7 @@ test('data that cannot be JSON is a logged 500', async t => {
   assert.equal(host.lines.filter(({ level }) => level === 'error').length, 2)
 })
 
-test('a stream that fails half-way breaks the connection and is logged; one that fails before is a 500', async t => {
+test('a stream failing half-way breaks the connection and is logged; one failing before is a 500', async t => {
   const failing = (first: string[]): Readable => Readable.from((async function* () { yield* first; await sleep(5); throw new Error('the disk broke') })())
   const host = await startHttp(t, [route('get', '/late', anyone, () => failing(['a', 'b'])), route('get', '/soon', anyone, () => failing([]))])
   await assert.rejects(async () => await (await host.fetch('/api/notes/late')).text())

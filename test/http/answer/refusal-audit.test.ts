@@ -25,7 +25,7 @@ test('a refusal says who asked, what for, why not and from where', async t => {
   }])
 })
 
-test('noted: a credential that is none, a cookie without proof, what is hidden in a project, and a handler\'s 403', async t => {
+test('a bad credential, a missing CSRF proof, a hidden project and a handler\'s 403 are noted', async t => {
   const host = await startHttp(t, routes, { permissionsIn: () => new Set() })
   const see = async (path: string, init: RequestInit): Promise<unknown> => {
     const { status } = await host.fetch(path, init)
@@ -41,7 +41,7 @@ test('noted: a credential that is none, a cookie without proof, what is hidden i
   assert.deepEqual(await see('/api/notes/theirs', { headers: asWriter }), [403, 'writer', '/api/notes/theirs', undefined])
 })
 
-test('not noted: nobody at all, a path that is not there, another method, and a handler\'s own 401 and 404', async t => {
+test('anonymous calls, unknown paths and methods, and a handler\'s own 401 and 404 are not noted', async t => {
   const host = await startHttp(t, routes)
   const asked: [string, RequestInit, number][] = [
     ['/api/notes', {}, 401], ['/api/notes', { headers: { cookie: 'theme=dark' } }, 401], ['/api/NOTES', { headers: asReader }, 404],

@@ -22,7 +22,7 @@ const routes = [
   route('get', '/broken', anyone, () => { throw new Error('inside') })
 ]
 
-test('every answer has them: JSON, pages, refusals, faults, what is not there, preflights and health', async t => {
+test('every answer has the headers: JSON, pages, refusals, faults, 404s, preflights and health', async t => {
   const host = await startHttp(t, routes, { settings: { corsOrigins: ['https://friend.example'] } })
   const seen = async (path: string, init: RequestInit = {}): Promise<object> => {
     const { headers } = await host.fetch(path, init)

@@ -31,7 +31,7 @@ const statusOf = async (...request: Parameters<typeof post>): Promise<number> =>
 const text = (length: number): string => `"${'a'.repeat(length - 2)}"`
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
 
-test('a public route takes 64 kB, another one as much as the host, and a limit of its own holds for each', async t => {
+test('a public route takes 64 kB, another as much as the host, and each may set its own limit', async t => {
   const host = await startHttp(t, routes, { settings: { bodyLimitBytes: 500_000 } })
   assert.deepEqual([await statusOf(host, '', text(65_536)), await statusOf(host, '', text(65_537))], [200, 413])
   assert.deepEqual([await statusOf(host, '/own', text(500_000), asReader), await statusOf(host, '/own', text(500_001), asReader)], [200, 413])

@@ -42,7 +42,7 @@ async function upload ({ listening }: Running, text: string, isChunked: boolean)
   return { came, taken: socket.bytesWritten - socket.writableLength }
 }
 
-test('an upload without end is given up after its answer, whoever refused it and whatever the handler does', async t => {
+test('an endless upload is cut off after its answer, whether the host or the handler refused it', async t => {
   const host = await startHttp(t, routes)
   const cases: [string, string, RegExp][] = [
     ['POST', '/api/notes', /^HTTP\/1\.1 401 /], ['POST', '/nowhere', /^HTTP\/1\.1 404 /], ['PUT', '/api/notes', /^HTTP\/1\.1 405 /], ['GET', '/healthz', /^HTTP\/1\.1 200 /],

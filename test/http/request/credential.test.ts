@@ -22,7 +22,7 @@ test('the cookie named session is a credential, others and look-alikes are not',
   assert.equal(await status('session='), 401)
 })
 
-test('Authorization wins over the cookie, and one that is not Bearer is 401 even beside a good cookie', async t => {
+test('Authorization wins over the cookie: one that is not Bearer is 401 beside a good cookie', async t => {
   const host = await startHttp(t, routes)
   const both = await host.fetch('/api/notes', { headers: { cookie, authorization: `Bearer ${writerToken}` } })
   assert.deepEqual(await both.json(), { by: 'writer' })
@@ -59,7 +59,7 @@ const proofs = (own: string): readonly [expected: 200 | 403, headers: Record<str
   [403, { 'sec-fetch-site': 'same-origin', origin: 'https://sibling.example' }]
 ]
 
-test('a change with the cookie, with a body or without, must come from a page of this very origin', async t => {
+test('a change with the cookie, with a body or without, must come from a page of this origin', async t => {
   const host = await startHttp(t, routes)
   for (const [expected, headers] of proofs(host.url)) {
     for (const [method, path] of [['POST', ''], ['PUT', ''], ['PATCH', ''], ['DELETE', '']] as const) {
@@ -69,7 +69,7 @@ test('a change with the cookie, with a body or without, must come from a page of
   }
 })
 
-test('a change on a public route with the cookie, a dead one too, is refused to a page of another origin', async t => {
+test('a change with a cookie, even a dead one, from another origin is refused on a public route', async t => {
   const host = await startHttp(t, routes)
   for (const value of [cookie, 'session=dead']) {
     for (const [expected, headers] of proofs(host.url)) {
@@ -97,7 +97,7 @@ test('the port of the protocol itself may be written or left out', async t => {
   ], [200, 200, 200, 403, 403])
 })
 
-test('where cookies are secure __Host-session goes before session, which is read when it is alone', async t => {
+test('__Host-session wins over session where cookies are secure; a lone session cookie is read', async t => {
   const host = await startHttp(t, routes, { settings: { secureCookies: true } })
   const by = async (value: string): Promise<unknown> => {
     const answer = await host.fetch('/api/notes', { headers: { cookie: value } })

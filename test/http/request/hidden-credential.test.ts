@@ -30,7 +30,7 @@ const read = async (host: Running, path: string, headers: Record<string, string>
   await (await host.fetch(`/api/notes${path}`, { method, headers })).json() as Seen
 
 for (const secureCookies of [false, true]) {
-  test(`the session cookie is not in ctx, the other cookies are (${secureCookies ? 'secure' : 'plain'})`, async t => {
+  test(`ctx has all cookies except the session cookie (${secureCookies ? 'secure' : 'plain'})`, async t => {
     const host = await startHttp(t, routes, { settings: { secureCookies } })
     for (const path of ['', '/me', '/open']) {
       const seen = await read(host, path, { cookie: `pet=cat; session=${readerToken}; __Host-session=${readerToken};  mysession=1` })
@@ -56,7 +56,7 @@ test('Authorization is not in ctx once the host has taken it', async t => {
   }
 })
 
-test('a token of this platform is not in ctx though nobody is behind it now; a token of the plugin\'s own is', async t => {
+test('ctx hides a token of this platform, even of no user, and shows the plugin\'s own token', async t => {
   const host = await startHttp(t, routes)
   const own = await read(host, '/open', { authorization: 'Bearer plat_of_a_user_who_is_switched_off' })
   assert.deepEqual([own.by, own.authorization], [null, ['', null, null, null, null]])

@@ -106,7 +106,7 @@ test('a body in another type than JSON in UTF-8 is 415', async t => {
   }
 })
 
-test('a body that is no UTF-8, or names a prototype, is 400; a byte order mark is none of its characters', async t => {
+test('a body that is not UTF-8 or names a prototype is 400, and a byte order mark is dropped', async t => {
   const host = await startHttp(t, routes)
   const bytes = (...codes: number[]): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.concat([Buffer.from('{"title":"'), Buffer.from(codes), Buffer.from('"}')]))
   for (const codes of [[0xff], [0xc3], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80]]) {
@@ -119,7 +119,7 @@ test('a body that is no UTF-8, or names a prototype, is 400; a byte order mark i
   assert.equal((await post(host, '{"title":"A","__proto__":{"a":1}}')).status, 400)
 })
 
-test('gzip, deflate and brotli of a known caller are read; a broken one is 400, an unknown encoding 415', async t => {
+test('a known caller may send gzip, deflate and brotli; a broken one is 400, an unknown one 415', async t => {
   const host = await startHttp(t, routes)
   const plain = Buffer.from('{"title":"A"}')
   const status = async (body: Buffer, encoding: string): Promise<number> =>

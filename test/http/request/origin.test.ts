@@ -40,7 +40,7 @@ test('a page of a configured origin may change things with the cookie', async t 
   assert.equal(answer.status, 200)
 })
 
-test('the client address is right behind 0, 1 and 2 trusted proxies, and what a client forges is not believed', async t => {
+test('the client address is right behind 0, 1 and 2 trusted proxies, and a forged one is ignored', async t => {
   const seen = async (host: Running, forwarded: string): Promise<unknown> =>
     (await (await host.fetch('/api/notes/address', { headers: { 'x-forwarded-for': forwarded } })).json() as { ip: string }).ip
   const [none, one, two] = [

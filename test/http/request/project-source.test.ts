@@ -89,7 +89,7 @@ test('an id that no project can have is 404 and asks nobody; none at all is 422'
   assert.deepEqual(asked, [own])
 })
 
-test('a token bound to a project answers there, 404 anywhere else, and counts as nobody where anyone may call', async t => {
+test('a token bound to a project works there, is 404 elsewhere and anonymous on public routes', async t => {
   const host = await startHttp(t, routes, options)
   const status = async (path: string, init: RequestInit = as('bound')): Promise<number> => (await host.fetch(`/api/notes${path}`, init)).status
   assert.equal(await status(`/${own}`), 200)
@@ -101,7 +101,7 @@ test('a token bound to a project answers there, 404 anywhere else, and counts as
   assert.deepEqual(await (await host.fetch('/api/notes/ping', as('bound'))).json(), { by: null })
 })
 
-test('where being signed in is enough, a route lets a bound token in with its project, or narrows what it gives', async t => {
+test('a route for any signed-in user admits a bound token in its project, or narrows its answer', async t => {
   const host = await startHttp(t, routes, options)
   const get = async (path: string, name: string): Promise<unknown> => {
     const answer = await host.fetch(`/api/notes${path}`, as(name))
@@ -112,7 +112,7 @@ test('where being signed in is enough, a route lets a bound token in with its pr
   assert.deepEqual([await get('/mine', 'bound'), await get('/mine', 'stranger'), await get('/mine', 'nobody')], [[own], [null], 401])
 })
 
-test('a body that says the project is read once, after the caller is known, and checked like any other', async t => {
+test('a body that names the project is read once, after authentication, and checked as usual', async t => {
   const host = await startHttp(t, routes, options)
   const post = (body: string, init = as('member')): Promise<Response> => host.fetch('/api/notes', { ...init, method: 'POST', body })
   assert.equal((await post('{ broken', { headers: { authorization: 'Bearer none', 'content-type': 'application/json' } })).status, 401)

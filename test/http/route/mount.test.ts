@@ -80,7 +80,7 @@ test('an unknown plugin id is no key of anything else', async t => {
   assert.deepEqual(createMemoryLog().lines, [])
 })
 
-test('a mount that is undone is over once its requests are answered; one that takes too long is refused', async t => {
+test('undoing a mount waits for the answers to its requests, and refuses what takes too long', async t => {
   let release = (): void => undefined
   let begun = Promise.withResolvers<undefined>()
   const slow = route('get', '/slow', anyone, () => new Promise(resolve => { release = () => resolve('old'); begun.resolve(undefined) }))
@@ -106,7 +106,7 @@ test('a mount that is undone is over once its requests are answered; one that ta
   assert.equal((await refused.json() as { detail: string }).detail, 'The plugin "notes" ended before this request did.')
 })
 
-test('a suspended plugin is answered for, whatever is mounted meanwhile, and what is released is nobody\'s', async t => {
+test('a suspended plugin stays suspended across mounts, and a released path has no owner', async t => {
   const host = await startHttp(t, answering('first'))
   host.http.suspend('notes', 'The database does not answer.')
   host.http.mount(plugin('notes', answering('second')))

@@ -44,7 +44,7 @@ test('parameters arrive decoded', async t => {
   assert.deepEqual(await (await host.fetch('/api/notes/files/a/b.txt')).json(), { path: 'a/b.txt' })
 })
 
-test('a path that does not decode to one text is 400, on every route and before the caller is looked at', async t => {
+test('a path that does not decode to one text is 400 on every route, before authentication', async t => {
   const host = await startHttp(t, [...routes, route('get', '/:a/in/:b', { ...anyone, params: z.object({ a: z.string(), b: z.string() }) }, ctx => ctx.input.params)])
   const broken = ['%E0%A4%A', '%', '%4', '%zz', '%ff', '%c3', '%80', '%c0%af', '%e0%80%af', '%f0%80%80%af', '%ed%a0%80', '%f4%90%80%80', 'a%20%', 'a%00b']
   for (const text of broken) {
@@ -63,7 +63,7 @@ test('a query that does not decode to one text is 400', async t => {
   assert.deepEqual(await (await host.fetch('/api/notes?q=100%25+%C3%A9')).json(), { q: '100% é' })
 })
 
-test('bytes beyond ASCII in a path or query are 400: they would reach a handler as other characters', async t => {
+test('non-ASCII bytes in a path or query are 400: a handler would get other characters', async t => {
   const host = await startHttp(t, [...routes, route('get', '/q', { ...anyone, query: z.object({ q: z.string() }) }, ctx => ctx.input.query)])
   for (const target of ['/api/notes/é', '/api/notes/q?q=é']) {
     const answer = await sendRaw(host, `GET ${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${readerToken}\r\nConnection: close\r\n\r\n`)

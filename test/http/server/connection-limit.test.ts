@@ -20,7 +20,7 @@ async function open (t: TestContext, { listening: { address } }: Running, text =
 const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
 const answerOf = async (socket: Socket): Promise<string> => String(((await once(socket, 'data')) as Buffer[])[0])
 
-test('the connection that is idle longest gives way, also one with half a head, and one that kept alive after its answer is younger', async t => {
+test('the connection that is idle longest is closed first, also one with half a head', async t => {
   const host = await startHttp(t, [], { settings: { maxConnections: 3 } })
   const served = await open(t, host)
   const silent = await open(t, host)
@@ -37,7 +37,7 @@ test('the connection that is idle longest gives way, also one with half a head, 
   }
 })
 
-test('a connection with a request under way stays, a new one beside only such is closed, and lines come apart', async t => {
+test('a busy connection stays, a new one beside only busy ones is closed, and the log counts it', async t => {
   let release = (): void => undefined
   const waiting = new Promise<object>(resolve => { release = () => resolve({}) })
   let begun = 0

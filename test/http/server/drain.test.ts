@@ -23,7 +23,7 @@ const get = (agent: Agent, url: string): Promise<number> => new Promise((resolve
   }).on('error', reject).end()
 })
 
-test('no request of clients that keep their connections is lost while they move to another replica', async t => {
+test('clients that keep their connections lose no request while they move to another replica', async t => {
   const [leaving, staying] = [await startHttp(t, routes), await startHttp(t, routes)]
   const agent = new Agent({ keepAlive: true, maxSockets: 32 })
   t.after(() => agent.destroy())

@@ -55,7 +55,7 @@ test('a body that never ends is given up', async t => {
   assert.deepEqual(host.lines.filter(({ level }) => level === 'error'), [])
 })
 
-test('what Node cannot read is refused as everything else is: with a request id, the usual headers and a reason', async t => {
+test('a request that Node cannot parse is refused with a request id, the headers and a reason', async t => {
   const host = await startHttp(t, [], { settings: { headersTimeoutMs: 200 } })
   const unreadable: Record<string, [status: number, reason: RegExp]> = {
     [`GET /healthz HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(20_000)}\r\n\r\n`]: [431, /larger than 16384 bytes/],
@@ -77,7 +77,7 @@ test('what Node cannot read is refused as everything else is: with a request id,
   assert.equal((await host.fetch('/healthz')).status, 200)
 })
 
-test('what cannot be read behind a request that is under way ends the connection, and that one is answered with why', async t => {
+test('unreadable bytes behind a running request end the connection with one answer that says why', async t => {
   const host = await startHttp(t, [route('get', '/', anyone, () => sleep(300, []))])
   const answer = await sendRaw(host, 'GET /api/notes HTTP/1.1\r\nHost: a\r\n\r\nhello\r\n\r\n')
   assert.match(answer, /^HTTP\/1\.1 400 /)

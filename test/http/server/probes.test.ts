@@ -40,7 +40,7 @@ test('readiness says what is waited for, whatever the query and the method', asy
   assert.deepEqual(await ask('/ready', 'HEAD'), [500, ''])
 })
 
-test('ready and not ready follow what the kernel says, any number of times, and liveness stays green', async (t) => {
+test('readiness follows what the kernel says, any number of times, and liveness stays green', async (t) => {
   const { probes, ask } = await open(t)
   for (const round of [1, 2]) {
     probes.ready()

@@ -104,7 +104,7 @@ test('a plugin that is linked to from two places is loaded once', async (t) => {
   assert.ok(skipped.some(({ folder: path, why }) => path === join(folder, 'linked/notes') && why === 'it is named twice and loaded once'))
 })
 
-test('a disabled plugin is left out whatever is wrong with it, and a name nobody has is a problem', async (t) => {
+test('a disabled plugin is left out even if it is broken, and an unknown name is a problem', async (t) => {
   const folder = await folderWith(t, { ...plugin('notes'), ...plugin('mail', { colour: 'red' }), 'broken/package.json': '{' })
   const { candidates, skipped, problems } = await discover(folder, { disabled: ['notes', 'mail', 'broken', 'nots'] })
   assert.deepEqual([candidates.length, skipped.length], [0, 3])

@@ -54,7 +54,7 @@ test('an event that another plugin declares is neither published nor broadcast; 
   assert.deepEqual(host.warnings, [])
 })
 
-test('an owner keeps its events while it is switched off, fails to start, or is left out by the settings', async t => {
+test('an owner keeps its events while it is disabled, fails to start, or is left out by settings', async t => {
   const publish = (host: Published): Promise<void> => host.events('faker').publish('merge-request.merged', {})
   await assert.rejects(publish(await runWith(t, { projects: merged, faker: {} }, { disabled: new Map([['projects', 'an operator said so']]) })), notOwned)
   await assert.rejects(publish(await runWith(t, { projects: merged, faker: {} }, { leftOut: ['projects'] })), notOwned)

@@ -78,7 +78,7 @@ test('the old generation finishes what it has under way, and is fenced after tha
   await made.kernel.stop('the test is over', { budgetMs: 1_000 })
 })
 
-test('code that cannot be imported is tried again, as a generation of its own each time, until it can', async (t) => {
+test('code that cannot be imported is retried until it can, as a new generation each time', async (t) => {
   const host = await run(t, { ...plugin('notes'), 'notes/index.js': 'throw new Error("no ink")', ...plugin('mail', { requires: { notes: '*' } }) })
   assert.deepEqual([stateOf(host, 'notes'), stateOf(host, 'mail')], ['quarantined', 'held'])
   await until(() => (host.kernel.unit('notes')?.restarts ?? 0) >= 2)
@@ -87,7 +87,7 @@ test('code that cannot be imported is tried again, as a generation of its own ea
   assert.ok(host.roster.find('notes').generation > 2)
 })
 
-test('errors that nobody caught quarantine a plugin when they are too many, of the start that serves only', async (t) => {
+test('too many uncaught errors quarantine a plugin, but only those of the serving start count', async (t) => {
   const owners: Record<string, Owner> = {}
   const start = ({ id }: Scope): void => { owners[id] = currentOwner() ?? createOwner('nobody') }
   const made = createRun({ plugins: [inMemory('notes', { start }), inMemory('mail', { start })] })
@@ -111,7 +111,7 @@ test('errors that nobody caught quarantine a plugin when they are too many, of t
   assert.equal(stateOf(made, 'mail'), 'running')
 })
 
-test('a transaction whose work never settles is rolled back when its plugin ends, and its place is free', async () => {
+test('a transaction that never settles is rolled back and frees its place when its plugin ends', async () => {
   let scope: Scope | undefined
   const made = createRun({ plugins: [inMemory('notes', { start: given => { scope = given } }, { resources: ['postgres'] })] })
   await made.start()
@@ -140,7 +140,7 @@ test('what a generation left behind is told while it is there', async (t) => {
   await until(() => member.leftBehind().length === 0)
 })
 
-test('a plugin whose folder has gone is removed; a manifest that cannot be read is no sign of that', async (t) => {
+test('a plugin whose folder has gone is removed; one with an unreadable manifest is not', async (t) => {
   const host = await run(t, plugin('notes'))
   await writeFiles(host.folder, { 'notes/package.json': '{' })
   await assert.rejects(host.roster.reload('notes'), /It is not JSON/)
@@ -168,7 +168,7 @@ test('a plugin goes on without what it tolerates', async (t) => {
   assert.deepEqual([stateOf(made, 'needs'), stateOf(made, 'tolerates'), started], ['held', 'running', ['tolerates absent']])
 })
 
-test('whoever switches a plugin off waits neither for code that hangs while it is imported nor for a start that hangs', async (t) => {
+test('disabling a plugin waits neither for a hanging import nor for a hanging start', async (t) => {
   const host = await run(t, { ...plugin('notes'), ...plugin('mail') }, { importBudgetMs: 8_000, startBudgetMs: 8_000 })
   await writeFiles(host.folder, { 'notes/index.js': 'await new Promise(() => {})', 'mail/index.js': 'export default { start: () => new Promise(() => {}) }' })
   const reloads = ['notes', 'mail'].map(id => host.roster.reload(id).then(() => 'reloaded', (error: unknown) => (error as Error).message))

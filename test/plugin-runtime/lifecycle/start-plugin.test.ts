@@ -15,7 +15,7 @@ const reasonOf = ({ kernel }: Run, id: string): string | undefined => kernel.uni
 const read = { permission: 'note:read' } as const
 const permissions = { 'note:read': { description: 'See notes' } }
 
-test('a plugin starts with its scope; its routes, tasks and service are there afterwards, all at once', async (t) => {
+test('a plugin starts with its scope, and its routes, tasks and service appear all at once', async (t) => {
   const seen: unknown[] = []
   const host = run(t, {
     plugins: [inMemory('notes', {
@@ -35,7 +35,7 @@ test('a plugin starts with its scope; its routes, tasks and service are there af
   assert.equal(host.tasks.get('notes')?.length, 1)
 })
 
-test('what is required starts first, what is optional too where it is there, and both are found as services', async (t) => {
+test('required and present optional plugins start first, and both are found as services', async (t) => {
   const order: string[] = []
   let found: unknown
   const service = (id: string) => ({ start: async () => { await sleep(5); order.push(id); return `service of ${id}` } })
@@ -72,7 +72,7 @@ test('a plugin ends in the opposite order: routes, tasks, its own steps, and the
   await assert.rejects(asAny(scope.postgres).any('late'), { code: 'BULKHEAD_SCOPE_ENDED' })
 })
 
-test('a route without a guard or with a permission it may not use keeps the whole plugin from starting, and names every one', async (t) => {
+test('a route with no guard or a foreign permission stops the plugin\'s start, and all are named', async (t) => {
   const host = run(t, {
     plugins: [
       inMemory('notes', {
@@ -117,7 +117,7 @@ test('a start that throws is undone, and whatever was thrown is put into words',
   assert.deepEqual([host.tasks.size, [...host.mounted.keys()]], [0, ['d']])
 })
 
-test('a start that goes on after its budget is fenced: it registers nothing, writes nothing and is not mounted', async (t) => {
+test('a start that runs past its budget is fenced: it registers, writes and mounts nothing', async (t) => {
   const late = Promise.withResolvers<unknown[]>()
   const attempt = async (work: () => unknown): Promise<unknown> => {
     try { return await work() } catch (error) { return (error as { code?: string }).code }

@@ -16,7 +16,7 @@ const options = { clock, budgetMs: 5_000 }
 const owner = createOwner('p')
 const typescript = (files: Files): Files => ({ 'p/package.json': manifest({ id: 'p' }, { exports: './index.ts' }), ...files })
 
-test('a plugin outside the repository gets the host\'s own contract, from TypeScript, JavaScript and CommonJS', async (t) => {
+test('an outside plugin gets the host\'s own contract, from TypeScript, JavaScript and CommonJS', async (t) => {
   const uses = 'import { definePlugin, NotFound } from \'bulkhead\'\nexport const given = { definePlugin, NotFound }\nexport default definePlugin({ start () {} })\n'
   for (const files of [
     typescript({ 'p/index.ts': `import type { Scope } from 'bulkhead'\n${uses}export const unused = (scope: Scope): string => scope.id\n` }),

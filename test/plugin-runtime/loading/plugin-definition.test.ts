@@ -46,7 +46,7 @@ test('a permission belongs to one plugin, and none of the host\'s', async (t) =>
   assert.match(problems.join('\n'), /^three\/index\.js: The permission "admin:users" is already declared by the host\./m)
 })
 
-test('permissions that begin with the same word belong to one plugin; the host\'s words to the plugin they are kept for', async (t) => {
+test('permissions with one prefix belong to one plugin, and a host prefix to its reserved plugin', async (t) => {
   const declares = (...names: string[]): string =>
     `export default { permissions: ${JSON.stringify(Object.fromEntries(names.map(name => [name, { description: 'x' }])))}, start () {} }`
   const folder = await folderWith(t, {

@@ -60,7 +60,7 @@ test('what the work of a timer throws is the plugin\'s fault, and the timer goes
   assert.deepEqual(faults.map(fault => (fault as Error | null)?.message), ['out of ink', undefined, 'out of ink'])
 })
 
-test('with the plugin its timers are gone, its sleeps are woken with an error, and new ones are refused', async () => {
+test('a plugin\'s end clears its timers, wakes its sleeps with an error, and refuses new ones', async () => {
   const { time, timers, clock, end, owner } = make()
   let calls = 0
   timers.every(10, () => { calls += 1 })

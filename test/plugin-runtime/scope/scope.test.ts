@@ -163,7 +163,7 @@ test('what a plugin keeps sealed is asked for as its own code, and no more once 
   for (const late of [() => encryption.seal('x', ['y']), () => encryption.open(envelope, ['card', '1']), () => encryption.keeps('late', sealed)]) assert.throws(late, ended)
 })
 
-test('a transaction that is open when its plugin ends takes no further statement and is rolled back', async () => {
+test('a transaction open at its plugin\'s end takes no further statement and is rolled back', async () => {
   const { scope, end, calls } = make({ resources: ['postgres'] })
   const gone = end.bind(undefined, new Error('it stopped'))
   await assert.rejects(asAny(scope.postgres).transaction(async (tx) => {

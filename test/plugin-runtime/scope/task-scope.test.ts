@@ -66,7 +66,7 @@ test('handlers get what their schema makes of what was kept, or are not called',
   assert.equal(got.length, 2)
 })
 
-test('once a plugin has ended it sends, publishes and broadcasts nothing, and declares nothing after its start', async () => {
+test('an ended plugin sends, publishes and broadcasts nothing; a started one declares nothing', async () => {
   const { scope: { tasks, events }, registration, end } = make({ publish: async () => undefined, broadcast: async () => undefined })
   tasks.queue('deliver', { input: z.unknown() }, () => undefined)
   await events.publish('order.paid', 1)

@@ -17,7 +17,7 @@ test('issues', { concurrency: true }, async (t) => {
   const issues = `/projects/${shared}/issues`
 
   await Promise.all([
-    t.test(`${creations} at once, at two hosts, get the numbers 1 to ${creations}, and what fails among them leaves no gap`, async () => {
+    t.test(`${creations} issues at once at two hosts get 1 to ${creations}, and failures leave no gap`, async () => {
       const id = await make('busy')
       const hosts = [owner, await house.through(owner, {}, await house.startReplica())]
       const fail = { title: 'for nobody', assigneeId: randomUUID() }

@@ -83,7 +83,7 @@ test('merge requests', { concurrency: true }, async (t) => {
       for (const move of ['merge', 'close', 'reopen']) assert.match((await owner.post(`${one}/${move}`, undefined, 409)).detail, /merged/)
     }),
 
-    t.test('requested changes stand until they are reviewed anew, and an admin may withdraw those of someone who left', async () => {
+    t.test('requested changes stand until a new review, and an admin may withdraw a leaver\'s', async () => {
       const [one, two] = [await open(), await open()]
       for (const each of [one, two]) await reviewer.post(`${each}/reviews`, { verdict: 'request_changes' })
       await reviewer.post(`${one}/reviews`, { verdict: 'approve' })

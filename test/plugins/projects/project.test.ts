@@ -34,7 +34,7 @@ test('projects', { concurrency: true }, async (t) => {
       }
     }),
 
-    t.test('seen by the owner, by role and delegation, and by all when it is not private; hidden from all others', async () => {
+    t.test('a project is visible to owner, roles and delegations, and to all unless it is private', async () => {
       const [reader, stranger] = await Promise.all([house.person(), house.person('ops')])
       const [hidden, internal, open] = [await make(ada, 'v-private'), await make(ada, 'v-internal', { visibility: 'internal' }), await make(ada, 'v-public', { visibility: 'public' })]
       const seen = async (person: Person): Promise<string> => names(await person.get('/projects?text=v-&limit=100'))

@@ -9,7 +9,7 @@ registerBulkhead()
 const { createTurns, waitMs } = await import('../../../plugins/projects/turn.ts')
 const pause = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
-test('at most so many of a key run at once, in order, whatever becomes of them; another key waits for none of them', async () => {
+test('a bounded number of calls per key runs at once, in order, and another key waits for none', async () => {
   const takeTurn = createTurns(createFakeClock(0), 2)
   const [begun, ends]: [number[], (() => void)[]] = [[], []]
   const all = Array.from({ length: 6 }, (_, index) => takeTurn('a', async () => {

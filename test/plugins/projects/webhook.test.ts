@@ -24,7 +24,7 @@ test('webhooks', { concurrency: true }, async (t) => {
   }
 
   await Promise.all([
-    t.test('what happens arrives signed, each under an id of its own, after two refusals under the same', async () => {
+    t.test('an event arrives signed under an id of its own, after two refusals under the same id', async () => {
       const project = await make('signed')
       receiver.answer('/signed', (response, count) => { response.writeHead(count <= 2 ? 503 : 200).end('thanks') })
       const at = await hook(project, '/signed')
@@ -140,7 +140,7 @@ test('webhooks', { concurrency: true }, async (t) => {
       assert.ok(receiver.at('/slow').length < 10)
     }),
 
-    t.test('after 50 failures in a row it is switched off with a notice; switched on it starts anew, and what failed is sent again', async () => {
+    t.test('a webhook is disabled with a notice after 50 failures; enabling it resends what failed', async () => {
       const project = await make('dead')
       receiver.answer('/dead', 500)
       const at = await hook(project, '/dead')

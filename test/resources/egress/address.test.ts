@@ -26,7 +26,7 @@ const within = (range: string): fc.Arbitrary<string> => {
 const refused4 = fc.oneof(...special4.map(within))
 const any4 = fc.integer({ min: 0, max: 2 ** 32 - 1 }).map(toText)
 
-test('every special range is refused at its first and last address, and its neighbours outside are not', () => {
+test('every special range is refused at its first and last address, and its neighbours are not', () => {
   for (const range of special4) {
     const [address, bits] = parts(range)
     assert.deepEqual([isPublic(address), isPublic(toText(toNumber(address) + 2 ** (32 - bits) - 1))], [false, false], range)
@@ -48,7 +48,7 @@ test('of all IPv4 addresses those are public that are in no special range', () =
   fc.assert(fc.property(fc.oneof(any4, refused4), address => isPublic(address) === !special.check(address)), { numRuns: 2_000 })
 })
 
-test('an address is refused in every spelling that a URL may have, and in every address that carries it', () => {
+test('an address is refused in every spelling of a URL, and in every address that carries it', () => {
   const octal = (number: number): string => `0${number.toString(8)}`
   const hex = (number: number): string => `0x${number.toString(16)}`
   fc.assert(fc.property(refused4, address => {

@@ -87,7 +87,7 @@ const isReachable = ((folder: string): boolean => {
   }
 })(import.meta.dirname)
 
-test('the first start makes a database in UTF-8, the second finds it as it was left, and the password stays', async t => {
+test('the first start creates a UTF-8 database, and the second keeps it with its password', async t => {
   const folder = await makeFolder(t)
   const first = await open(t, folder)
   assert.match(first.url, /^postgres:\/\/bulkhead:[0-9a-f]{48}@127\.0\.0\.1:\d+\/bulkhead$/)
@@ -227,7 +227,7 @@ test('libraries that a refused install script did not link are linked', async t 
   await assert.rejects(linkLibraries(copy, 'the-package'), /is incomplete: .* is missing[^]*npm rebuild the-package/)
 })
 
-test('root runs it as another user, who owns the server\'s data and nothing else, and has no more rights than that', { skip: !isRoot }, async t => {
+test('root runs the server as another user, who owns its data only and has no further rights', { skip: !isRoot }, async t => {
   const folder = await makeFolder(t)
   const { pid, url } = await open(t, folder)
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
@@ -250,7 +250,7 @@ test('root runs it below a folder that is closed to everyone else', { skip: !isR
   assert.deepEqual(await ask(again.url, 'SELECT number FROM kept'), [7])
 })
 
-test('what root runs as another user reaches files that are closed to everyone else, also when it asks access(2) first', { skip: !isRoot }, async t => {
+test('a process that root runs as another user reaches closed files, also if it asks access(2)', { skip: !isRoot }, async t => {
   const file = join(await makeFolder(t, 0o700), 'file')
   await writeFile(file, '', { mode: 0o700 })
   const { prefix, credentials, owner } = await chooseServerUser(undefined, [file])
@@ -260,7 +260,7 @@ test('what root runs as another user reaches files that are closed to everyone e
   assert.notEqual(owner?.uid, 0)
 })
 
-test('a user runs it as itself; root afterwards runs it as that user; a folder of another is refused', {
+test('a user runs the server as itself, root as that user, and a foreign folder is refused', {
   skip: !isRoot || (!isReachable && 'other users cannot reach this checkout')
 }, async t => {
   const folder = await makeFolder(t, 0o777)

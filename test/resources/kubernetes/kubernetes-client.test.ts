@@ -28,7 +28,7 @@ const open = async (t: TestContext, settings: Partial<KubernetesSettings>): Prom
   return resource
 }
 
-test('without a cluster the handle is there, says why, refuses calls with 503, and the client is not loaded', async t => {
+test('without a cluster the handle says why, calls get 503, and the client is not loaded', async t => {
   const { value, check } = await open(t, {})
   assert.equal(value.state, 'absent')
   assert.match(value.detail, /KUBECONFIG names no cluster/)
@@ -90,7 +90,7 @@ test('who has no right in the cluster is answered 403', async t => {
   await assert.rejects(value.call(({ core }) => core.listNamespacedConfigMap({ namespace: 'default' })), Forbidden)
 })
 
-test('credentials that the cluster refuses end the opening with the file to renew, without the token', async t => {
+test('credentials that the cluster refuses end the opening and name the file, not the token', async t => {
   const kubeconfig = await changeKubeconfig(t, await findCluster(t), text => text.replace(/token: [\w-]+/, 'token: hunter2'))
   await assert.rejects(open(t, { kubeconfig }), (error: unknown) => {
     assert.ok(error instanceof Error)
@@ -100,7 +100,7 @@ test('credentials that the cluster refuses end the opening with the file to rene
   })
 })
 
-test('a cluster that does not answer, or is not the one of the certificate, ends the opening with where to look', async t => {
+test('a cluster that is silent or has another certificate ends the opening with where to look', async t => {
   const standIn = await startStandIn(t)
   const other = await startStandIn(t)
   const nobody = await freePort()

@@ -63,7 +63,7 @@ async function listen (kubernetes: Kubernetes, target: Partial<KubernetesWatchTa
   return { told, changes, leave, tells: (line: string) => until(() => told.includes(line)) }
 }
 
-test('a watcher is told of what is there before it goes on, then of each change, in order, until it leaves', async t => {
+test('a watcher gets the existing objects first, then each change in order, until it leaves', async t => {
   const { kubernetes } = await open(t, await findCluster(t))
   const maps = configMapsOf(t, kubernetes)
   // More than the stand-in gives in one page.
@@ -118,7 +118,7 @@ test('what cannot be listed is told at once, as a call would be, and leaves noth
   await assert.rejects(watch({ path }, absent.kubernetes), ServiceUnavailable)
 })
 
-test('a handler that throws is logged, and is told the next change; a slow one is told one at a time', async t => {
+test('a handler that throws is logged and gets the next change; a slow one gets one at a time', async t => {
   const log: object[] = []
   const { kubernetes } = await open(t, await findCluster(t), log)
   const maps = configMapsOf(t, kubernetes)
@@ -166,7 +166,7 @@ test('closing ends every watch and its connection', async t => {
 })
 
 for (const how of ['end', 'reset', 'cut', 'gone'] as const) {
-  test(`a watch that the server ${{ end: 'ends', reset: 'resets', cut: 'cuts in the midst of a line', gone: 'ends as too old' }[how]} is taken up again, and nothing is missed or told twice`, async t => {
+  test(`a watch that the server ${{ end: 'ends', reset: 'resets', cut: 'cuts in the midst of a line', gone: 'ends as too old' }[how]} resumes without a loss or a repeat`, async t => {
     const standIn = await startStandIn(t)
     const log: object[] = []
     const { kubernetes } = await open(t, standIn.kubeconfig, log)
@@ -187,7 +187,7 @@ for (const how of ['end', 'reset', 'cut', 'gone'] as const) {
   })
 }
 
-test('after a version that the server has forgotten, what changed and what vanished meanwhile is told', async t => {
+test('after a version that the server forgot, the missed changes and deletions are delivered', async t => {
   const standIn = await startStandIn(t)
   const { kubernetes } = await open(t, standIn.kubeconfig)
   const maps = configMapsOf(t, kubernetes)
@@ -214,7 +214,7 @@ test('after a version that the server has forgotten, what changed and what vanis
   assert.equal(new Set(changes.filter(({ object }) => object.metadata.name === maps.nameOf('again')).map(({ object }) => object.metadata.uid)).size, 2)
 })
 
-test('whatever a cluster answers to a list or a watch, the watcher goes on when it is well again, and nothing is thrown out', async t => {
+test('whatever the cluster answers to a list or a watch, the watcher resumes when it is well', async t => {
   const standIn = await startStandIn(t)
   const log: object[] = []
   const { kubernetes } = await open(t, standIn.kubeconfig, log)
@@ -233,7 +233,7 @@ test('whatever a cluster answers to a list or a watch, the watcher goes on when 
   assert.match(JSON.stringify(log), /a watch of the Kubernetes cluster broke; it is taken up again/)
 })
 
-test('a watch whose rounds end tells nothing twice, and one that is dead is noticed though nobody asks for anything', async t => {
+test('a watch whose rounds end repeats nothing, and a dead one is noticed without any request', async t => {
   const standIn = await startStandIn(t)
   const straight = await open(t, standIn.kubeconfig)
   const proxy = await startProxy(t, standIn.port)
@@ -277,7 +277,7 @@ async function refusal (asked: Promise<unknown>): Promise<number> {
 
 const rounds = process.env.BULKHEAD_LONG === '1' ? 30 : 3
 
-test(`through ${rounds} outages calls are refused within a second, and calls and watches are back within one of the return`, async t => {
+test(`in ${rounds} outages calls fail within a second; calls and watches are back within another`, async t => {
   const { proxy, straight, kubernetes, check } = await openBehindProxy(t)
   const maps = configMapsOf(t, straight)
   await maps.make('one', '0')

@@ -107,7 +107,7 @@ test('closing refuses who waits and who comes, and lets finish who runs', async 
   assert.equal(clock.sleepers, 0)
 })
 
-test('shut, it refuses who waits and who comes with the word it was given, and open again it admits', async () => {
+test('a shut gate refuses waiting and new callers with its error, and admits them once open', async () => {
   const { gate } = open()
   const first = hold()
   const running = gate.run(first.work)
@@ -161,7 +161,7 @@ test('a greedy guest keeps to its share, and one that comes later finds a place 
   await Promise.all([...greedy, late].map(({ end }) => end()))
 })
 
-test('a user leaves the other users a place in a guest\'s share, work without a user counts for the guest alone', async () => {
+test('a user leaves other users a place in a guest\'s share; work without a user may use it all', async () => {
   const { gate } = open({ limit: 10, hostReserve: 2, shareMax: 4, queueMax: 50 })
   const guest = gate.guest('a')
   const greedy = crowd(guest, 20, { user: 'ada' })

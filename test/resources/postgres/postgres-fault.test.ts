@@ -48,7 +48,7 @@ test('a statement that an operator cancels is 503', async t => {
   await sleeping
 })
 
-test('while every connection is busy callers wait, then get 503; past the queue at once; a check is answered all the same', async t => {
+test('while every connection is busy callers wait, then get 503, and a check is answered', async t => {
   const { postgres, check } = await openTestPostgres(t, { url: serverUrl(), poolMax: 2, acquireQueueMax: 3, acquireTimeoutMs: 100 })
   const busy = [postgres.query(sleep(0.5)), postgres.query(sleep(0.5))]
   const waiting = Array.from({ length: 3 }, () => assert.rejects(postgres.query(sleep(0)), ServiceUnavailable))
@@ -93,7 +93,7 @@ test('after the server ends a session, the query in it is 503 and the next one i
   await until(() => answers(postgres))
 })
 
-test('in a network that swallows everything callers get 503 by the deadline, the check fails, and all is well soon after it heals', async t => {
+test('in a network that swallows everything callers get 503 by the deadline, until it heals', async t => {
   const { proxy, postgres, check } = await openBehindProxy(t)
   await Promise.all(Array.from({ length: 4 }, () => postgres.query(sleep(0.01))))
   proxy.hold()
@@ -132,7 +132,7 @@ test('connections that are reset are 503 for the queries in them, and the next o
   await until(() => answers(postgres))
 })
 
-test('while PostgreSQL is down callers get 503 at once, and the first after it is back is answered', async t => {
+test('while PostgreSQL is down callers get 503 at once, and the first after its return succeeds', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'bulkhead-fault-'))
   const server = await openEmbeddedPostgres({ dataPath: folder, parameters: { fsync: 'off' } }, openParts())
   undo(t, async () => { await server.close(); await rm(folder, { recursive: true }) })

@@ -59,7 +59,7 @@ test('what a plugin leaves in its sessions changes nothing for the host or for a
   }
 })
 
-test('what the host writes through a plugin\'s transaction goes into its own tables, whatever the session has', async t => {
+test('the host writes through a plugin\'s transaction into its own tables, despite temporary ones', async t => {
   const url = await createDatabase(t, { migrated: 'core' })
   const { postgres: host, plugin } = await openTestPostgres(t, { url })
   await prepareAccess(host)

@@ -41,7 +41,7 @@ test('a number too big to be exact is an error that says what to do, and the con
   assert.equal(await postgres.oneFirst(sql.type(Count)`SELECT 1 AS count`), 1)
 })
 
-test('a row is checked and read by the type of its query; one that does not fit is an error for the log, not an answer', async t => {
+test('a row is checked and read by its query\'s type; a misfit is a logged error, not an answer', async t => {
   const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl() })
   const Row = z.object({ id: z.int(), name: z.string().transform(name => name.toUpperCase()) })
   assert.deepEqual(await postgres.any(sql.type(Row)`SELECT 1 AS id, 'ada' AS name, 'left out' AS more`), [{ id: 1, name: 'ADA' }])
@@ -96,7 +96,7 @@ test('inside a savepoint the outer tx is refused in words, and does not hang', a
   await assert.rejects(postgres.transaction(tx => tx.transaction(() => tx.one(sql.type(Count)`SELECT 1 AS count`))), /use the tx that it was given/)
 })
 
-test('inside a transaction the pool is refused in words; what outlives the transaction may use it', async t => {
+test('the pool is refused inside a transaction; work that outlives the transaction may use it', async t => {
   const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1 })
   const one = sql.type(Count)`SELECT 1 AS count`
   await assert.rejects(postgres.transaction(() => postgres.one(one)), /Inside transaction\(\) use the tx it gives/)
@@ -116,7 +116,7 @@ test('an error that the server survives costs no connection', async t => {
   assert.equal(await pid(), before)
 })
 
-test('what one session is told does not reach the next: a changed or half-open one is not given back', async t => {
+test('a session\'s state does not reach the next: a changed or half-open session is not reused', async t => {
   const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 1 })
   const path = () => postgres.oneFirst(sql.type(z.object({ path: z.string() }))`SELECT current_setting('search_path') AS path`)
   const usual = await path()
@@ -129,7 +129,7 @@ test('what one session is told does not reach the next: a changed or half-open o
   assert.equal(await postgres.exists(sql.type(nothing)`SELECT FROM pg_tables WHERE tablename = 'kept'`), true)
 })
 
-test('a statement that is asked often is prepared, and survives a change of its table, alone and in a transaction', async t => {
+test('a frequent statement is prepared and survives a change of its table, also in a transaction', async t => {
   const { plugin: postgres } = await openTestPostgres(t, { url: await createDatabase(t), poolMax: 1 })
   await postgres.query(sql.type(nothing)`CREATE TABLE entry (id int)`)
   await postgres.query(sql.type(nothing)`INSERT INTO entry VALUES (7)`)

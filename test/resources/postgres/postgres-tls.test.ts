@@ -15,7 +15,7 @@ import { clock, createLog, openParts } from '../../support/part.ts'
 import { openTestPostgres, postgresSettings } from '../../support/postgres.ts'
 import { undo } from '../../support/undo.ts'
 
-test('with sslmode=verify-full and the authority the pool is encrypted, and migrations run; a certificate that nothing vouches for is refused', async (t) => {
+test('verify-full with the CA encrypts pool and migrations, and refuses an unknown certificate', async (t) => {
   const folder = await temporaryFolder(t)
   const [keyPath, certPath] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   const { key, cert } = createCertificate()

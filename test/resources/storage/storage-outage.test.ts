@@ -38,7 +38,7 @@ async function refusal (asked: Promise<unknown>): Promise<number> {
 
 const rounds = process.env.BULKHEAD_LONG === '1' ? 30 : 2
 
-test(`through ${rounds} silences every call is refused within a second, later ones at once, and all resumes within one of the return`, async t => {
+test(`in ${rounds} silences each call is refused within a second, and all resumes within another`, async t => {
   const proxy = await startProxy(t, Number(new URL(endpoint).port))
   const { storage, check } = await open(t, proxy.port)
   await storage.write('a', 'x')
@@ -64,7 +64,7 @@ test(`through ${rounds} silences every call is refused within a second, later on
   assert.ok(slowestRefusalMs < 2_500 && slowestLaterMs < 500 && slowestReturnMs < 2_500)
 })
 
-test('where nobody listens calls are refused soon, and are answered again at once when it is back', async t => {
+test('while no server listens calls are refused soon, and are answered at once when it is back', async t => {
   const proxy = await startProxy(t, Number(new URL(endpoint).port))
   const { storage, check } = await open(t, proxy.port)
   await storage.write('a', 'x')

@@ -36,7 +36,7 @@ test('a message reaches the subscribers of every replica', async t => {
   assert.deepEqual(heard, ['hello'])
 })
 
-test('while the server is away commands fail with 503 and loads still answer; when it is back everything goes on', async t => {
+test('while the server is unavailable commands get 503 and loads still answer, until it is back', async t => {
   const port = await freePort()
   const first = await startValkeyServer(port)
   t.after(() => first.stop())

@@ -41,7 +41,7 @@ void suite('queues', { concurrency: 6 }, () => {
     assert.deepEqual(seen.map(input => (input as { to: string }).to).toSorted(), ['ada', 'bob'])
   })
 
-  test('a job starts long before anybody would look for it by itself, in whichever replica it was sent', async (t) => {
+  test('a job starts long before the next poll, whichever replica it was sent from', async (t) => {
     const url = await createDatabase(t, { migrated: 'core' })
     const [sender, worker] = [await openHouse(t, url), await openHouse(t, url)]
     const started = new Map<unknown, number>()
@@ -87,7 +87,7 @@ void suite('queues', { concurrency: 6 }, () => {
     await until(async () => (await house.tasks.jobs({ state: 'done' })).length === 30)
   })
 
-  test('jobs of one key run one at a time in the order sent, also within a transaction; one that fails holds back those behind it, and no others', async (t) => {
+  test('jobs of one key run one at a time in the order sent; a failed one holds back only its key', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const seen: string[] = []
     let running = 0
@@ -108,7 +108,7 @@ void suite('queues', { concurrency: 6 }, () => {
     assert.ok(seen.indexOf('b0') < seen.lastIndexOf('a1'), 'another key does not wait')
   })
 
-  test('a dead letter says how many of its key it holds back, and what waits for a plugin that is gone for good can be ended', async (t) => {
+  test('a dead letter counts the jobs it holds back, and jobs of a removed plugin can be ended', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const seen: string[] = []
     const deliver = queue('deliver', ({ input }: { input: string }) => {
@@ -133,7 +133,7 @@ void suite('queues', { concurrency: 6 }, () => {
     assert.deepEqual(await house.tasks.forgetPlugin('nobody'), [])
   })
 
-  test('of two transactions that wait for one another, the events of one key are in the order of what they did', async (t) => {
+  test('events of one key keep the order of the changes when two transactions wait on each other', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const seen: unknown[] = []
     const deliver = queue('deliver', ({ input }) => { seen.push(input) })
@@ -154,7 +154,7 @@ void suite('queues', { concurrency: 6 }, () => {
     assert.deepEqual(seen, ['first', 'second'])
   })
 
-  test('what fails is tried again after its delay, as often as the queue says, and is then a dead letter that can be run again by hand', async (t) => {
+  test('a failed job is retried with its delay, then is a dead letter that can be run by hand', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }), { mask: text => text.replace('hunter2', '[secret]') })
     const at: number[] = []
     let isMended = false
@@ -180,7 +180,7 @@ void suite('queues', { concurrency: 6 }, () => {
     await assert.rejects(house.tasks.cancelJob(id), { code: 'BULKHEAD_CONFLICT' })
   })
 
-  test('what is done through tx counts once: it goes with the attempt that failed, and comes with the completion', async (t) => {
+  test('work through tx counts once: it goes with a failed attempt and comes with the completion', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     await makeTable(house)
     const deliver = queue('deliver', async ({ id, attempt, tx }) => {
@@ -247,7 +247,7 @@ void suite('queues', { concurrency: 6 }, () => {
     for (const id of ids) assert.equal((await stateOf(house, id))?.attempt, 2)
   })
 
-  test('a plugin that ends claims nothing more; what minds its signal and what does not goes back at once, and counts as no failure', async (t) => {
+  test('an ending plugin claims nothing more, and its jobs go back at once without a failure', async (t) => {
     const url = await createDatabase(t, { migrated: 'core' })
     const [first, second] = [await openHouse(t, url), await openHouse(t, url)]
     let held = 0
@@ -364,7 +364,7 @@ void suite('queues', { concurrency: 6 }, () => {
     assert.deepEqual([before, hanging], [200, 2])
   })
 
-  test('a flood of jobs, with keys and without, takes no connection that heartbeats need, and none of it is lost', async (t) => {
+  test('a flood of jobs, keyed or not, takes no connection that heartbeats need and loses none', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }), { maxConnections: 2 })
     const deliver = queue('deliver', () => undefined)
     // Nothing is known of the queues yet: pg-boss asks for them while the transactions of the first jobs hold connections.
@@ -379,7 +379,7 @@ void suite('queues', { concurrency: 6 }, () => {
     assert.equal(count, 420)
   })
 
-  test('a handler that goes on after its run does nothing through tx any more, whether it had asked for it before or not', async (t) => {
+  test('a handler that outlives its run does nothing through tx, even one it had asked for before', async (t) => {
     const house = await openHouse(t, await createDatabase(t))
     await makeTable(house)
     const refusals: unknown[] = []

@@ -6,7 +6,7 @@ import { watchOffset } from '../../../core/tasks/schedule/database-clock.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { createLog } from '../../support/part.ts'
 
-test('the database\'s time is kept to, and a machine that is more than five seconds off says so once, and again when it agrees', async () => {
+test('the database\'s time counts, and a machine over 5 s off is logged once, and when it agrees', async () => {
   const clock = createFakeClock()
   const entries: { message?: string, offsetMs?: number }[] = []
   let aheadMs = 4_900

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import type { Clock } from '../../../core/contract/index.ts'
 import { everyTick, tick, tickId } from '../../../core/tasks/schedule/tick.ts'
 
-test('ticks of an interval are equally far apart, after the instant asked for, and the same for every replica', () => {
+test('interval ticks are equally spaced, after the instant asked for, and equal for all replicas', () => {
   fc.assert(fc.property(fc.integer({ min: 100, max: 10_000_000 }), fc.integer({ min: 0, max: 2_000_000_000_000 }), (everyMs, afterMs) => {
     const next = everyTick('notes/purge', everyMs)
     const at = next(afterMs)
@@ -100,7 +100,7 @@ test('where no tick can be computed, a later one is found and the failure is tol
 })
 
 for (const [what, wrong] of [['in the past', -60_000], ['the last one', 0], ['none', NaN]] as const) {
-  test(`a computed instant that is ${what} is not a tick: the loop is not busy, and goes on from a later one`, async () => {
+  test(`a computed instant that is ${what} is no tick: the loop idles and goes on from a later one`, async () => {
     const { due, failures } = await follow(afterMs =>
       afterMs >= hourMs && afterMs < 9 * hourMs ? afterMs + wrong : (Math.floor(afterMs / hourMs) + 1) * hourMs)
     assert.deepEqual(due, [1, 10, 11].map(hours => hours * hourMs))
@@ -109,7 +109,7 @@ for (const [what, wrong] of [['in the past', -60_000], ['the last one', 0], ['no
   })
 }
 
-test('a task whose ticks can never be computed asks about once a minute and ends when its plugin does', async () => {
+test('a task whose ticks can never be computed retries about once a minute until its plugin ends', async () => {
   const clock = heldClock(0)
   const ending = new AbortController()
   let asked = 0

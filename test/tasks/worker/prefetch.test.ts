@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPrefetch } from '../../../core/tasks/worker/prefetch.ts'
 
-test('what is run in the time of a claim is claimed ahead: nothing at first, nothing of long runs, and no more than is run in two seconds', () => {
+test('the prefetch covers a claim\'s time: nothing at first or for long runs, at most two seconds', () => {
   const pace = createPrefetch(4)
   pace.claimed(20)
   assert.equal(pace.ahead(), 0, 'nothing is known of the runs')

@@ -7,7 +7,7 @@ import { createDeadlines } from '../../../core/tasks/worker/run-deadline.ts'
 import { clock } from '../../support/part.ts'
 import { until } from '../../support/until.ts'
 
-test('each run is late in its own time, also those that begin when there was none before; one that is over is not, and after the end none is', async () => {
+test('each run is late in its own time; a run that is over is not, and after the end none is', async () => {
   const deadlines = createDeadlines(clock, 50)
   const late: number[] = []
   for (let round = 0; round < 3; round += 1) {
