@@ -1,4 +1,5 @@
-// Composition root: the phases in order, readable top to bottom; with `boot/`, the only place that knows every neighbour.
+// Composition root: starts the host phase by phase, in order from top to bottom. Together with `boot/`, it is the only place that knows every
+// part of the core.
 
 import { join } from 'node:path'
 import type { Loaded } from '../config/schema.ts'
@@ -17,10 +18,10 @@ import { createLog } from './telemetry/log-writer.ts'
 const root = join(import.meta.dirname, '..')
 
 export const start = (loaded: Loaded): Promise<void> => run(loaded, () => [])
-/** As `start`, and each plugin is loaded again as soon as one of its files is saved. */
+/** Like `start`; also reloads each plugin as soon as one of its files is saved. */
 export const startDevelopment = (loaded: Loaded): Promise<void> => run(loaded, parts => [createWatchUnit(parts)])
 
-/** `createMore` makes units that come after all others. */
+/** `createMore` creates units that are added to the last phase. */
 async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefinition[]): Promise<void> {
   const { settings } = loaded
   const log = createLog(settings.log)
@@ -48,7 +49,7 @@ async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefini
     const host = createHostUnits(parts)
     const reports = [
       await kernel.start([host.probes]),
-      // The resources, the core schema and access; at the same time, as it needs none of them, discovery and validation of the plugins.
+      // Resources, core schema and access. Discovery and validation of the plugins need none of them, so they run at the same time.
       await kernel.start([
         ...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.encryption, host.permissions, host.host, host.container
       ]),
@@ -57,9 +58,9 @@ async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefini
     ]
     logStartReport(reports, parts)
   } catch (error) {
-    // A stop that came first has its own way out.
+    // A stop during the start has already begun to exit.
     if (error instanceof StartStopped) return
-    // The message is for people; where it came from is for those who collect lines.
+    // People get only the message; systems that collect log lines also get the error with its stack.
     log.fatal(log.isPretty ? {} : { err: error }, (error as Error).message)
     await end('the start failed', outcomeOf(error, kernel))
   } finally {
@@ -67,5 +68,5 @@ async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefini
   }
 }
 
-/** What the process keeps of the grace period for its last lines and its exit. */
+/** Milliseconds of the grace period that are reserved for the last log lines and the exit. */
 const exitReserveMs = 500

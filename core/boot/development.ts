@@ -1,4 +1,4 @@
-// `npm run dev`: whatever is saved in a plugin's folder is what serves a moment later.
+// Reloads a plugin when a file in its folder is saved; for `npm run dev`.
 
 import { existsSync, realpathSync } from 'node:fs'
 import type { UnitDefinition } from '../kernel/index.ts'
@@ -9,7 +9,7 @@ import { hostUnit, type UnitParts } from './unit-context.ts'
 export function createWatchUnit (parts: UnitParts): UnitDefinition {
   const { loaded: { settings: { plugins: { paths } } }, clock, log } = parts
   return hostUnit(parts)('watch', ['ready'], ({ undo }) => {
-    /** Folders that could not be loaded as they are, and why. */
+    /** Folders that could not be loaded, each with the reason. */
     const refused = new Map<string, string>()
     const load = async (folder: string): Promise<void> => {
       try {
@@ -21,14 +21,14 @@ export function createWatchUnit (parts: UnitParts): UnitDefinition {
         return
       }
       refused.delete(folder)
-      // What they lacked may be here now.
+      // This folder may be what the refused ones lacked.
       for (const other of [...refused.keys()]) await load(other)
     }
     const stop = watchFolders({
       paths,
       clock,
       onChange: folder => {
-        // It is saved anew: told again, though it be the same.
+        // The folder was saved again, so its problem is logged again, even when it is the same.
         refused.delete(folder)
         void load(folder)
       }
@@ -38,14 +38,14 @@ export function createWatchUnit (parts: UnitParts): UnitDefinition {
   })
 }
 
-/** Only here: other replicas have folders of their own. */
+/** Reloads the plugin in this replica only: other replicas have folders of their own. */
 async function follow (parts: UnitParts, path: string): Promise<void> {
   const { opened: { roster } } = parts
   const folder = existsSync(path) ? realpathSync.native(path) : path
   const { candidates, problems } = await discoverPlugins(parts)
   const known = roster.members().find(({ candidate }) => candidate.folder === folder)
   const found = candidates.find(candidate => candidate.folder === folder)
-  // A manifest with another id is another plugin: the one that was there has gone.
+  // A manifest with another id is another plugin, and the previous plugin is gone. Both are reloaded.
   const ids = new Set([known?.id, found?.id].filter(id => id !== undefined))
   for (const id of ids) await roster.reload(id)
   if (ids.size > 0) return

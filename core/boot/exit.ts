@@ -1,4 +1,4 @@
-// The one way out of the process: signals, failed starts and fatal errors join the same stop, and the exit code says which it was.
+// Ends the process, in one way only: signals, failed starts and fatal errors join the same stop, and the exit code tells which it was.
 
 import { InvalidSettings } from '../../config/schema.ts'
 import { FirstAdminRefused } from '../access/index.ts'
@@ -19,24 +19,27 @@ export const exitCodes = {
 } as const
 export type Outcome = keyof typeof exitCodes
 
-/** After a second signal, what is left of the stop may take this long. */
+/** After a second signal, the rest of the stop may take this long. */
 const hurriedMs = 1_000
-/** One Ctrl-C reaches the host more than once: by the terminal, by npm, by an older Node that handed over. */
+/**
+ * Signals within this time count as one. One Ctrl-C can reach the host several times: from the terminal, from npm, from an older Node that
+ * handed over.
+ */
 const sameSignalMs = 500
 
 interface ExitHandlerDeps {
   kernel: Kernel
   log: RootLog
-  /** For the whole of the stop, drain included. */
+  /** Budget of the whole stop, drain included. */
   budgetMs: number
-  /** Takes what code of a plugin threw where nobody waited for it. */
+  /** Records an error of plugin code that no caller caught. */
   noteFault (owner: Owner, thrown: unknown): void
-  /** Whose code threw it, where the context does not tell. */
+  /** Finds the owner of the code that threw an error, when the async context has none. */
   ownerOf (thrown: unknown): Owner | undefined
 }
 
 export interface ExitHandler {
-  /** Stops the host and exits. Callers join; the first outcome that is not `clean` is the one the process ends with. */
+  /** Stops the host and exits. Callers join the same stop; the first outcome other than `clean` decides the exit code. */
   end (reason: string, outcome: Outcome): Promise<never>
 }
 
@@ -69,8 +72,8 @@ export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }
       kernel.hurry(hurriedMs)
     })
   }
-  // It is handled in the context it was thrown in, which tells whose code that was; a listener of the host's own runs in the host's, and its
-  // stack tells.
+  // An error is handled in the async context in which it was thrown, which tells the owner of the code. A listener of the host runs in the host's
+  // context; then the stack of the error tells the owner.
   const fatal = (err: unknown, what: string): void => {
     const owner = currentOwner() ?? ownerOf(err)
     if (owner !== undefined) { noteFault(owner, err); return }
@@ -79,12 +82,12 @@ export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }
   }
   process.on('exit', code => {
     if (ending !== undefined) return
-    // Called from within `process.exit`, so in its context.
+    // This runs within `process.exit`, so in the context of the code that called it.
     const owner = currentOwner()
     if (owner === undefined) return
     log.fatal({ plugin: owner.plugin, err: new Error('process.exit') }, `plugin "${owner.plugin}" called process.exit(${code}): the host ends at once, with nothing drained. Throw an error instead.`)
     log.flush()
-    // Nobody is to take it for a clean stop.
+    // The exit code must not look like a clean stop.
     if (code === 0) process.exitCode = exitCodes.fatal
   })
   process.on('uncaughtException', err => fatal(err, 'an error that nobody caught'))
@@ -92,7 +95,7 @@ export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }
   return { end }
 }
 
-/** What a failed start is called, by what is wrong or else by where. */
+/** Returns the outcome of a failed start: by the kind of error, or else by the kind of unit that failed. */
 export function outcomeOf (error: unknown, kernel: Kernel): Outcome {
   if ([InvalidSettings, FirstAdminRefused, WrongMasterKey, MasterKeyStillNeeded].some(kind => error instanceof kind)) return 'settings'
   if (error instanceof InvalidPlugins) return 'pluginsInvalid'

@@ -1,5 +1,5 @@
-// Asks what is open whether it answers: the readiness probe says who does not, plugins that need what is away are answered for, and a plugin
-// that is not well is quarantined. Liveness never looks at a dependency.
+// Checks the health of resources and plugins. The readiness probe names those that fail, a plugin that needs an unavailable resource answers 503,
+// and a plugin whose own check fails is quarantined. Liveness never depends on a check.
 
 import { asError, describe } from '../kernel/index.ts'
 import { runAs } from '../plugin-runtime/index.ts'
@@ -7,22 +7,25 @@ import type { Check, UnitParts } from './unit-context.ts'
 
 const periodMs = 500
 const deadlineMs = 1_000
-/** Late by so much, the loop was held by something. */
+/** When the timer is this late, some code has blocked the event loop. */
 const standstillMs = 1_000
-/** In a row, before what is asked counts as away: on a busy machine one answer may come late, and a host that is not ready serves nobody. */
+/**
+ * Failed checks in a row until a resource or a plugin counts as unavailable. One answer may come late on a busy machine, and a host that is not
+ * ready gets no requests.
+ */
 const failuresMax = { resource: 2, plugin: 3 } as const
 
 interface Failing { readonly check: Check, readonly count: number, readonly reason: string }
 
-/** Call the result to end it; it resolves once no check is under way. */
+/** Starts the checks. The returned function ends them and resolves once none is under way. */
 export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => Promise<void> {
   const ending = new AbortController()
-  /** Asked and not answered: not asked again, so that nothing piles up behind a system that is silent. */
+  /** Checks that have not answered yet. They are not asked again, so that no calls pile up behind a silent system. */
   const asked = new Set<Check>()
   const failing = new Map<string, Failing>()
   let suspended: readonly string[] = []
 
-  /** What the last generation failed is not held against the next. */
+  /** Failures of the previous generation do not count against the next one. */
   const failuresOf = (unit: string, check: Check): { count: number } => {
     const found = failing.get(unit)
     return found?.check === check ? found : { count: 0 }
@@ -40,7 +43,7 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
       failing.delete(unit)
       if (count >= max) log.info({ unit }, `${unit} answers again`)
     } catch (err) {
-      // Meanwhile another generation may have taken its place, or it has ended.
+      // Meanwhile another generation may have replaced this one, or it has ended.
       if (ending.signal.aborted || opened.checks.get(unit) !== check) return
       const reason = describe(asError(err))
       const count = failuresOf(unit, check).count + 1
@@ -53,7 +56,7 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
     }
   }
 
-  /** Answers for the plugins that do not go on without what is away, until it is back. */
+  /** Makes plugins that do not tolerate the loss of an unavailable resource answer 503 until the resource is back. */
   const suspend = (away: ReadonlySet<string>): void => {
     if (away.size === 0 && suspended.length === 0) return
     const found = opened.roster.members().flatMap(({ id, candidate: { manifest: { resources, tolerates } } }) => {
@@ -79,7 +82,7 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
     else opened.probes.notReady(() => reasons.join('\n'))
   }
 
-  /** Each is asked at its own pace: what is silent keeps no other from being heard. */
+  /** Checks run independently of each other, so that a silent one delays no other. */
   const underWay = new Map<string, Promise<void>>()
   const askAll = (): void => {
     for (const [unit, check] of opened.checks) {
@@ -96,7 +99,7 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
       askAll()
       look()
       const beganAt = performance.now()
-      await clock.sleep(periodMs, ending.signal).catch(() => { /* The end of the watch. */ })
+      await clock.sleep(periodMs, ending.signal).catch(() => { /* The checks end. */ })
       const lateMs = Math.round(performance.now() - beganAt - periodMs)
       if (lateMs > standstillMs) log.warn({ lateMs }, `the event loop stood still for ${lateMs} ms: some code computes without a pause, and nobody was answered meanwhile`)
       if (ending.signal.aborted) break
@@ -110,7 +113,7 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
   }
 }
 
-/** A check that does not listen to its signal is not waited for. */
+/** Rejects when the signal aborts, so that a check that ignores its signal is not awaited. */
 const rejection = (signal: AbortSignal): Promise<never> => new Promise((_resolve, reject) => {
   signal.addEventListener('abort', () => reject(signal.reason as Error))
 })

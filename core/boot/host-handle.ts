@@ -1,10 +1,10 @@
-// One plugin's handle on the resource `host`: what an operator asked through it names the plugin in the audit log.
+// Gives one plugin its handle on the resource `host`. The audit log names the plugin for each action that an operator asked for through it.
 
 import { isCaller, writeAs } from '../access/index.ts'
 import type { Host, Operator } from '../contract/index.ts'
 
 export function createHostHandle (host: Host, plugin: string): Host {
-  /** That the operator asked for it is the plugin's word, unless the plugin hands over the user of a request. */
+  /** Only the plugin claims that the operator asked for it, unless the plugin passes the user of a request. `isByPlugin` records which it was. */
   const asked = <T>({ id, name, user }: Operator, work: () => T): T =>
     writeAs({ plugin, isByPlugin: !(isCaller(user) && user.id === id && user.name === name) }, work)
 

@@ -1,4 +1,4 @@
-// What the host does in the background itself. The history of tasks is cleared by the queue.
+// Declares the host's own background tasks: expiry, re-wrapping and archiving. The queue itself clears the history of tasks.
 
 import type { Settings } from '../../config/schema.ts'
 import { archive, type ArchiveParts, type Source } from '../archive/archiver.ts'
@@ -17,13 +17,13 @@ const expiries: readonly TaskRecord[] = [
     kind: 'cron', name: 'expired-sessions', expression: '17 * * * *', options: {},
     handler: async ({ tx, log }) => {
       const { rowCount } = await tx.query(sql.unsafe`delete from public.auth_sessions where expires_at < now()`)
-      // Attempts to sign in remove some, those with names that no user has among them; after the last attempt no other would.
+      // Sign-in attempts, also those with names that no user has, remove some expired counters. After the last attempt, only this task does.
       const { rowCount: limits } = await tx.query(sql.unsafe`delete from bulkhead.rate_limit where ends_at < now()`)
       log.debug({ rowCount, limits }, 'sessions and counters of attempts that had expired are gone')
     }
   },
   {
-    // Their owner may want to see for a while why a program was turned away.
+    // Expired tokens stay for a month, so that their owner can see why a program was refused.
     kind: 'cron', name: 'expired-tokens', expression: '23 3 * * *', options: {},
     handler: async ({ tx, log }) => {
       const { rowCount } = await tx.query(sql.unsafe`delete from public.api_tokens where expires_at < now() - interval '30 days'`)
@@ -32,13 +32,13 @@ const expiries: readonly TaskRecord[] = [
   }
 ]
 
-/** Once a day it counts what there is; a change of the master key has it run at once. */
+/** This task seals data under an old key again and counts what is left. It runs once a day, and at once after a change of the master key. */
 const rewrapping = (keys: Pick<Opened['keys'], 'rewrap'>): TaskRecord => ({
   kind: 'cron', name: rewrapName, expression: '41 4 * * *', options: { timeout: '1h' },
   handler: ({ signal }) => keys.rewrap(signal)
 })
 
-/** What is not over by the end of the hour goes on from there in the next one. */
+/** A run that reaches its time-out is continued in the next hour, from where it stopped. */
 const archiving = (name: string, expression: string, parts: ArchiveParts, source: Source, olderThanDays: number): TaskRecord[] =>
   olderThanDays === 0 ? [] : [{
     kind: 'cron', name, expression, options: { timeout: '50m' },

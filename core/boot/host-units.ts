@@ -1,4 +1,4 @@
-// The host's own units before any plugin starts: probes, plugins from discovery to their permissions, access, the container.
+// Creates the host's own units that start before any plugin: probes, plugins from discovery to permissions, access, encryption, the container.
 
 import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
@@ -28,7 +28,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
   const replica = randomUUID()
 
   return {
-    /** Up before the first resource, and the last to go: from here on the host is alive, and says why it is not ready. */
+    /** This unit starts before the first resource and stops last. From here on the host is alive and reports why it is not ready. */
     probes: unit('probes', [], async ({ undo }) => {
       const probes = await openProbes({ port: settings.probes.port, log })
       undo('close', () => probes.close())
@@ -43,7 +43,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       await readPlugins(parts)
     }),
 
-    // After access: with the wrong master key nothing of a plugin is touched.
+    // This unit runs after access, so that nothing of a plugin is touched with the wrong master key.
     pluginMigrations: migration('plugin migrations', ['plugins', 'access'], async ({ signal }) => {
       const problems = findRoleProblems(opened, [...opened.found.plugins, ...opened.found.failures].map(({ candidate }) => candidate))
       if (problems.length > 0) throw new InvalidPlugins(problems)
@@ -66,18 +66,18 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
       const first = await firstRun(postgres, {
         admin: { name: admin.name, email: admin.email || undefined, password: admin.password || undefined }, requirePassword: environment === 'production', log
       })
-      // At once, and not through the log: whatever else fails, the person at the terminal has it, and it is kept nowhere.
+      // The password is printed at once and not logged. The operator at the terminal gets it even when a later step fails, and it is stored nowhere.
       if (first.password !== undefined) log.print(`The first admin is "${admin.name}" with the password ${first.password} (shown this once).`)
       const access = await createAccess({
         postgres, valkey: valkey.host, log, clock, findCallerId: findUser, sessionIdleMs: settings.access.sessionIdleMs
       })
       undo('close', () => access.close())
-      // News sent while the connection was down never came.
+      // Messages that were sent while the connection was down are lost, so cached data may be out of date.
       undo('reconnects', valkey.onReconnect(() => access.forget()))
       opened.access = access
     }),
 
-    // Before any plugin seals, and until none does.
+    // This unit starts before any plugin seals data and stops after all plugins.
     encryption: unit('encryption', ['access'], async ({ undo }) => {
       undo('tell that nothing is sealed here any more', await opened.keys.follow())
     }),
@@ -119,5 +119,5 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
   }
 }
 
-/** To the database beside the pools: for migrations, for the health question and for what is told by the database. */
+/** Database connections beside the pools: for migrations, for the health check and for the database's notifications. */
 const ownConnections = 4

@@ -1,27 +1,30 @@
-// How many connections fit below the process's limit of open files, beside what the host itself needs.
+// Computes how many connections the host can accept within the process's limit of open files, beside the files that the host itself needs.
 
 import { readFileSync } from 'node:fs'
 import type { Log } from '../contract/index.ts'
 import { probeConnectionsMax } from '../http/server/probes.ts'
 
-/** Modules, logs, the loop's own descriptors, child processes and what plugins open. A host that serves on embedded defaults has 40. */
+/**
+ * Files for modules, logs, the event loop's own descriptors, child processes and what plugins open. A host that serves on embedded defaults
+ * has 40 open.
+ */
 const filesReserve = 64
-/** Valkey, storage, Kubernetes, the control socket, and what plugins fetch. */
+/** Connections to Valkey, storage and Kubernetes, on the control socket, and for what plugins fetch. */
 const outsideReserve = 32
-/** The host serves so many whatever the limit is: fewer than this is no service. */
+/** The host serves at least this many connections whatever the limit is, because fewer would be no service. */
 const connectionsMin = 16
 const connectionsMax = 10_000
-/** With fewer than this a busy client or two can keep the others waiting. */
+/** With fewer connections than this, one or two busy clients can keep the others waiting. */
 const connectionsEnough = 1_000
 
-/** Undefined where it is not known or there is none. */
+/** Returns undefined when the limit is unknown or there is none. */
 export function readOpenFilesLimit (): number | undefined {
   const { soft } = /^Max open files +(?<soft>\S+)/m.exec(readLimits())?.groups ?? {}
   const limit = Number(soft ?? reportedLimit())
   return Number.isSafeInteger(limit) ? limit : undefined
 }
 
-/** Linux has them as a file. */
+/** Reads the limits file of Linux; returns an empty text on other systems. */
 function readLimits (): string {
   try {
     return readFileSync('/proc/self/limits', 'utf8')
@@ -31,13 +34,13 @@ function readLimits (): string {
   }
 }
 
-/** A report takes longer and is there on every system. */
+/** Takes the limit from a diagnostic report of Node, which takes longer but works on every system. */
 function reportedLimit (): unknown {
   const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft?: unknown } } }
   return userLimits?.open_files?.soft
 }
 
-/** `databaseConnections` are all that the host may open. Warns where the limit is low. */
+/** Returns the number of connections to accept. `databaseConnections` is the most that the host may open. Warns when the limit is low. */
 export function planConnections (limit: number | undefined, databaseConnections: number, log: Log): number {
   if (limit === undefined) return connectionsMax
   const reserve = filesReserve + outsideReserve + databaseConnections + probeConnectionsMax

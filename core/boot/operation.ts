@@ -1,4 +1,5 @@
-// Operating the plugins of all replicas: what is asked of this one is done here, kept, and followed by the others.
+// Reloads, enables and disables plugins in all replicas. The replica that gets the request carries it out and stores it; the other replicas
+// follow.
 
 import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
 import { asError, describe, type Kernel } from '../kernel/index.ts'
@@ -10,30 +11,36 @@ export interface OperationParts {
   readonly choices: OperatorDecisions
   readonly log: Log
   readonly clock: Clock
-  /** As they were when the host read them for its start. */
+  /** The operators' decisions as the host read them for its start. */
   readonly read: readonly OperatorDecision[]
   readonly lifecycle: () => Lifecycle
 }
 
 export interface Operation {
   readonly host: PluginOperation
-  /** Why this replica has not done what was asked of all, by plugin. */
+  /** Decisions for all replicas that this replica could not carry out, by plugin, each with the reason. */
   readonly behind: ReadonlyMap<string, Behind>
-  /** Does what other replicas were asked, until the result is called. */
+  /** Carries out the decisions that other replicas received, until the returned function is called. */
   follow (): Promise<() => Promise<void>>
 }
 
-/** Whoever asks for it sees its end, when that does not take long. */
+/**
+ * How long a disable request waits for the plugin to end before it answers with the current state. The end of the follow loop waits as long
+ * for its last step.
+ */
 const patienceMs = 1_000
-/** The news may not come: a look this often finds what they would have told. */
+/** Poll interval. Polling finds a decision whose notification was lost. */
 const lookEveryMs = 2_000
-/** What could not be done is tried again after the first, then twice as long each time: every try loads the code anew. */
+/**
+ * First and longest pause before a decision that could not be carried out is retried. The pause doubles each time, because every attempt loads
+ * the code again.
+ */
 const firstPauseMs = 10_000
 const longestPauseMs = 600_000
 
 interface Behind {
   readonly why: string
-  /** How many had been asked for. */
+  /** How many reloads had been requested at that time. */
   readonly reloads: number
   readonly tries: number
   readonly nextTryAt: number
@@ -43,9 +50,9 @@ export const whyDisabled = ({ reason, changedBy }: Pick<OperatorDecision, 'reaso
 
 export function createOperation ({ kernel, roster, choices, log, clock, read, lifecycle }: OperationParts): Operation {
   const behind = new Map<string, Behind>()
-  // A reload that was counted while this replica was starting may have come after it had read the files.
+  // A reload that was counted while this replica was starting may have been requested after it had read the files, so it is still to be done.
   const reloadsDone = new Map(read.map(({ plugin, reloads, ageMs }) => [plugin, ageMs < performance.now() ? reloads - 1 : reloads]))
-  /** Being done here and not yet written: a look must not do it once more. */
+  /** Plugins whose reload runs here and is not stored yet: polling must not reload them once more. */
   const reloading = new Set<string>()
 
   const statusOf = (member: PluginEntry): PluginStatus => {
@@ -76,7 +83,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       try {
         const member = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined).catch(refuse)
         const reloads = await choices.countReload(id, by)
-        // Another replica may have been asked meanwhile: its reload is still to be done.
+        // Another replica may have received a reload request meanwhile: that reload is still to be done here.
         if (reloads === (reloadsDone.get(id) ?? 0) + 1) reloadsDone.set(id, reloads)
         behind.delete(id)
         return statusOf(member)
@@ -95,7 +102,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       await choices.disable(id, reason ?? null, by)
       const ended = roster.disable(id, whyDisabled({ reason: reason ?? null, changedBy: by.name }))
         .catch((err: unknown) => log.error({ plugin: id, err }, `plugin "${id}" could not be ended`))
-      // It may be the plugin that asks, whose end waits for the answer.
+      // The request may come from the plugin itself, whose end waits for this answer.
       await Promise.race([ended, clock.sleep(patienceMs)])
       return statusOf(member)
     },
@@ -110,11 +117,11 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
 
   const follow = async (choice: OperatorDecision): Promise<void> => {
     const { plugin, isDisabled, reloads } = choice
-    // Whoever is switched off is so at once, whatever else is to be done; its code is loaded when it is switched on.
+    // A disabled plugin ends at once, even when a reload is pending; its code is loaded when it is enabled.
     if (isDisabled) { await roster.disable(plugin, whyDisabled(choice)); return }
     if (reloads > (reloadsDone.get(plugin) ?? 0)) {
       await roster.reload(plugin).catch((error: unknown) => {
-        // It was removed, and there is none here any more.
+        // The plugin was removed, and this replica does not have it any more.
         if (!(error instanceof NotFound)) throw error
       })
       reloadsDone.set(plugin, reloads)
@@ -134,7 +141,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     }
   }
 
-  /** One after the other, each by what is written when its turn comes: following the one before may have taken its time. */
+  /** Follows the decisions one by one and reads them again before each, because following the previous one may have taken long. */
   const look = async (): Promise<void> => {
     const tried = new Set<string>()
     for (;;) {
@@ -149,7 +156,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     }
   }
 
-  /** What could not be done pauses, unless it is something else that is asked now. */
+  /** A decision that failed waits for its pause, unless it disables the plugin or requests a further reload. */
   const isItsTime = ({ plugin, isDisabled, reloads }: OperatorDecision): boolean => {
     const last = behind.get(plugin)
     return last === undefined || isDisabled || reloads !== last.reloads || clock.now() >= last.nextTryAt
@@ -165,9 +172,9 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       const leave = await choices.onNews(wake)
       const goOn = async (): Promise<void> => {
         while (!isOver) {
-          await clock.sleep(lookEveryMs, waking.signal).catch(() => { /* There are news, or it is over. */ })
+          await clock.sleep(lookEveryMs, waking.signal).catch(() => { /* A notification came, or the loop ends. */ })
           waking = new AbortController()
-          // The database may be away: readiness says so, and the next look finds what this one has missed.
+          // The database may be unavailable: the readiness probe reports it, and the next poll finds what this one missed.
           await look().catch((err: unknown) => log.debug({ err }, 'what was asked of all replicas could not be read'))
         }
       }
@@ -175,14 +182,14 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       return async () => {
         isOver = true
         wake()
-        // A plugin that hangs while it is loaded is the plugins' to end, not this loop's.
+        // A plugin that hangs while it is loaded is ended by its own unit, so this loop does not wait for it.
         await Promise.all([Promise.race([following, clock.sleep(patienceMs)]), leave()])
       }
     }
   }
 }
 
-/** Whoever may operate the host may know why it could not be done. */
+/** Turns an error into a `Conflict` with the same message: an operator may know why an action failed. */
 function refuse (error: unknown): never {
   if (error instanceof AnswerableError || !Error.isError(error)) throw error
   throw new Conflict(error.message, { cause: error })

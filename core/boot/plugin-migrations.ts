@@ -1,4 +1,4 @@
-// The migrations of the plugins that were found, before any of them starts.
+// Runs the migrations of the plugins that were found, before any of them starts.
 
 import type { Candidate } from '../plugin-runtime/index.ts'
 import { migrateAll, MigrationFailed, MigrationsRefused, type MigrationSet } from '../resources/migrations/migrations.ts'
@@ -8,8 +8,9 @@ export const migrationsOf = ({ id, migrations }: Candidate): MigrationSet[] =>
   migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }]
 
 /**
- * All at once, as most starts have nothing to do. When one of them cannot be migrated, each by itself: unless that one is required it is no
- * reason for the others not to start. Those that could not, and those that require them, are migrated when they start.
+ * Migrates all plugins together first, because most starts have nothing to do. When one plugin cannot be migrated, each is migrated by itself,
+ * so that a plugin that is not required does not keep the others from starting. The plugins that failed, and those that require them, are
+ * migrated when they start.
  */
 export async function migratePlugins ({ opened, log, clock }: Pick<UnitParts, 'opened' | 'log' | 'clock'>, signal: AbortSignal): Promise<void> {
   const { databaseUrl: url, found } = opened
@@ -34,17 +35,17 @@ export async function migratePlugins ({ opened, log, clock }: Pick<UnitParts, 'o
       await migrate([candidate])
     } catch (error) {
       if (!isOfOnePlugin(error) || readiness === 'required') throw error
-      // Its start runs them once more, and says why they do not.
+      // The start of the plugin runs them once more and reports why they fail.
       unmigrated.add(id)
     }
   }
   opened.found = { ...found, unmigrated }
 }
 
-/** And not of the database. */
+/** Whether the error concerns the migrations of one plugin, and not the database. */
 const isOfOnePlugin = (error: unknown): boolean => error instanceof MigrationFailed || error instanceof MigrationsRefused
 
-/** Those a plugin requires come before it. */
+/** Sorts the plugins so that each comes after those that it requires. */
 function inOrderOfNeed (candidates: readonly Candidate[]): readonly Candidate[] {
   const byId = new Map(candidates.map(candidate => [candidate.id, candidate]))
   const ordered = new Set<Candidate>()

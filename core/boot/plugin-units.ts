@@ -1,4 +1,5 @@
-// The plugins, from their folders to a roster wired to the rooms that serve them.
+// Turns plugin folders into units: discovers, checks and imports the plugins, and connects their roster to HTTP, tasks, events and the other
+// parts that serve them.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,7 +20,7 @@ import type { Opened, UnitParts } from './unit-context.ts'
 
 type ReadParts = Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>
 
-/** What the folders of plugins hold now. */
+/** Reads what the plugin folders contain now. */
 export async function discoverPlugins ({ loaded: { settings }, root }: Pick<UnitParts, 'loaded' | 'root'>): Promise<Discovery> {
   const { version: hostVersion } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
   return discover({ ...settings.plugins, production: settings.environment === 'production', hostVersion, packagesFrom: root, ownPlugins: join(root, 'plugins') })
@@ -28,8 +29,9 @@ export async function discoverPlugins ({ loaded: { settings }, root }: Pick<Unit
 const coreNames = corePermissions.map(({ name }) => name)
 
 /**
- * Finds, checks and imports every plugin; nothing of them has run beside their modules. All that is wrong is said at once. A plugin whose code
- * cannot be imported is no reason for the others not to start, unless it is required.
+ * Finds, checks and imports every plugin; apart from the top level of its modules, no plugin code runs. All problems of the plugins are reported
+ * together, and then all problems of their settings. A plugin whose code cannot be imported does not keep the others from starting, unless it is
+ * required.
  */
 export async function readPlugins (parts: ReadParts): Promise<void> {
   const { loaded, opened, log, clock } = parts
@@ -53,7 +55,10 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
   opened.found = { ...found, unmigrated: new Set(), leftOut }
 }
 
-/** Postgres itself prefers the schema that is called like the role: what names a table without its schema would find that of such a plugin. */
+/**
+ * Finds plugins whose id is the name of a database role of the host. Postgres prefers the schema that has the role's name, so a statement that
+ * names a table without its schema would find the table of such a plugin.
+ */
 export const findRoleProblems = ({ postgres: { roles } }: Pick<Opened, 'postgres'>, candidates: readonly Candidate[]): Problem[] =>
   candidates.filter(({ id }) => roles.has(id)).map(({ id, file }) => ({
     plugin: id, file,
@@ -74,7 +79,7 @@ export function createPluginRoster (parts: UnitParts): Roster {
     permissionHomes,
     importBudgetMs: budgets.pluginStartMs,
     startBudgetMs: budgets.pluginStartMs,
-    // What it has under way when it ends is finished first.
+    // A plugin that ends finishes its running work first, so the drain is part of the budget.
     stopBudgetMs: budgets.drainMs + budgets.stopMs,
     recover: { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 },
     faultLimit: { max: errorsMax, windowMs: errorWindowMs },
@@ -112,20 +117,20 @@ export function createPluginRoster (parts: UnitParts): Roster {
   })
 }
 
-/** No plugin can have the id "bulkhead", so none reaches the channel through its own handle on valkey, which writes under `<id>:`. */
+/** No plugin can have the id "bulkhead", so no plugin reaches the channel through its own handle on valkey, which writes under `<id>:`. */
 const broadcastChannel = (event: string): string => `bulkhead:events:${event}`
 
-/** Imported for the first plugin that asks for something: most ask for nothing. */
+/** Imports the egress module on the first fetch of a plugin, because most plugins fetch nothing. */
 function createFetch (settings: EgressSettings): GuardedFetch {
   let opening: Promise<GuardedFetch> | undefined
   return async (...args) => {
-    // As the host: for a plugin the host's own files cannot be imported.
+    // The import runs as the host, because a plugin cannot import the host's own files.
     opening ??= runAs(undefined, () => import('../resources/egress/egress.ts')).then(({ createEgress }) => createEgress(settings))
     return (await opening)(...args)
   }
 }
 
-/** Of everything that was found; what an operator has switched off is added like that. */
+/** Creates the units of all plugins that were found; a plugin that an operator has disabled is added as disabled. */
 export function createPluginUnits ({ opened: { roster, found, choices } }: UnitParts): UnitDefinition[] {
   return roster.units(found, new Map(choices.filter(({ isDisabled }) => isDisabled).map(choice => [choice.plugin, whyDisabled(choice)])))
 }
@@ -137,7 +142,7 @@ export async function declarePermissions ({ postgres, access }: Pick<Opened, 'po
   access.declare(declared)
 }
 
-/** By state: what its paths answer, and how the log goes on after the reason. */
+/** For each state: what the plugin's paths answer, and how the log line continues after the reason. */
 const holds: Partial<Record<Change['to'], readonly [answer: string, log?: string]>> = {
   stopping: ['is stopping or being restarted'],
   quarantined: ['is not well and is tried again soon', 'it is tried again'],
@@ -145,10 +150,10 @@ const holds: Partial<Record<Change['to'], readonly [answer: string, log?: string
   failed: ['is not running', 'it is not tried again'],
   disabled: ['is switched off', 'it is started when it is enabled']
 }
-/** Of a plugin of which nobody knows when it will run. */
+/** Milliseconds until a client should retry, for a plugin whose next start is unknown. */
 const retryLaterMs = 5_000
 
-/** Keeps the paths of a plugin that does not run answering: 503, until it is mounted. */
+/** Makes the paths of a plugin that does not run answer 503 until the plugin is mounted. */
 export function holdPaths ({ unit, to, reason = '', error }: Change, opened: Opened, kernel: Kernel, log: Log): void {
   const [answer, next] = holds[to] ?? []
   const member = answer === undefined ? undefined : opened.roster.members().find(({ id }) => id === unit)
@@ -162,7 +167,7 @@ export function holdPaths ({ unit, to, reason = '', error }: Change, opened: Ope
   opened.http.hold({
     id: unit,
     mounts: member.candidate.manifest.mounts,
-    // Why may hold what callers must not know; the log has it.
+    // The cause may contain facts that clients must not see; the log has it.
     reason: `The plugin "${unit}" ${answer}.`,
     retryAfterMs: () => Math.max(1_000, (kernel.unit(unit)?.retryAt ?? Date.now() + retryLaterMs) - Date.now())
   })

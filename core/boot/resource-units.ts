@@ -1,4 +1,5 @@
-// What the platform stands on, as units: each opened as soon as what it needs is there, independent ones at the same time.
+// Creates the units of the resources (Postgres, Valkey, storage, tasks, Kubernetes). Each is opened as soon as what it needs is open;
+// independent ones are opened at the same time.
 
 import { join } from 'node:path'
 import type { Kubernetes } from '../contract/index.ts'
@@ -59,7 +60,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
   ]
 }
 
-/** Known once the plugins are: a cluster that no plugin asks for is not contacted, and nobody waits for it. */
+/** The unit is created once the plugins are known: a cluster that no plugin asks for is not contacted, and the start does not wait for it. */
 export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
   const { loaded: { settings: { kubernetes, budgets } }, opened } = parts
   const { plugins, failures } = opened.found
@@ -70,12 +71,12 @@ export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
     id: 'kubernetes',
     required: false,
     startBudgetMs: Math.min(budgets.resourceStartMs, 10_000),
-    // A cluster that comes later is found, and with it those who are held for it.
+    // A cluster that becomes available later is found, and the plugins that are held for it start.
     recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 },
     open: async openParts => {
       if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new UnitHeld('no plugin asks for the cluster, so it was not contacted')
       const resource = await (await runAs(undefined, () => import('../resources/kubernetes/kubernetes-client.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
-      // Absent is a state: whoever needs a cluster is held, and whoever goes on without has a handle that says so.
+      // An absent cluster is a state, not a failure: a plugin that needs it is held, and one that tolerates its absence gets a handle that says so.
       if (resource.value.state === 'absent') throw new UnitHeld(resource.value.detail)
       return resource
     },
@@ -83,7 +84,7 @@ export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
   })
 }
 
-/** The cluster of this moment, also for a plugin that started before it came. */
+/** The handle uses the cluster of the moment, also for a plugin that started before the cluster was available. */
 export function createKubernetesHandle ({ opened, kernel }: UnitParts): Kubernetes {
   const now = (): Kubernetes => opened.kubernetes ?? createAbsentKubernetes(kernel.unit('kubernetes')?.reason ?? 'it has not been opened')
   return {

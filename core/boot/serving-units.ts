@@ -1,4 +1,5 @@
-// The units that face callers: the API's port and readiness. They start after the plugins and stop before them, so that no request is lost.
+// Creates the units that serve: the API's port, the control socket, readiness and the host's tasks. The port and readiness start after the
+// plugins and stop before them, so that no request is lost.
 
 import { openControl } from '../control/control-socket.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
@@ -14,10 +15,10 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
   const http = unit('http', ['container'], async ({ undo }) => {
     const listening = await opened.http.listen(settings.listen)
     opened.listening = listening
-    // Ends with every connection closed. The only step, so that it has the whole of the budget.
+    // This step ends with every connection closed. It is the only step, so that it has the whole budget.
     undo('drain', async signal => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(drainWaitMs + drainMs)])
-      // At the same time, as both may take the whole of it.
+      // Both drains run at the same time, because each may take the whole budget.
       const requests = listening.drain({ keepListeningMs: drainWaitMs, signal: inTime })
       const [{ cutOff }] = await Promise.all([requests, opened.tasks.drain()])
       if (cutOff > 0) throw new Error(`${cutOff} requests were cut off; give them longer with PLATFORM_DRAIN_BUDGET_MS`)
@@ -27,7 +28,7 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
     const opening = await openControl(settings.dataPath, opened, log)
     if (opening !== undefined) undo('close', () => opening.close())
   })
-  // Undone first: unready before anything else ends.
+  // This unit stops first, so that the host is not ready before anything else ends.
   const ready = unit('ready', ['http'], ({ undo }) => {
     const stopWatching = watchHealth(parts)
     undo('not ready', async () => {
@@ -41,5 +42,5 @@ export function createServingUnits (parts: UnitParts): UnitDefinition[] {
   return [drained, control, ready, createHostTasksUnit(parts)]
 }
 
-/** To end what the drain has left. */
+/** Milliseconds to end what is left after the drain. */
 const closeMs = 500

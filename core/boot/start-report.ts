@@ -1,4 +1,4 @@
-// What the host says of its start: every few seconds what is waited for; then the start as a tree or as data, and where it listens.
+// Reports the start of the host: every few seconds the units it waits for, then the start as a tree or as data, and where the host listens.
 
 import type { Lifecycle } from '../contract/index.ts'
 import { renderStartReport, type StartReport } from '../kernel/index.ts'
@@ -6,10 +6,10 @@ import type { UnitParts } from './unit-context.ts'
 
 const patienceMs = 5_000
 
-/** Until `ready` aborts, an operator who watches a long start is told who is being waited for, why, and by whom. */
+/** Until `ready` aborts, logs for the operator of a long start which units are pending, why, and which units wait for them. */
 export async function logPendingUnits ({ kernel, log, clock }: UnitParts, ready: AbortSignal): Promise<void> {
   for (;;) {
-    await clock.sleep(patienceMs, ready).catch(() => { /* Ready, or stopping. */ })
+    await clock.sleep(patienceMs, ready).catch(() => { /* The host is ready, or it stops. */ })
     if (ready.aborted) return
     const waiting = kernel.waiting()
     if (waiting.length === 0) continue
@@ -32,7 +32,7 @@ export function logStartReport (reports: readonly StartReport[], { log, opened }
   } else log.info({ ...facts, report }, 'ready')
 }
 
-/** From the start of the process, so that loading the code counts too. */
+/** The total counts from the start of the process, so that it includes the loading of the code. */
 function joinStartReports (reports: readonly StartReport[]): StartReport {
   return {
     totalMs: performance.now(),

@@ -1,10 +1,11 @@
-// The real time, for everything that is handed a clock: the calendar's for what is kept or expires, the steady one for budgets and durations.
+// Provides the real clocks for all code that takes a clock: system time for data that is stored or expires, steady time for budgets and
+// durations.
 
 import type { Clock } from '../contract/clock.ts'
 
 export const realClock: Clock = {
   now: () => Date.now(),
-  // Not the one of `node:timers/promises`: its own error would hide why the signal aborted, and costs more than the sleep.
+  // This is not the `setTimeout` of `node:timers/promises`, whose own error would hide why the signal aborted, and costs more than the sleep.
   sleep: (ms, signal) => new Promise((resolve, reject) => {
     const wake = (): void => {
       clearTimeout(timer)
@@ -19,5 +20,5 @@ export const realClock: Clock = {
   })
 }
 
-/** Never set back or forward: a correction of the calendar's clock moves no deadline. */
+/** This clock is never set back or forward: a correction of the system time moves no deadline. */
 export const steadyClock: Clock = { ...realClock, now: () => performance.timeOrigin + performance.now() }

@@ -1,4 +1,4 @@
-// What the units of the composition root share: what was opened, and how a resource or a step of the host becomes a unit.
+// Defines what the units of the composition root share: the opened resources, and how a resource or a step of the host becomes a unit.
 
 import type { Loaded } from '../../config/schema.ts'
 import type { AccessModule } from '../access/index.ts'
@@ -22,16 +22,16 @@ export interface Opened {
   postgres: PostgresClient
   valkey: ValkeyClient
   storage: StorageClient
-  /** Undefined while there is none. */
+  /** Undefined until a cluster was opened. */
   kubernetes: Kubernetes | undefined
   tasks: TaskRunner
   access: AccessModule
   encryption: EncryptionModule
   keys: KeyRotation
-  /** What was found in the folders of plugins at the start. */
+  /** Plugins that were found in the plugin folders at the start. */
   found: Found
   roster: Roster
-  /** What operators had decided by the start. */
+  /** The operators' decisions as they were at the start. */
   choices: readonly OperatorDecision[]
   operation: Operation
   host: Host
@@ -39,15 +39,15 @@ export interface Opened {
   container: Container
   http: Http
   listening: Listening
-  /** Of what runs, by unit. */
+  /** Health checks of the resources and plugins that run, by unit. */
   checks: Map<string, Check>
 }
 
 export interface Check {
-  /** Rejects with the reason when all is not well. */
+  /** Throws or rejects with the reason when the unit is not healthy. */
   ask (signal: AbortSignal): void | Promise<void>
   readonly kind: 'resource' | 'plugin'
-  /** The host is not ready while it fails. */
+  /** Whether the host is not ready while this check fails. */
   readonly isRequired: boolean
 }
 
@@ -61,7 +61,7 @@ export interface UnitParts {
   readonly root: string
 }
 
-/** A required unit of the host's own, which has little to undo. */
+/** Returns a function that creates a required unit of the host, which has little to undo. */
 export function hostUnit ({ loaded: { settings: { budgets } } }: UnitParts, startBudgetMs = budgets.resourceStartMs) {
   return (id: string, needs: readonly string[], start: UnitDefinition['start']): UnitDefinition => ({
     id, kind: 'host', needs, required: true, startBudgetMs, stopBudgetMs: Math.min(budgets.stopMs, hostStopMs), start
@@ -80,7 +80,7 @@ interface ResourceUnit<T> {
   keep (value: T): void
 }
 
-/** A resource that is not there yet is tried again for as long as its budget lasts, and found within a second of its coming. */
+/** Opening a resource that is unavailable is retried until its budget ends; the resource is found within a second of becoming available. */
 export function resourceUnit<T> (
   parts: UnitParts, { id, needs = [], required = true, startBudgetMs, recover, open, keep }: ResourceUnit<T>
 ): UnitDefinition {
@@ -98,7 +98,7 @@ export function resourceUnit<T> (
     start: async ({ signal, undo }) => {
       const resource = await open({ log: log.child({ resource: id }), clock, signal })
       undo('close', () => resource.close())
-      // What came too late is closed by now, and must not take the place of what came in time.
+      // A resource that opened too late is closed by now, and must not replace one that opened in time.
       signal.throwIfAborted()
       opened.checks.set(id, { ask: resource.check, kind: 'resource', isRequired: required })
       undo('check no more', () => { opened.checks.delete(id) })
@@ -107,5 +107,5 @@ export function resourceUnit<T> (
   }
 }
 
-/** One attempt to open; a first start of the embedded server is the longest. */
+/** Budget of one attempt to open a resource; the first start of an embedded server takes the longest. */
 const attemptBudgetMs = 20_000

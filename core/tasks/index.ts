@@ -1,4 +1,5 @@
-// Background work: ticks and jobs are run by one replica of all, ticks on request by each for itself; events are jobs of those who subscribe.
+// The task runner: one replica of the cluster runs each tick and each job. A task can ask for its ticks to run in every replica instead.
+// An event becomes a job of each plugin that subscribes to it.
 
 import { randomUUID } from 'node:crypto'
 import { NotFound, ServiceUnavailable, type OpenParts, type Resource, type TaskOperation } from '../contract/index.ts'
@@ -14,26 +15,26 @@ export type { Registration }
 
 export interface TaskRunner extends Sender, TaskOperation {
   /**
-   * Resolves once every task is scheduled and every queue is worked, with the undo: it claims no more, tells what runs, waits for it as long as
-   * the drain, `atOnce` for a moment only, and gives back what is not over by then. Throws `InvalidTasks`. The first run of a tick is at the next
-   * tick, not now.
+   * Schedules the tasks, starts the workers of their queues and returns the function that ends them. That function claims no more jobs, aborts
+   * the signal of running handlers, waits for them for up to `drainMs` (with `atOnce` for a moment only) and gives back unfinished jobs.
+   * Throws `InvalidTasks`. A scheduled task first runs at its next tick, not at registration.
    */
   register (registration: Registration): Promise<End>
-  /** Ends all that are registered, each as its own undo would. */
+  /** Ends all registrations, each as its own end function would. */
   drain (): Promise<void>
 }
 
 export interface TaskSettings extends QueueSettings {
   readonly drainMs: number
-  /** Of two versions of a plugin. */
+  /** Compares two versions of a plugin. */
   readonly isNewer?: (version: string, than: string) => boolean
-  /** What an error says, without secrets. */
+  /** Removes secrets from the text of an error. */
   readonly mask?: (text: string) => string
 }
 
 const errorCharactersMax = 2_000
 
-/** Opens nothing yet: the queue is imported and connected for the first task that is shared among replicas. */
+/** Opens nothing yet: the queue is imported and connected on first use, by a task that replicas share, a send or an operator's request. */
 export async function openTasks (
   { drainMs, isNewer = () => false, mask = text => text, ...settings }: TaskSettings, { log, clock }: OpenParts
 ): Promise<Resource<TaskRunner>> {
@@ -52,7 +53,7 @@ export async function openTasks (
     opening = undefined
     throw error
   }))
-  /** For a caller, who is told what it means for the request. */
+  /** Opens the queue for a caller; a queue that cannot be opened becomes `ServiceUnavailable`. */
   const reach = async (): Promise<Queues> => {
     try {
       return (await shared()).queues
@@ -60,7 +61,7 @@ export async function openTasks (
       throw new ServiceUnavailable('The task queue is away.', { cause })
     }
   }
-  // Kept as JSON in the database, which takes no NUL, and no half of a surrogate pair that the cut may leave.
+  // The text is stored as JSON in the database, which accepts neither NUL nor the half of a surrogate pair that the cut may leave.
   const describe = (error: unknown): string =>
     mask(Error.isError(error) ? `${error.name}: ${error.message}` : String(error)).slice(0, errorCharactersMax).toWellFormed().replaceAll('\0', '\ufffd')
   const ticked = new Map<string, Ticked>()
@@ -82,7 +83,7 @@ export async function openTasks (
     },
     check: async signal => { await (await opening)?.queues.check(signal) },
     close: async () => {
-      // Who wanted the queue has heard why it did not open.
+      // When the queue did not open, the caller that needed it already got the error.
       const open = await opening?.catch(() => undefined)
       await open?.lookout.close()
       await open?.offset.close()

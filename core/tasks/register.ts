@@ -1,4 +1,4 @@
-// Takes a plugin's tasks into this replica: its ticks are followed, its queues worked, its events heard; and lets go of them in order.
+// Registers a plugin's tasks in this replica: starts its ticks and queue workers, sets its event subscriptions, and later ends ticks and workers.
 
 import { randomUUID } from 'node:crypto'
 import type { Clock, Log, Postgres, TaskRecord } from '../contract/index.ts'
@@ -17,11 +17,11 @@ export interface Registration {
   /** The plugin's own log. */
   readonly log: Log
   readonly tasks: readonly TaskRecord[]
-  /** The plugin's own handle, where it has one: its handlers' transactions are made with it. */
+  /** The plugin's own database handle, if it has one; it opens the transactions of the handlers. */
   readonly postgres?: Postgres | undefined
 }
 
-/** What all replicas share. */
+/** Parts that all registrations in this replica share. */
 export interface Shared {
   readonly queues: Queues
   readonly offset: Offset
@@ -38,13 +38,13 @@ interface RegisterDeps {
   readonly clock: Clock
   readonly drainMs: number
   readonly isNewer: (version: string, than: string) => boolean
-  /** What an error says, as it is kept. */
+  /** Returns the text of an error as it is stored. */
   readonly describe: (error: unknown) => string
-  /** What this replica ticks for all of them, by name. */
+  /** This replica's scheduled tasks that run once in the cluster, by name. */
   readonly ticked: Map<string, Ticked>
 }
 
-/** For the runs of a plugin that is to end without a drain. */
+/** Milliseconds that running handlers get when their plugin ends without a drain. */
 const momentMs = 1_000
 
 export type End = (how?: { readonly atOnce: boolean }) => Promise<void>
@@ -52,19 +52,19 @@ export type End = (how?: { readonly atOnce: boolean }) => Promise<void>
 export interface Register {
   register (registration: Registration): Promise<End>
   has (plugin: string): boolean
-  /** Ends all that are registered; whoever ends one of them later joins. Never rejects. */
+  /** Ends all registrations; a caller that ends one of them later joins the same end. Never rejects. */
   drain (): Promise<void>
 }
 
 export function createRegister ({ shared, clock, drainMs, isNewer, describe, ticked }: RegisterDeps): Register {
-  /** By plugin. */
+  /** End functions of the current registrations, each with the id of its plugin. */
   const ends = new Map<End, string>()
-  /** Aborts when the drain is over after `stop`. */
+  /** Returns a signal that aborts `drainMs` after `stop`, and a function that releases its timer and listener. */
   const overdue = (stop: AbortSignal): { signal: AbortSignal, forget: () => void } => {
     const abandon = new AbortController()
     const over = new AbortController()
     const begin = (): void => {
-      void clock.sleep(drainMs, over.signal).then(() => abandon.abort(stop.reason), () => { /* It was over in time. */ })
+      void clock.sleep(drainMs, over.signal).then(() => abandon.abort(stop.reason), () => { /* The run was over in time. */ })
     }
     stop.addEventListener('abort', begin, { once: true })
     return { signal: abandon.signal, forget: () => { stop.removeEventListener('abort', begin); over.abort() } }
@@ -92,7 +92,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
       concurrency: isTick ? 1 : plan.concurrency,
       run: (claim, abandon) => run(plan, attemptOf(queues, claim, isAhead(plan, claim)), { log, clock, deadlines, postgres, stop, abandon }),
       fail: async (claim, error) => {
-        // A tick that failed is not tried again: the next one is. A run that was lost is.
+        // A failed tick is not retried, because the next tick follows anyway. A tick whose run was lost is retried.
         if (isTick) await queues.complete(claim.queue, [claim], { message: describe(error) })
         else await queues.fail(claim, describe(error), retryDelay(plan.retry, claim.retryCount + 1))
       }
@@ -164,7 +164,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
           log.error({ err, task: plan.name }, `a tick of task "${plan.name}" was not queued`)
         }
       }
-      // Replicas agree on the instants of ticks by the database's time.
+      // Ticks follow the database's time, so that all replicas agree on their instants.
       loops.push(tick({ clock: { now: offset.now, sleep: clock.sleep.bind(clock) }, next, due, failed, stop: stop.signal }))
     }
     ends.set(end, plugin)
@@ -174,7 +174,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
   return {
     register,
     has: plugin => [...ends.values()].includes(plugin),
-    // Whoever ends it is told what failed.
+    // A failure also reaches the caller of `end`, which shares the promise.
     drain: async () => { await Promise.allSettled([...ends.keys()].map(end => end())) }
   }
 }

@@ -1,4 +1,4 @@
-// What runs, waits, ended and was given up, of all plugins and replicas, read from the queue; and what an operator does about it.
+// Lets an operator see the jobs of all plugins and replicas (waiting, running, ended or dead), and retry, cancel, run or forget them.
 
 import { Conflict, NotFound, type Job, type JobFilter, type JobState, type TaskOperation } from '../../contract/index.ts'
 import { isStorable } from '../../contract/text.ts'
@@ -7,16 +7,16 @@ import { eventQueue, keyedQueue } from './task-definition.ts'
 
 interface TaskOperationDeps {
   readonly queues: () => Promise<Queues>
-  /** Puts a tick into the queue now; undefined when a run of it waits or goes on. `NotFound` for a task that this replica does not have. */
+  /** Queues a run now; returns undefined when a run waits or is under way. Throws `NotFound` for a task that this replica does not have. */
   readonly runNow: (task: string) => Promise<string | undefined>
-  /** Whether this replica works for it. */
+  /** Whether this replica runs the plugin's tasks. */
   readonly hasPlugin: (plugin: string) => boolean
 }
 
 const limitUnlessSaid = 100
 const limitMax = 1_000
 
-/** A tick whose run threw is completed for pg-boss, with what it said: it is not tried again. */
+/** SQL condition for each state. A tick whose run threw is completed in pg-boss, with its error as output, because it is not retried. */
 const states: Record<JobState, string> = {
   waiting: 'state = \'created\'',
   retrying: 'state = \'retry\'',
@@ -27,7 +27,7 @@ const states: Record<JobState, string> = {
   cancelled: 'state = \'cancelled\''
 }
 const stateOf = `CASE ${Object.entries(states).map(([state, holds]) => `WHEN ${holds} THEN '${state}'`).join(' ')} END AS state`
-/** Of those that hold their key: a job without one has no index to count by, and holds back none. */
+/** Counts the jobs that wait behind a dead job with the same key. A job without a key holds back none, and no index would serve the count. */
 const holdsBack = `CASE WHEN state = 'failed' AND policy = 'key_strict_fifo' THEN (
     SELECT count(*) FROM pgboss.job w WHERE w.name = j.name AND w.singleton_key = j.singleton_key AND w.state < 'active'
   ) ELSE 0 END AS holds_back`
@@ -45,7 +45,7 @@ export function createTaskOperation ({ queues, runNow, hasPlugin }: TaskOperatio
 
   return {
     async jobs ({ plugin, task, state, limit = limitUnlessSaid }: JobFilter = {}) {
-      // None is called what the database cannot store.
+      // No plugin and no task has a name that the database cannot store.
       if (![plugin, task].every(name => name === undefined || isStorable(name))) return []
       const values: unknown[] = []
       const conditions = ['true']
@@ -54,7 +54,7 @@ export function createTaskOperation ({ queues, runNow, hasPlugin }: TaskOperatio
       if (task !== undefined) add(place => `name = any(${place}::text[])`, [task, keyedQueue(task)])
       const newest = `ORDER BY created_on DESC, id LIMIT ${Math.min(Math.max(1, Math.trunc(limit)), limitMax)}`
       const where = conditions.join(' AND ')
-      // Most are done, so the newest of each queue are soon found in the order of its index. Of the other states there are few.
+      // Most jobs are done, so the newest ones of each queue are found quickly in index order. Jobs in the other states are few.
       const isCommon = state === undefined || state === 'done'
       const rows = await (await queues()).query(isCommon
         ? `SELECT j.* FROM (SELECT name FROM pgboss.queue WHERE ${where}) q CROSS JOIN LATERAL (

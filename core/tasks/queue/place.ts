@@ -1,15 +1,16 @@
-// Leaves room in a pool of connections for those who must not wait: who comes in numbers takes a place first, and plugins take turns.
+// Limits how many connections of a pool bulk work uses, so that urgent work finds a free one. Each piece of bulk work takes a place first;
+// when no place is free, plugins take turns.
 
 import { ServiceUnavailable } from '../../contract/index.ts'
 
 export interface Places {
-  /** Runs `work` once a place is free; of one plugin in the order of the calls. `ServiceUnavailable` when none was within the time. */
+  /** Runs `work` once a place is free, per plugin in the order of the calls. Throws `ServiceUnavailable` when no place was free within `waitMs`. */
   run<T> (plugin: string, work: () => Promise<T>): Promise<T>
 }
 
 export function createPlaces (count: number, waitMs: number): Places {
   let free = count
-  /** By plugin, in the order of their turns. */
+  /** Waiting calls by plugin, in the order of the plugins' turns. */
   const waiting = new Map<string, Set<() => void>>()
 
   const forget = (plugin: string, enter: () => void): void => {
@@ -42,7 +43,7 @@ export function createPlaces (count: number, waitMs: number): Places {
       free += 1
       return
     }
-    // The others have their turns before its next one.
+    // The other plugins have their turns before the next turn of this one.
     const [plugin, own] = turn
     waiting.delete(plugin)
     if (own.size > 1) waiting.set(plugin, own)

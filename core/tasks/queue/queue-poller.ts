@@ -1,18 +1,18 @@
-// Wakes the workers of this replica: when the queue notifies of a job, and by a look at all their queues together for what it does not tell.
+// Wakes this replica's workers when the queue notifies about a job, and polls all their queues together for jobs that cause no notification.
 
 import type { Clock, Log } from '../../contract/index.ts'
 import type { Worker } from '../worker/worker.ts'
 import type { Queues } from './queue.ts'
 
 export interface QueuePoller {
-  /** From now on the worker is woken when one of its queues may have work. The result ends it. */
+  /** Wakes the worker from now on when one of its queues may have work. The returned function ends this. */
   watch (worker: Worker): () => void
   close (): Promise<void>
 }
 
-/** How long what has become due may wait, what a silent replica held, and everything while notifications do not come. */
+/** Longest time until polling finds a job that became due, a job of a silent replica or, while no notifications arrive, any job. */
 const lookWithinMs = 2_000
-/** At random, so that no replica goes on looking just before the others. */
+/** Random pause of 0.5 to 1 × `lookWithinMs`, so that no replica always polls just before the others. */
 const nextLookMs = (): number => lookWithinMs * (0.5 + 0.5 * Math.random())
 
 export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Clock, log: Log }): QueuePoller {
@@ -22,7 +22,7 @@ export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Cl
   const forget = queues.onJob(wake)
   let isBlind = false
 
-  /** Two queries, however many plugins and queues there are. */
+  /** Takes two queries, however many plugins and queues there are, and one more for each queue with lost jobs. */
   const look = async (): Promise<void> => {
     const names = [...workers].flatMap(({ sources }) => sources)
     if (names.length === 0) return

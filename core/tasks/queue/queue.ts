@@ -1,4 +1,4 @@
-// pg-boss: keeps the jobs, hands each to one replica, and to another when that one dies. The only file that knows it.
+// Wraps pg-boss, which stores the jobs, hands each to one replica, and to another when that one dies. Only this file uses pg-boss.
 
 import { createHash } from 'node:crypto'
 import type { PgBoss, SendOptions } from 'pg-boss'
@@ -8,13 +8,13 @@ import { createPlaces } from './place.ts'
 export interface QueueSettings {
   readonly url: string
   readonly maxConnections: number
-  /** Jobs that are over are kept so long. */
+  /** Hours that finished jobs stay in the database. */
   readonly historyHours: number
 }
 
 type IDatabase = ReturnType<PgBoss['getDb']>
 
-/** One attempt at a job, as it was claimed. pg-boss settles it only as long as no other attempt has begun. */
+/** One attempt at a job, as this replica claimed it. pg-boss settles it only while no other attempt has begun. */
 export interface Claim {
   readonly queue: string
   readonly id: string
@@ -22,59 +22,68 @@ export interface Claim {
   readonly retryCount: number
   readonly retryLimit: number
   readonly input: unknown
-  /** The version of the plugin that sent it. */
+  /** Version of the plugin at the time it sent the job. */
   readonly sentBy: string | undefined
-  /** How often it went back uncounted. */
+  /** How often the job was given back, which does not count as an attempt. */
   readonly returns: number
-  /** The attempt before this one ended with its replica. */
+  /** True when the previous attempt was lost: its replica fell silent, or did not settle it in time. */
   readonly wasLost: boolean
 }
 
-/** `exclusive`: one job that waits or runs, in the whole cluster. `key_strict_fifo`: jobs of one key one after the other, as they were sent. */
+/** `exclusive`: only one job waits or runs in the whole cluster. `key_strict_fifo`: jobs with one key run one by one, in the order they were sent. */
 export type Policy = 'standard' | 'exclusive' | 'key_strict_fifo'
 
 export interface NewJob {
   readonly id?: string
   readonly input?: unknown
   readonly version?: string | undefined
-  /** The plugin whose turn in the pool the send takes; that of the queue by default. */
+  /** The plugin on whose turn the send waits for a connection; by default the plugin that owns the queue. */
   readonly sender?: string
   readonly key?: string | undefined
   readonly afterMs?: number
   readonly priority?: number
   readonly retryLimit: number
-  /** pg-boss gives the job to another when it is not settled by then, whatever the replica says. */
+  /** pg-boss gives the job to another replica when it is not settled within this time, even if heartbeats still arrive. */
   readonly expireMs: number
 }
 
 export interface Queues {
-  /** Makes the queue unless it is there. */
+  /** Creates the queue if it does not exist. */
   ensure (name: string, policy: Policy): Promise<void>
-  /** Undefined when a job of this id, or in an exclusive queue another one, is there already. */
+  /** Returns the job's id; undefined when a job with this id exists or, in an exclusive queue, another job waits or runs. */
   send (name: string, job: NewJob, tx?: Transaction): Promise<string | undefined>
   claim (name: string, count: number): Promise<Claim[]>
-  /** These two answer which of the claims still were this replica's. */
+  /** `complete` and `touch` return the claims that this replica still owned. */
   complete (name: string, claims: readonly Claim[], output?: object): Promise<ReadonlySet<Claim>>
   touch (name: string, claims: readonly Claim[]): Promise<ReadonlySet<Claim>>
-  /** Completes in the transaction; false when the claim is lost, and then it must not commit. */
+  /** Completes the job in the transaction; returns false when the claim is lost, and then the transaction must not commit. */
   completeIn (tx: Transaction, claim: Claim): Promise<boolean>
-  /** Counts as an attempt that failed. The next one is not before `retryInMs` has passed; after the last one the job is dead. */
+  /** Counts the attempt as failed. The next attempt starts after `retryInMs` at the earliest; after the last attempt the job is dead. */
   fail (claim: Claim, message: string, retryInMs: number): Promise<void>
-  /** Lets others have them at once, with one attempt more. */
+  /** Returns the jobs to the queue at once and adds one attempt to each, so that this one does not count. */
   giveBack (name: string, claims: readonly Claim[], message: string): Promise<void>
-  /** The same, but not before that time. */
+  /** Like `giveBack` for one job, which can be claimed again only after `afterMs`. */
   defer (claim: Claim, message: string, afterMs: number): Promise<void>
-  /** The same for what was lost and was not begun now: it stays lost, and comes back a little later, each after the one before. */
+  /**
+   * Like `giveBack`, for jobs that were lost before and did not begin in this attempt. They stay marked as lost, and each comes back a little
+   * later than the one before it.
+   */
   putOff (name: string, claims: readonly Claim[]): Promise<void>
-  /** Which of these queues have a job that is due. */
+  /** Returns those of these queues that have a job that is due. */
   findDue (names: readonly string[]): Promise<readonly string[]>
-  /** In these queues, ends the attempts of replicas that have been silent for too long, or not done in time: others may have them. */
+  /** Fails attempts in these queues whose replica has been silent for too long or whose time is over, so that other replicas can claim the jobs. */
   failLost (names: readonly string[]): Promise<void>
-  /** The names of the queues that hear the event now, in the transaction's eyes. It takes a turn of the plugin that publishes. */
+  /**
+   * Returns the names of the queues that subscribe to the event, as the transaction sees them. Without a transaction, the query waits for a
+   * connection on a turn of the publishing plugin.
+   */
   subscribers (event: string, plugin: string, tx?: Transaction): Promise<readonly string[]>
-  /** Of the queues whose names begin like that, these hear these events from now on and no others do. */
+  /** Sets the subscriptions of all queues whose names begin with `prefix` to `events` (event → queue) and removes their other ones. */
   setSubscriptions (prefix: string, events: ReadonlyMap<string, string>): Promise<void>
-  /** Calls `wake` with a queue's name when it has a job that may run, or with undefined when that may have been missed. The result ends it. */
+  /**
+   * Calls `wake` with a queue's name when the queue has a job that may run, or with undefined when a notification may have been missed.
+   * The returned function ends this.
+   */
   onJob (wake: (queue: string | undefined) => void): () => void
   /** The database's time in milliseconds. */
   now (): Promise<number>
@@ -87,30 +96,30 @@ export interface Queues {
   close (): Promise<void>
 }
 
-/** A replica that says nothing for so long has lost its claims. 10 is the least that pg-boss takes. */
+/** A replica that sends no heartbeat for this long loses its claims. 10 is the minimum of pg-boss. */
 export const heartbeatSeconds = 10
-/** pg-boss counts what is in its queues, and looks for what nobody settles, in all of what it keeps: too much for every two seconds. */
+/** pg-boss counts the jobs of its queues and searches all stored jobs for unsettled ones, which is too expensive every two seconds. */
 const superviseSeconds = 60
 const lostAtOnceMax = 1_000
-/** The row of a tick stands in the way of its twin, so it must outlive any difference between two replicas' clocks. */
+/** The row of a tick prevents a second run of the same tick, so it must be stored longer than any difference between two replicas' clocks. */
 const leastKeptSeconds = 3_600
-/** A job that nobody claims for so long is forgotten. */
+/** A job that no replica claims for this long is deleted. */
 const waitSeconds = 30 * 86_400
 const putOffMs = 200
 const putOffStepMs = 50
 const callTimeoutMs = 10_000
-/** pg-boss may ask for a queue through the pool while one of our transactions holds a connection of it. */
+/** pg-boss may look up a queue through the pool while one of our transactions holds a connection of that pool. */
 const connectionsMin = 2
-/** Of the five seconds or more that the host gives to stop, at most. */
+/** Upper limit for the stop of pg-boss: half of the default stop budget of a resource (`PLATFORM_STOP_BUDGET_MS`, 10 s). */
 const closeTimeoutMs = 5_000
 const schema = 'pgboss'
-/** Where pg-boss notifies of new jobs: as it derives it from its schema. */
+/** Channel on which pg-boss notifies about new jobs, derived from the schema in the same way as pg-boss does. */
 const channel = `pgboss_${createHash('sha224').update(schema).digest('hex').slice(0, 24)}`
 
 /** Imports pg-boss, connects, and brings the schema `pgboss` up to date. */
 export async function openQueues ({ url, maxConnections, historyHours }: QueueSettings, log: Log): Promise<Queues> {
   const { PgBoss } = await import('pg-boss')
-  // Those after `max` are for the pool underneath; without them a silent network holds a call for ever.
+  // The three options after `max` are for the underlying pool; without them, a silent network blocks a call for ever.
   const options = {
     connectionString: url,
     application_name: 'bulkhead tasks',
@@ -133,7 +142,7 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
   const tell = (queue: string | undefined): void => { for (const listener of listeners) listener(queue) }
   try {
     await boss.start()
-    // Its loss is told as an error and mended by itself; until then jobs are found by looking.
+    // When this connection is lost, pg-boss emits an error and reconnects by itself; until then, polling finds the jobs.
     const listening = await boss.getDb().listen?.(channel, tell, () => tell(undefined))
     return createQueues(boss, { keepSeconds: Math.max(historyHours * 3_600, leastKeptSeconds), connections: options.max }, {
       add: listener => { listeners.add(listener); return () => { listeners.delete(listener) } },
@@ -146,8 +155,8 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
 }
 
 /**
- * Reads a cron expression with pg-boss's own parser, in UTC. The result finds the first `count` times after another one, fewer when that takes it a
- * second; it throws a sentence about an expression that is malformed or never due.
+ * Reads a cron expression with pg-boss's own parser, in UTC. The returned function finds the first `count` times after `afterMs`, or fewer when
+ * that takes a second; it throws a sentence about an expression that is malformed or never due.
  */
 export async function readWallTimes (cron: string): Promise<(afterMs: number, count: number) => readonly number[]> {
   const { PgBoss } = await import('pg-boss')
@@ -162,14 +171,14 @@ interface News {
 
 function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds: number, connections: number }, news: News): Queues {
   const db = boss.getDb()
-  // A flood of jobs sent, or of runs that failed, must not keep heartbeats waiting until all claims are lost.
+  // Each of the two leaves one connection free: a flood of sends, or of failed runs, must not delay heartbeats until all claims are lost.
   const sending = createPlaces(connections - 1, callTimeoutMs)
   const transacting = createPlaces(connections - 1, callTimeoutMs)
-  /** Each queue is made once a process; who comes meanwhile waits for that. */
+  /** Each queue is created once per process; concurrent callers wait for the same call. */
   const made = new Map<string, Promise<void>>()
 
   const inTransaction = (plugin: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(plugin, async () => {
-    // The pool of pg-boss's own always can.
+    // pg-boss's own pool always has `beginTransaction`.
     const transaction = await db.beginTransaction?.()
     if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
     try {
@@ -223,7 +232,8 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
         const put = async (): Promise<string | undefined> => await boss.send(name, data, options) ?? undefined
         return tx === undefined ? sending.run(sender, put) : put()
       }
-      // pg-boss dates a job by the beginning of its transaction. Of two that wait for one another that is not the order of what they did.
+      // pg-boss dates a job by the start of its transaction. When one transaction waits for another, that differs from the order in which they
+      // sent their jobs, so the job is dated by the current time instead.
       const sendAt = async (through: IDatabase): Promise<string | undefined> => {
         const sent = await boss.send(name, data, { ...options, db: through }) ?? undefined
         await through.executeSql(`UPDATE ${schema}.job SET created_on = clock_timestamp() WHERE name = $1 AND id = $2::uuid`, [name, sent])
@@ -236,9 +246,9 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
     },
 
     claim: async (name, count) => {
-      // All that pg-boss knows of a job costs as much again as the job; of one that was not tried before it is not needed.
+      // Fetching all metadata would double the cost of a claim. Only jobs with earlier attempts need it, so it is read for them alone.
       const claimed = await boss.fetch<JobData | null>(name, { batchSize: count })
-      // They are the most important ones, but in no order.
+      // pg-boss claims the jobs with the highest priority, but returns them in no order.
       const jobs = claimed.toSorted((a, b) => (b.data?.priority ?? 0) - (a.data?.priority ?? 0))
       const tried = jobs.filter(({ retryCount, data }) => retryCount > 0 || data?.retryLimit === undefined).map(({ id }) => id)
       const known = tried.length === 0 ? [] : (await db.executeSql(
@@ -260,7 +270,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
         await boss.fail(queue, [attemptOf(claim)], { message })
         return
       }
-      // The delay is not pg-boss's own, which would also keep from others what a dead replica had.
+      // pg-boss's own retry delay is not used: it would also delay the jobs of a dead replica, which other replicas must be able to claim at once.
       await inTransaction(pluginOf(queue), async through => {
         const lost = !settled([claim], await boss.fail(queue, [attemptOf(claim)], { message }, { db: through })).has(claim)
         if (!lost) await boss.update(queue, undefined, { id, startAfter: retryInMs / 1_000, db: through })
@@ -289,7 +299,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       })
     },
 
-    // Both by the index of what is not over, however much is kept beside that.
+    // Both queries use the index of unfinished jobs, so the size of the stored history does not matter.
     findDue: async names => {
       const { rows } = await db.executeSql(`
         SELECT name FROM unnest($1::text[]) AS queue (name) WHERE EXISTS (
@@ -304,7 +314,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
           heartbeat_on + heartbeat_seconds * interval '1 s' < now() OR started_on + expire_seconds * interval '1 s' < now()
         ) LIMIT ${lostAtOnceMax}`, [names])
       for (const [name, lost] of Map.groupBy(rows as { name: string, id: string, retryCount: number }[], row => row.name)) {
-        // Settled by their attempts: of several replicas that see them one does it.
+        // The call names the attempt, so of several replicas that find the same lost job only one fails it.
         await boss.fail(name, lost.map(({ id, retryCount }) => ({ id, retryCount })), lossOutput)
       }
     },
@@ -338,11 +348,14 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
   }
 }
 
-/** As it is kept. Limit and priority are repeated in it, because a claim does not tell them; the limit may be raised once the job has been tried. */
+/**
+ * A job's data as it is stored. It repeats limit and priority, because a claim does not contain them; pg-boss's own limit may be higher once the
+ * job has been tried.
+ */
 interface JobData { readonly input?: unknown, readonly retryLimit?: number, readonly version?: string, readonly priority?: number }
 interface Tried { readonly id: string, readonly retry_limit: number, readonly output: unknown }
 
-/** What pg-boss writes of a job whose replica was silent, or told no end of it in time. What a handler threw has another shape. */
+/** pg-boss writes such an output for a job whose replica was silent or did not settle it in time. An error of a handler has another shape. */
 const lossOutput = { value: { message: 'job heartbeat timeout' } }
 const losses: readonly unknown[] = [lossOutput.value.message, 'job timed out']
 const isLoss = (output: unknown): boolean => losses.includes((output as { value?: { message?: unknown } } | null)?.value?.message)
@@ -356,7 +369,7 @@ async function notify (db: IDatabase, queue: string): Promise<void> {
   await db.executeSql('SELECT pg_notify($1, $2)', [channel, queue])
 }
 
-/** What pg-boss asks goes through the transaction that a plugin holds, fences and all. */
+/** Runs pg-boss's statements through the transaction of a plugin, so that the plugin's fence applies to them, too. */
 function asDatabase (tx: Transaction): IDatabase {
   return {
     executeSql: async (text, values = []) => {
@@ -367,7 +380,7 @@ function asDatabase (tx: Transaction): IDatabase {
   }
 }
 
-/** What a caller is told of a database that is away, or that refused a value; what else it has refused is told as it is. */
+/** Throws `ServiceUnavailable` when the database is unavailable and `ValidationFailed` when it refused a value, and rethrows any other error. */
 export function refuseAway (cause: unknown): never {
   const { code = '' } = cause as { code?: unknown }
   const isAway = typeof code === 'string' && /^(08...|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)

@@ -1,4 +1,4 @@
-// Hands jobs to queues, and events to the queues of those who subscribe, in the caller's transaction where there is one.
+// Sends jobs to queues, and events to the queues of their subscribers, in the caller's transaction if there is one.
 
 import { readDuration } from '../../contract/duration.ts'
 import { PayloadTooLarge, ValidationFailed, type SendOptions, type TaskRecord } from '../../contract/index.ts'
@@ -9,7 +9,7 @@ import { eventNameRule, eventTerms, isEventName, isScheduled, keyedQueue, readTa
 type QueueRecord = TaskRecord & { readonly kind: 'queue' }
 
 export interface Sender {
-  /** The input is what is kept: already checked. */
+  /** `input` is stored as it is: the caller has validated it. */
   send (plugin: string, queue: QueueRecord, input: unknown, options?: SendOptions): Promise<string>
   publish (plugin: string, event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
 }
@@ -18,7 +18,7 @@ const inputBytesMax = 1_000_000
 const keyCharactersMax = 200
 const priorityMax = 1_000_000
 
-/** `reach` rejects with what a caller may be told. */
+/** `reach` must reject only with errors that the caller may see. */
 export function createSender (reach: () => Promise<Queues>): Sender {
   const put = async (queues: Queues, name: string, job: NewJob, { in: tx }: SendOptions): Promise<string | undefined> => {
     const source = job.key === undefined ? name : keyedQueue(name)
@@ -57,7 +57,7 @@ function queuePlanOf (plugin: string, record: QueueRecord): QueueDefinition {
   return plan
 }
 
-/** A plugin from JavaScript may hand over anything. `what` is for the message. */
+/** Checks input and options, because a plugin in JavaScript may pass any value. `what` names the job or event in error messages. */
 function readSend (what: string, input: unknown, { in: tx, key, after, priority }: SendOptions): Pick<NewJob, 'input' | 'key' | 'afterMs' | 'priority'> {
   const text = JSON.stringify(input) as string | undefined
   if (text !== undefined && Buffer.byteLength(text) > inputBytesMax) {

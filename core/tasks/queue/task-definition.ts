@@ -1,10 +1,10 @@
-// Reads a declared task into what the runner needs, and says everything that is wrong with it.
+// Turns a plugin's declared tasks into the definitions that the runner uses, and reports all problems in them together.
 
 import { readDuration } from '../../contract/duration.ts'
 import type { QueueHandler, QueueOptions, TaskHandler, TaskRecord } from '../../contract/index.ts'
 
 interface Runnable {
-  /** `<plugin>/<task>`, of an event `<plugin>/on/<event>`: the name in log lines and of the queue. */
+  /** `<plugin>/<task>`, or `<plugin>/on/<event>` for an event: the name of the queue and the name in log lines. */
   readonly name: string
   readonly timeoutMs: number
 }
@@ -19,7 +19,7 @@ export interface QueueDefinition extends Runnable {
   readonly handler: QueueHandler
   readonly concurrency: number
   readonly retry: Retry
-  /** Of the plugin; undefined for events, which are another plugin's. */
+  /** Version of the plugin; undefined for events, which another plugin publishes. */
   readonly version?: string
 }
 
@@ -51,9 +51,9 @@ const concurrencyMax = 1_000
 const retriesMax = 100
 const eventPlan = { timeoutMs: 60_000, concurrency: 4, retry: { limit: 10, delayMs: 1_000, isExponential: true } }
 
-/** A handler that minds its signal is back by then; one that does not is waited for no longer. */
+/** Milliseconds that a handler may take to return after its time-out, or its transaction to roll back. The run waits no longer. */
 export const heedMs = 5_000
-/** Beyond it the queue does not wait for the replica either. */
+/** After this further time the queue stops waiting for the replica, too. */
 const expiryMarginMs = 5_000
 const tickRetryLimit = 3
 
@@ -66,10 +66,13 @@ export const retryPolicyOf = (plan: TaskDefinition): Terms => terms(isScheduled(
 export const eventTerms = terms(eventPlan.retry.limit, eventPlan.timeoutMs)
 
 export const eventQueue = (plugin: string, event: string): string => `${plugin}/on/${event}`
-/** Jobs with a key are in a queue beside it. */
+/** Jobs with a key are in a separate queue next to the task's own. */
 export const keyedQueue = (name: string): string => `${name}/keyed`
 
-/** Until the next attempt, after so many. At random by a quarter, so that what failed together does not come back together. */
+/**
+ * Milliseconds until the next attempt, after `attempts` failed ones. Up to a quarter is taken off at random, so that jobs that failed together
+ * are not retried together.
+ */
 export function retryDelay ({ delayMs, isExponential }: Retry, attempts: number, random = Math.random()): number {
   const fullMs = isExponential ? delayMs * 2 ** Math.min(attempts - 1, 30) : delayMs
   return Math.min(fullMs, Math.max(longestDelayMs, delayMs)) * (0.75 + 0.25 * random)
@@ -100,7 +103,7 @@ export function readTasks (plugin: string, tasks: readonly TaskRecord[]): TaskDe
     const plan = { name, once, timeoutMs, handler: task.handler }
     if (task.kind === 'cron') {
       const timezone = task.options.timezone ?? 'UTC'
-      // A plugin from JavaScript may give anything.
+      // A plugin in JavaScript may pass any value.
       if (typeof (timezone as unknown) !== 'string') complain(`timezone must be a text such as "Europe/Paris", not ${typeof timezone}`)
       if (typeof (task.expression as unknown) !== 'string') complain(`the cron expression must be a text, not ${typeof task.expression}`)
       else if (task.expression.trim().split(/\s+/).length !== 5) complain(`"${task.expression}" must have five fields: minute, hour, day of month, month, day of week`)
@@ -124,7 +127,7 @@ function readQueue (
 ): Pick<QueueDefinition, 'concurrency' | 'retry'> {
   const { limit = 5, backoff = 'exponential', delay = '1s' } = retry
   const delayMs = readDuration(delay) ?? NaN
-  // A plugin from JavaScript may leave it out.
+  // A plugin in JavaScript may leave it out.
   if (typeof (input as Partial<typeof input> | undefined)?.safeParse !== 'function') complain('"input" must be a zod schema: what is sent is checked against it')
   if (!(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= concurrencyMax)) complain(`concurrency must be a whole number from 1 to ${concurrencyMax}`)
   if (!(Number.isInteger(limit) && limit >= 0 && limit <= retriesMax)) complain(`retry.limit must be a whole number from 0 to ${retriesMax}`)

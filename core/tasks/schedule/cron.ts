@@ -1,14 +1,15 @@
-// The instants of a cron expression in a time zone. The library reads the expression, in UTC, where it makes no mistakes; the zone is applied here.
+// Finds the instants at which a cron expression is due in a time zone. The library reads the expression in UTC, where it makes no mistakes;
+// this file applies the zone.
 
 import { readWallTimes } from '../queue/queue.ts'
 
 const dayMs = 86_400_000
 const hourMs = 3_600_000
-/** A clock repeats or leaves out a day at most; a search that sees twice as many minutes does not end. */
+/** Limit of a search, in minutes of wall-clock time. A zone repeats or leaves out at most a day, so a search that sees two days would never end. */
 const wallTimesMax = 2 * 1_440
 const batchMax = 64
 
-/** The smallest and the largest value of a field, and the names of its values from the first on. */
+/** The smallest and the largest value of a field, and the names of its values from the smallest on. */
 interface Field { readonly least: number, readonly most: number, readonly names?: readonly string[] }
 
 const fields: readonly Field[] = [
@@ -69,7 +70,7 @@ function nextInstant ({ afterMs, wallTimes, offset, isHourly }: Search): number 
   for (let seen = 0, count = 1; seen < wallTimesMax; seen += count, count = Math.min(2 * count, batchMax)) {
     for (wallMs of wallTimes(wallMs, count)) {
       const offsets = offsetsAround(wallMs, offset)
-      // This wall-clock time and those after it are due later than what was found.
+      // This wall-clock time and those after it are not due before the instant that was found.
       if (foundMs <= wallMs - Math.max(...offsets)) return foundMs
       for (const atMs of instantsOf(wallMs, offsets, offset, isHourly)) if (atMs > afterMs) foundMs = Math.min(foundMs, atMs)
       if (offsets.length === 1 && foundMs < Infinity) return foundMs
@@ -78,7 +79,7 @@ function nextInstant ({ afterMs, wallTimes, offset, isHourly }: Search): number 
   throw new Error(`the search for the next run ended after ${wallTimesMax} wall-clock times`)
 }
 
-/** A time is an instant or a wall-clock time here: the two are less than a day apart. */
+/** `ms` is an instant or a wall-clock time: the two are less than a day apart. */
 const offsetsAround = (ms: number, offset: Offset): readonly number[] => [...new Set([offset(ms - dayMs), offset(ms), offset(ms + dayMs)])]
 
 function instantsOf (wallMs: number, offsets: readonly number[], offset: Offset, isHourly: boolean): readonly number[] {
@@ -88,7 +89,7 @@ function instantsOf (wallMs: number, offsets: readonly number[], offset: Offset,
 }
 
 function openZone (timezone: string): Offset {
-  // "UTC+3" is no name of a zone, but was accepted up to version 1.2.
+  // "UTC+3" is not the name of a zone, but was accepted up to version 1.2.
   const [, sign = '', hours = '', minutes = '00'] = /^utc([+-])(\d{1,2})(?::(\d{2}))?$/i.exec(timezone) ?? []
   const timeZone = sign === '' ? timezone : `${sign}${hours.padStart(2, '0')}:${minutes}`
   let format: Intl.DateTimeFormat

@@ -1,9 +1,10 @@
-// How far this machine's clock is from the database's, which is the one that counts: replicas must agree on when a tick is due.
+// Measures how far this machine's clock is from the database's. The database's clock decides, because replicas must agree on when a tick
+// is due.
 
 import type { Clock, Log } from '../../contract/index.ts'
 
 export interface Offset {
-  /** The database's time, as of the last look. */
+  /** Returns the database's time in milliseconds, by the offset of the last measurement. */
   now (): number
   close (): Promise<void>
 }
@@ -11,14 +12,14 @@ export interface Offset {
 const lookEveryMs = 30_000
 const toleratedMs = 5_000
 
-/** Resolves once the first look is over. `ask` gives the database's time in milliseconds. */
+/** Resolves once the first measurement is over, and rejects when it failed. `ask` returns the database's time in milliseconds. */
 export async function watchOffset ({ ask, clock, log }: { ask: () => Promise<number>, clock: Clock, log: Log }): Promise<Offset> {
   let offsetMs = 0
   let isOff = false
   const look = async (): Promise<void> => {
     const before = clock.now()
     const there = await ask()
-    // The answer was made somewhere in between.
+    // The database answered at some moment between the two readings.
     offsetMs = Math.round(there - (before + clock.now()) / 2)
     const wasOff = isOff
     isOff = Math.abs(offsetMs) > toleratedMs
@@ -32,7 +33,7 @@ export async function watchOffset ({ ask, clock, log }: { ask: () => Promise<num
   const looking = (async () => {
     for (;;) {
       await clock.sleep(lookEveryMs, closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
-      // The database may be away: readiness says so.
+      // The database may be unavailable: the readiness probe reports it.
       if (closing.signal.aborted) return
       await look().catch((err: unknown) => log.debug({ err }, 'the database\'s time could not be asked'))
     }

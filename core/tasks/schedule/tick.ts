@@ -1,9 +1,9 @@
-// The instants at which a task is due. Every replica finds the same ones, so they need not talk about them.
+// Computes the instants at which a task is due, and waits for them. Every replica computes the same ones, so they need no coordination.
 
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../contract/index.ts'
 
-/** Multiples of the interval since the epoch, moved by a phase of the task's own so that tasks do not all fall due at once. */
+/** The instants are multiples of the interval since the epoch, shifted by a phase of the task's own so that tasks are not all due at once. */
 export function everyTick (name: string, everyMs: number): (afterMs: number) => number {
   const phaseMs = createHash('sha256').update(name).digest().readUInt32BE() % everyMs
   return afterMs => (Math.floor((afterMs - phaseMs) / everyMs) + 1) * everyMs + phaseMs
@@ -15,22 +15,22 @@ export function tickId (name: string, atMs: number): string {
   return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-')
 }
 
-/** A timer counts no time while the machine sleeps and does not see that a clock is set, so the clock is read again that often. */
+/** A timer counts no time while the machine sleeps and does not notice when the clock is set, so the clock is read at least this often. */
 const longestSleepMs = 30_000
-/** Where the next tick cannot be computed from one instant, it is computed from one that is so much later. */
+/** When the next tick cannot be computed from an instant, it is computed from an instant that is this much later. */
 const skipMs = 3_600_000
 const skipsMax = 48
 const retryMs = 5_000
-/** A clock that was set back by more is followed: otherwise a task would wait until the clock shows its last tick again. */
+/** Ticks follow a clock that was set back by more than this: otherwise a task would wait until the clock shows its last tick again. */
 const setBackMs = 60_000
 
 interface Ticking {
   readonly clock: Clock
-  /** The first tick after an instant. What it throws, and an instant that is not later, is given to `failed`. */
+  /** Returns the first tick after an instant. An error, or a result that is not later, goes to `failed`. */
   readonly next: (afterMs: number) => number
-  /** Must not reject. The next tick waits for it; those that pass meanwhile are left out. */
+  /** Must not reject. The next tick waits for it; ticks that pass meanwhile are skipped. */
   readonly due: (atMs: number) => Promise<void>
-  /** Called once in a row of failures. Must not throw. */
+  /** Called for the first of every `skipsMax` failures in a row. Must not throw. */
   readonly failed: (error: unknown, afterMs: number) => void
   readonly stop: AbortSignal
 }

@@ -1,4 +1,4 @@
-// Tells the queue which runs are over: together, what came while the call before was under way.
+// Completes finished runs in the queue in batches: runs that end while a call is under way share the next call.
 
 import type { Log } from '../../contract/index.ts'
 import type { Claim, Queues } from '../queue/queue.ts'
@@ -12,7 +12,7 @@ interface CompletionDeps {
 
 const triesMax = 10
 
-/** `add` resolves once the queue has been told. */
+/** `add` resolves once the queue has answered the call that completes the claim. */
 export function createCompletion ({ queues, pause, log, task }: CompletionDeps): { add (claim: Claim): Promise<void> } {
   interface Waiting { readonly claims: Claim[], readonly done: Promise<void> }
   const waiting = new Map<string, Waiting>()
@@ -42,8 +42,8 @@ export function createCompletion ({ queues, pause, log, task }: CompletionDeps):
       }
       const claims = [claim]
       const before = underWay.get(queue) ?? Promise.resolve()
-      const done = before.catch(() => { /* told to those it concerns */ }).then(async () => {
-        // Runs that end in the same turn are one call, not one each.
+      const done = before.catch(() => { /* The callers of that batch get its error. */ }).then(async () => {
+        // Runs that end in the same turn of the event loop share one call.
         await new Promise(setImmediate)
         waiting.delete(queue)
         const finished = complete(queue, claims)

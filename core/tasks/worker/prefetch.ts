@@ -1,18 +1,19 @@
-// How much a worker claims beyond what it may run at once: what it will run in about the time that a claim takes, so that it is not idle meanwhile.
+// Computes the prefetch size: jobs that a worker claims beyond `concurrency`, so that it stays busy during the next claim
+// (≈ concurrency × claim time ÷ run time).
 
 export interface Prefetch {
-  /** A run took so long. */
+  /** Records how long a run took. */
   ran (ms: number): void
-  /** A claim took so long. */
+  /** Records how long a claim took. */
   claimed (ms: number): void
-  /** Jobs to claim ahead of need; none before anything is known. */
+  /** Returns the number of jobs to claim ahead of need; 0 until a run and a claim were measured. */
   ahead (): number
 }
 
-/** Nothing waits longer than this, about, in a replica that has claimed it. */
+/** Approximate limit for how long a claimed job waits in its replica. */
 const longestMs = 2_000
 const aheadMax = 500
-/** What was is forgotten by and by. */
+/** Weight of the newest measurement in the moving average, so that older ones fade. */
 const share = 0.1
 
 export function createPrefetch (concurrency: number): Prefetch {

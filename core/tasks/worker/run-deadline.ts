@@ -1,12 +1,12 @@
-// The time-outs of a task's runs. All have the same length, so the one that began first is over first, and one sleep is enough for all of them.
-// By the steady time: nobody is late because the calendar's clock was set.
+// Time-outs for the runs of one task. All have the same length, so the run that began first times out first, and one sleep serves all of them.
+// They use the steady clock, so a change of the system time makes no run late.
 
 import type { Clock } from '../../contract/index.ts'
 
 export interface Deadlines {
-  /** Calls `late` when the time is up, unless the result was called before. */
+  /** Calls `late` when the time is up, unless the returned function was called before. */
   begin (late: () => void): () => void
-  /** Nothing is called any more. */
+  /** Ends all time-outs; no `late` is called any more. */
   close (): void
 }
 
@@ -27,7 +27,7 @@ export function createDeadlines (clock: Clock, timeoutMs: number): Deadlines {
       if (leftMs > 0) await clock.sleep(leftMs, closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
       else if (waiting.delete(first)) first.late()
     }
-    // In the same turn: who comes next finds nobody watching.
+    // This happens in the same turn as the last check, so the next `begin` starts a new loop.
     isWatched = false
   }
   return {

@@ -1,28 +1,28 @@
-// A transaction for a handler that begins when the handler first uses it, and ends as the host says.
+// Gives a handler a transaction that begins when the handler first uses it; the host commits it or rolls it back after the run.
 
 import { sql } from '../../contract/index.ts'
 import type { Postgres, Transaction } from '../../contract/index.ts'
 
 export interface RunTransaction {
   readonly tx: Transaction
-  /** Whether a statement has been asked for. */
+  /** Whether the handler has asked for a statement. */
   readonly isBegun: () => boolean
-  /** Takes no further statement. Commits what was done, together with `last`; when that rejects, nothing of it is done. */
+  /** Accepts no further statement. Commits the handler's work together with `last`; when `last` rejects, all of it is rolled back. */
   commit (last: (tx: Transaction) => Promise<void>): Promise<void>
-  /** Takes no further statement. Resolves once nothing of it is left. */
+  /** Accepts no further statement. Rolls back, unless it was committed before, and resolves once the transaction has ended. */
   rollBack (): Promise<void>
 }
 
-/** Of a replica that froze in the middle: its locks are let go about when its work is taken over. */
+/** Limits how long a frozen replica holds row locks: Postgres ends the transaction after 15 s idle, about when another replica takes over. */
 const letGoWhenIdle = sql.unsafe`set local idle_in_transaction_session_timeout = '15s'`
 
 const methods = ['any', 'anyFirst', 'exists', 'many', 'manyFirst', 'maybeOne', 'maybeOneFirst', 'one', 'oneFirst', 'query', 'transaction'] as const
 type Call = (...args: unknown[]) => Promise<unknown>
 
-/** Without a database every use rejects with what to add to the manifest. */
+/** Without a database, every use rejects with a message that says what to add to the manifest. */
 export function createEffect (postgres: Postgres | undefined): RunTransaction {
   const ending = Promise.withResolvers<(tx: Transaction) => Promise<void>>()
-  // Whoever waits for the transaction hears of it.
+  // The work of the transaction awaits this promise and gets its rejection; before the transaction begins, nothing awaits it.
   ending.promise.catch(() => undefined)
   let begun: Promise<Transaction> | undefined
   let done: Promise<void> | undefined
@@ -32,7 +32,7 @@ export function createEffect (postgres: Postgres | undefined): RunTransaction {
     const { promise, resolve, reject } = Promise.withResolvers<Transaction>()
     let isFirst = true
     done = database.transaction(async tx => {
-      // After a conflict the work of a transaction is run again. What the handler did is not, so the second round must not commit.
+      // After a conflict the database handle runs this function again. The handler's statements are not repeated, so a second round must fail.
       if (!isFirst) throw new Error('The transaction of the run lost against another one, and the run has to be made again.')
       isFirst = false
       await tx.query(letGoWhenIdle)
@@ -62,7 +62,7 @@ export function createEffect (postgres: Postgres | undefined): RunTransaction {
     rollBack: async () => {
       isOver = true
       ending.reject(new RolledBack())
-      await done?.catch(() => { /* It is rolled back, for this reason or for one of its own that the handler was told. */ })
+      await done?.catch(() => { /* It is rolled back, for this reason or because of an error that the handler got. */ })
     }
   }
 }

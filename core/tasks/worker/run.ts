@@ -1,4 +1,4 @@
-// Runs a handler once, under its time-out and the ends that may come before it, and tells how it went. Never rejects.
+// Runs a handler once, under its time-out and its stop signals, and returns the outcome. Never rejects.
 
 import type { Clock, Log, Postgres, QueueRun, Transaction } from '../../contract/index.ts'
 import { heedMs, type TaskDefinition } from '../queue/task-definition.ts'
@@ -10,19 +10,19 @@ export interface RunInput {
   readonly attemptId: string
   readonly attempt: number
   readonly input?: unknown
-  /** What was thrown is no failure: the job is for a newer version of the plugin than this one. */
+  /** Whether the thrown error is no failure, because the job is for a newer version of the plugin than this one. */
   readonly isAhead?: (thrown: unknown) => boolean
-  /** Completes the job in the handler's transaction; false when somebody else has it by now. Undefined for what is no job. */
+  /** Completes the job in the handler's transaction; returns false when the claim is lost. Undefined for a run without a job. */
   readonly completeIn?: (tx: Transaction) => Promise<boolean>
 }
 
 /**
- * `committed`: done, and the completion with it. `stopped`: not finished because the plugin ends, so somebody else should run it again.
- * `lost`: another replica has it, or it was cancelled. `ahead`: for a newer version of the plugin.
+ * `committed`: done, and the completion is committed with the work. `stopped`: not finished because the plugin ends, so another worker should
+ * run it again. `lost`: another replica has the job, or it was cancelled. `ahead`: the job is for a newer version of the plugin.
  */
 export type Outcome = { readonly kind: 'done' | 'committed' | 'stopped' | 'lost' | 'ahead' } | { readonly kind: 'failed', readonly error: unknown }
 
-/** The reason of a signal when the claim is not this replica's any more. */
+/** Abort reason of a run's signal when this replica no longer owns the claim. */
 export class ClaimLost extends Error {
   override readonly name = 'ClaimLost'
 
@@ -34,12 +34,12 @@ export class ClaimLost extends Error {
 interface RunDeps {
   readonly log: Log
   readonly clock: Clock
-  /** Of this plan. */
+  /** Time-outs of this task's runs. */
   readonly deadlines: Deadlines
   readonly postgres?: Postgres | undefined
-  /** Aborts when the plugin is to end: the handler is told, and may still finish. */
+  /** Aborts when the plugin begins to end: the handler's signal aborts, and the handler may still finish. */
   readonly stop: AbortSignal
-  /** Aborts when nobody waits for the handler any more. */
+  /** Aborts when the host no longer waits for the handler. */
   readonly abandon: AbortSignal
 }
 
@@ -47,11 +47,11 @@ export async function run (
   plan: TaskDefinition, given: RunInput, { log: pluginLog, clock, deadlines, postgres, stop, abandon }: RunDeps
 ): Promise<Outcome> {
   const { id, attemptId, attempt, input, isAhead, completeIn } = given
-  // What a handler may not ask for is made when it does: most do little, and ten thousand times a second.
+  // Log, signal and transaction are created when the handler first uses them: most handlers do little, and run ten thousand times a second.
   let ownLog: Log | undefined
   const log = (): Log => (ownLog ??= pluginLog.child({ task: plan.name, attemptId }))
   let late: AbortController | undefined
-  /** What is said of it, once its time is up. */
+  /** The time-out error, once the time is up. */
   let lateness: Error | undefined
   const over = Promise.withResolvers<undefined>()
   const givenUp = Promise.withResolvers<never>()
@@ -101,7 +101,7 @@ export async function run (
     })
     return { kind: completeIn === undefined ? 'done' : 'committed' }
   } catch (thrown) {
-    // Of a handler that hangs inside a transaction of its own the end may never come.
+    // The rollback may never finish when the handler hangs inside a nested transaction, so the wait has a limit.
     if (effect !== undefined) await heed(clock, effect.rollBack())
     const isLost = abandon.reason instanceof ClaimLost || thrown instanceof ClaimLost
     if (isLost) {
@@ -121,7 +121,7 @@ export async function run (
     return { kind: 'failed', error }
   } finally {
     inTime()
-    // A handler that goes on begins no transaction that nobody ends.
+    // A handler that still runs must not begin a transaction that would never end.
     hasEnded = true
     void effect?.rollBack()
     over.resolve(undefined)
@@ -129,7 +129,7 @@ export async function run (
   }
 }
 
-/** Waits for it no longer than for a handler that minds its signal; false when it was not over by then. Must not reject. */
+/** Waits for `end` for at most `heedMs`; returns false when it was not over by then. `end` must not reject. */
 async function heed (clock: Clock, end: Promise<unknown>): Promise<boolean> {
   const over = new AbortController()
   const isOver = await Promise.race([end.then(() => true), clock.sleep(heedMs, over.signal).then(() => false, () => true)])

@@ -1,4 +1,4 @@
-// Works a task's queues in this replica: claims as much as it may run, keeps the claims alive, settles them, gives back what it cannot finish.
+// Processes a task's queues in this replica: claims the jobs it may run, sends heartbeats for them, settles them, gives back those it cannot finish.
 
 import type { Clock, Log } from '../../contract/index.ts'
 import type { Claim, Queues } from '../queue/queue.ts'
@@ -8,16 +8,16 @@ import { ClaimLost, type Outcome } from './run.ts'
 
 export interface WorkerParts {
   readonly queues: Queues
-  /** Of the task. */
+  /** Name of the task. */
   readonly name: string
-  /** Where its jobs are. */
+  /** Names of the queues that contain the task's jobs. */
   readonly sources: readonly string[]
-  /** The one of these in which a job may wait for the end of another. */
+  /** The queue among `sources` in which a job may wait for the end of another job. */
   readonly keyed?: string | undefined
   readonly concurrency: number
-  /** Must not reject. `abandon` aborts when nobody waits for it any more. */
+  /** Must not reject. `abandon` aborts when the worker no longer waits for the run. */
   readonly run: (claim: Claim, abandon: AbortSignal) => Promise<Outcome>
-  /** Settles what failed. */
+  /** Settles a claim whose run failed. */
   readonly fail: (claim: Claim, error: unknown) => Promise<void>
   readonly clock: Clock
   readonly log: Log
@@ -25,40 +25,42 @@ export interface WorkerParts {
 
 export interface Worker {
   readonly sources: readonly string[]
-  /** Looks for work at once: in one of its queues, or in all. */
+  /** Makes the worker try to claim at once, from one of its queues or from all. */
   wake (source?: string): void
   /**
-   * Claims nothing more, and waits until what runs is over and settled, for `drainMs` at most. What is not over by then goes back at once, and
-   * what its handlers still do counts no more. Rejects when it could not be given back: it is taken over once this replica has been silent.
+   * Claims no more jobs, and waits until the running ones are finished and settled, for at most `drainMs`. Jobs that are unfinished by then go
+   * back at once, and the further work of their handlers no longer counts. Rejects when jobs could not be given back: other replicas take them
+   * over once this replica has been silent for them.
    */
   leave (drainMs: number): Promise<void>
 }
 
-/** It is woken. */
+/** Longest sleep of an idle worker, which `wake` ends. */
 const idleMs = 3_600_000
-/** What has run waits to be completed, too: with a database that does not come after no more is claimed. */
+/** Limit of unsettled claims. Finished runs that wait for their completion count, too: when the database falls behind, nothing more is claimed. */
 const heldMax = 4_000
 const readyMs = 4_000
 const carefulMs = 60_000
-/** While there is what was put off for a moment. */
+/** Poll interval for `hurriedMs` after jobs were put off, because they come back a moment later. */
 const hurriedPollMs = 100
 const hurriedMs = 10_000
 const touchEveryMs = 3_000
-/** After a call that failed. */
+/** Pause after a failed call. */
 const pauseMs = 1_000
 
 /**
- * A job that takes its replica with it takes the jobs beside it, too. So of those that were lost so often, or would be for the last time, a replica
- * has one at a time, and claims nothing meanwhile: the one that is to blame is given up, and the others are done.
+ * A job that crashes the process also loses the jobs running next to it. A job is therefore a suspect when its last attempt was lost, and this
+ * is at least its third attempt or its last one. A replica runs one suspect at a time and claims nothing meanwhile: the culprit uses up its
+ * attempts, the others complete.
  */
 const lossesMax = 2
 const isSuspect = ({ wasLost, retryCount, retryLimit }: Claim): boolean => wasLost && retryCount >= Math.min(lossesMax, retryLimit)
 
-/** For a newer version a job goes back about an hour long. */
+/** A job for a newer version of the plugin goes back this many times, which takes about an hour. */
 export const aheadReturnsMax = 75
 const aheadDelay = ({ returns }: Claim): number => Math.min(1_000 * 1.2 ** returns, 60_000)
 
-/** No error is made for what is no news. */
+/** Abort reason of a wake-up: a string, because an `Error` is not worth its cost here. */
 const woken = 'there may be work'
 
 interface Held {
@@ -69,21 +71,21 @@ interface Held {
 
 export function startWorker ({ queues, name, sources, keyed, concurrency, run, fail, clock, log }: WorkerParts): Worker {
   const pace = createPrefetch(concurrency)
-  /** Claimed, and not settled yet. */
+  /** Claims that are not settled yet. */
   const held = new Map<Claim, Held>()
-  /** Of these the handler has not begun. */
+  /** Held claims whose handler has not begun. */
   const ready: Held[] = []
   let readyAt = 0
-  /** Of these the handler has not come back. */
+  /** Number of held claims whose handler runs. */
   let running = 0
-  /** One of them may end this replica, and is not to take claims with it that have not even begun. */
+  /** True while a suspect runs: it may crash this replica, and must not lose further claims that have not even begun. */
   let hasSuspect = false
   let hurriedUntilMs = 0
-  /** Claims nothing ahead of need until then: what a replica takes with it when it dies was tried once for nothing. */
+  /** Until then the worker does not prefetch: each claim that a dying replica loses has used up an attempt, even if it never began. */
   let carefulUntilMs = 0
   let isLeaving = false
   const leaving = new AbortController()
-  /** Where there may be something to claim. The one that had its turn goes to the end. */
+  /** Queues that may have jobs to claim. A queue goes to the end after its turn. */
   const due = new Set(sources)
   let waking = new AbortController()
   const rouse = (): void => { if (!waking.signal.aborted) waking.abort(woken) }
@@ -94,7 +96,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
 
   const settle = async (hold: Held, outcome: Outcome): Promise<void> => {
     const { claim, abandon } = hold
-    // It went back, or somebody else has it.
+    // The job went back, or the claim is lost.
     if (abandon.signal.aborted) return
     if (outcome.kind === 'done') await completion.add(claim)
     else if (outcome.kind === 'failed') await fail(claim, outcome.error)
@@ -127,7 +129,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     while (running < concurrency && !isLeaving) {
       const hold = ready.shift()
       if (hold === undefined) return
-      // It was lost while it waited.
+      // The claim was lost while it waited.
       if (hold.abandon.signal.aborted) {
         held.delete(hold.claim)
         continue
@@ -137,7 +139,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     }
   }
 
-  /** What is left after all of them but one are put off. */
+  /** Puts off all suspects but one, and returns the remaining claims. */
   const putOffSuspects = async (source: string, claims: readonly Claim[]): Promise<readonly Claim[]> => {
     const more = claims.filter(isSuspect).slice(1)
     if (more.length > 0) {
@@ -160,7 +162,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       if (claims.length === count) due.add(source)
       claims = await putOffSuspects(source, claims)
     } catch (err) {
-      // The next look comes by itself.
+      // The poller wakes the worker again.
       log.error({ err, task: name }, `work for task "${name}" could not be claimed; it is tried again`)
       return
     }
@@ -187,7 +189,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       await pause(clock.now() < hurriedUntilMs ? hurriedPollMs : idleMs, waking.signal)
       if (waking.signal.aborted) waking = new AbortController()
       else for (const each of sources) due.add(each)
-      // Runs that end in the same turn are one claim, not one each.
+      // Runs that end in the same turn of the event loop lead to one claim, not one each.
       await new Promise(setImmediate)
     }
   }
@@ -210,7 +212,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       if (claims.length > 0) await queues.giveBack(source, claims, message)
     }
   }
-  /** What was claimed ahead is not to wait here behind runs that hang, while another replica might have it. */
+  /** Gives back prefetched jobs that wait behind hanging runs, so that another replica can take them. */
   const letGo = async (): Promise<void> => {
     if (ready.length === 0 || performance.now() - readyAt < readyMs) return
     carefulUntilMs = clock.now() + carefulMs
@@ -249,7 +251,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
         if (left.length > 0) log.warn({ task: name, count: left.length }, `${left.length} runs of task "${name}" did not finish before the plugin ended; they went back and are run again`)
       } finally {
         over.abort()
-        // Whatever could not be given back must not be kept alive, or nobody takes it over.
+        // Claims that could not be given back must get no more heartbeats, or no other replica would take them over.
         for (const { abandon } of held.values()) abandon.abort(new Error(`Task "${name}" ended`))
         leaving.abort()
         await Promise.all(loops)
