@@ -1,4 +1,5 @@
-// Puts the room together: authentication, permissions and the resource `access`, and the news between replicas that keeps them fresh.
+// Builds the access module: authentication, permissions and the resource `access`. It also exchanges news of changes
+// with the other replicas, so that their cached answers stay fresh.
 
 import { z } from '../contract/index.ts'
 import type { Access, Clock, Log, Postgres, User, Valkey } from '../contract/index.ts'
@@ -28,46 +29,56 @@ import { createPeople } from './user/people.ts'
 import { createUsers } from './user/user.ts'
 
 export interface AccessModule {
-  /** Undefined when nobody is behind the token. Not a promise when the answer is known, as it is for a second after it was found. */
+  /**
+   * Returns the user behind the token, or undefined when there is none.
+   * The result is not a promise while the answer is cached, which is for at most one second.
+   */
   authenticate (token: string): User | undefined | Promise<User | undefined>
   /** The host's own handle. */
   readonly access: Access
-  /** The plugin's handle: what it writes into the audit log names the plugin. */
+  /** The handle of a plugin: the entries that it writes to the audit log name the plugin. */
   accessFor (plugin: string): Access
   /**
-   * What the caller may do in the project, narrowed to what their token may: nothing, for a token bound to another project.
-   * Not a promise when the answer is known, as it is for a second after it was found.
+   * Returns what the caller may do in the project, narrowed to what the caller's token may do.
+   * A token that is bound to another project may do nothing.
+   * The result is not a promise while the answer is cached, which is for at most one second.
    */
   permissionsIn (user: User, projectId: string): ReadonlySet<string> | Promise<ReadonlySet<string>>
-  /** Writes a refused request to the audit log, in the background; those of unknown callers are counted, and written by the minute. */
+  /**
+   * Writes a refused request to the audit log, in the background.
+   * Refusals of unknown callers are counted, and the counts are written once a minute.
+   */
   noteRefused (user: User | undefined, facts: RefusalFacts): void
-  /** Always as the database has it now; in no project when `projectId` is undefined. */
+  /** Returns the permissions that the database has now; without `projectId`, those outside any project. */
   permissionsOf (userId: string, projectId: string | undefined): Promise<ReadonlySet<string>>
-  /** Makes every replica ask the database again at once, for one token by its hash or for all; without it they do within a second. */
+  /**
+   * Makes every replica read the database again at once, for one token (by its hash) or for all.
+   * Without this call, the replicas do so within a second.
+   */
   forget (tokenHash?: string): void
-  /** Who contributes which permission, for lists; adds to what was declared before. */
+  /** Records which plugin contributes which permission, for lists. It adds to earlier declarations. */
   declare (permissions: readonly DeclaredPermission[]): void
   close (): Promise<void>
 }
 
 export interface AccessParts {
   readonly postgres: Postgres
-  /** With keys and channels as they are: `perms:…` and `access` are the host's. */
+  /** A client that adds no prefix to keys and channels: the keys `perms:…` and the channel `access` belong to the host. */
   readonly valkey: Valkey
   readonly log: Log
   readonly clock: Clock
-  /** After so long without use a session is over. 8 hours unless said. */
+  /** Milliseconds without use after which a session ends; 8 hours by default. */
   readonly sessionIdleMs?: number
-  /** Of the cost that hosts have unless said. */
+  /** Hashes passwords; by default, at the cost that hosts use. */
   readonly passwords?: Passwords
-  /** The id of the user whose request the running code serves; undefined where there is none. */
+  /** Returns the id of the user whose request the running code serves; undefined outside a request. */
   readonly findCallerId?: () => string | undefined
 }
 
 const channel = 'access'
 const News = z.strictObject({ forget: z.union([z.string(), z.literal(true)]) })
 
-/** Resolves once the room hears the news of the others. */
+/** Resolves once this replica receives the news of the other replicas. */
 export async function createAccess (
   { postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs, passwords = createPasswords(), findCallerId }: AccessParts
 ): Promise<AccessModule> {

@@ -1,5 +1,6 @@
-// The host's own tables for access, beside the core schema: the epoch of permissions, counters of attempts, known networks, which master keys are in
-// use. And what the host takes away from itself: the right to change the audit log.
+// Creates the host's own tables for access and encryption beside the core schema: for example the epoch of permissions,
+// counters of attempts, known networks and the master keys in use.
+// It also takes away the host's own right to change the audit log.
 
 import { sql, z } from '../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../contract/index.ts'
@@ -7,7 +8,10 @@ import { createAuditSource, sealAuditSource } from './audit/audit-source.ts'
 import { lockAccess } from './common/access-lock.ts'
 import { prepareUserKeys } from './user/user-key.ts'
 
-/** Makes what is missing; two queries when nothing is. Many hosts may do so at once. `log` is told what an operator should mend. */
+/**
+ * Creates what is missing, and makes six queries when nothing is. Many hosts may call this at the same time.
+ * `log` gets a warning for each thing that an operator should fix.
+ */
 export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArchived = false } = {}): Promise<void> {
   const isPrepared = await postgres.oneFirst(sql.type(z.object({ isPrepared: z.boolean() }))`
     select count(to_regclass(name)) = 10 as "isPrepared"
@@ -26,7 +30,8 @@ export async function prepareAccess (postgres: Postgres, log?: Log, { auditIsArc
 async function createTables (tx: Transaction): Promise<void> {
   await lockAccess(tx)
   await tx.query(sql.type(z.object({}))`create schema if not exists bulkhead`)
-  // One row. Its value changes in the transaction of every change to what someone may do: what was computed under another value is void.
+  // This table has one row. Every transaction that changes what a user may do also changes its value.
+  // Permissions that were computed under another value are void.
   await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.access_epoch (
       one_row boolean primary key default true check (one_row),
@@ -56,7 +61,7 @@ async function createTables (tx: Transaction): Promise<void> {
       value   text not null
     )
   `)
-  // Everything that is sealed is under one of these.
+  // Everything that is sealed is under one of these keys.
   await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.master_key (
       key_id text primary key,
@@ -70,7 +75,8 @@ async function createTables (tx: Transaction): Promise<void> {
       seen_at timestamptz not null default now()
     )
   `)
-  // What plugins keep sealed, and how much of it was not under `key_id` when it was counted; null until then.
+  // This table lists the sealed data of plugins. `left_over` is how much of it was not under `key_id` at `counted_at`.
+  // The three columns are null until the first count.
   await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.sealed (
       plugin     text not null,
@@ -81,7 +87,7 @@ async function createTables (tx: Transaction): Promise<void> {
       primary key (plugin, name)
     )
   `)
-  // The link by which a user may set a new password; void once `updated_at` of the user is another.
+  // This table holds the link by which a user may set a new password. The link is void once `updated_at` of the user differs.
   await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.password_link (
       user_id         uuid primary key,
@@ -90,7 +96,8 @@ async function createTables (tx: Transaction): Promise<void> {
       expires_at      timestamptz not null
     )
   `)
-  // Which rows are on their way into which object: noted before it is written, until they are gone from their table.
+  // This table records which rows are being moved into which archive object. The record exists from before the object is
+  // written until the rows are deleted from their table.
   await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.archive_row (
       source text not null,
@@ -105,9 +112,10 @@ async function createTables (tx: Transaction): Promise<void> {
 const Seal = z.object({ isSealed: z.boolean(), isOwner: z.boolean(), isSuperuser: z.boolean(), role: z.string() })
 
 /**
- * From then on the host's role adds to the audit log and reads it, and changes nothing there. What is left, the right on `project_id`, is that of
- * its foreign key, which clears it for a project that is gone; the rules see to it that nobody does more with it, and keep the rows from a superuser
- * too. At every start, because a restored dump may come without what was taken away.
+ * Takes from the host's role the rights to change the audit log, so that the role can only add entries and read them.
+ * The role keeps the right to update `project_id`, because the foreign key clears this column when a project is deleted.
+ * Rules drop every update of an entry whose project exists or that sets a project, and every deletion of an entry that is not archived.
+ * The rules also apply to a superuser. This runs at every start, because a restored dump may lack the revocations and rules.
  */
 async function sealAuditLog (postgres: Postgres, log: Log | undefined): Promise<void> {
   const { isSealed, isOwner, isSuperuser, role } = await postgres.one(sql.type(Seal)`
@@ -134,7 +142,8 @@ async function seal (tx: Transaction): Promise<void> {
   await lockAccess(tx)
   await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on public.audit_log from current_user, public`)
   await tx.query(sql.type(z.object({}))`grant update (project_id) on public.audit_log to current_user`)
-  // With a condition Postgres still asks for the right first: whoever lacks it is told so.
+  // Both rules below have a condition. Postgres therefore still checks the privilege first, and a role without it gets an error.
+  // The dropped rule is that of a version without an archive.
   await tx.query(sql.type(z.object({}))`drop rule if exists audit_log_keep_rows on public.audit_log`)
   await tx.query(sql.type(z.object({}))`
     create or replace rule audit_log_keep_unarchived as on delete to public.audit_log
@@ -147,11 +156,12 @@ async function seal (tx: Transaction): Promise<void> {
 }
 
 /**
- * The only way an entry leaves the audit log: a function that deletes what is noted as archived and older than 30 days. It gives itself the right to
- * and takes it away again, in one transaction. It is there only while the settings ask for it.
+ * Creates or drops the only function that deletes entries from the audit log. The function deletes entries that are
+ * recorded as archived and older than 30 days. It grants itself the right to delete and revokes it again, in one transaction.
+ * The function exists only while the settings ask for it.
  */
 async function allowArchive (postgres: Postgres, isAllowed: boolean): Promise<void> {
-  // A host of version 1.2 made it without what stands beside the entries.
+  // Version 1.2 created the function without the deletion from `bulkhead.audit_source`; such a function is replaced.
   const made = await postgres.maybeOneFirst(sql.type(z.object({ isCurrent: z.boolean() }))`
     select prosrc like '%audit_source%' as "isCurrent" from pg_proc where oid = to_regprocedure('bulkhead.delete_archived_audit(text)')
   `)

@@ -1,4 +1,4 @@
-// Work that no request waits for, but that the end does: it never floats, and its failure is logged.
+// Runs work that no request waits for. The end of the access module waits for all of it, and each failure is logged.
 
 import type { Log } from '../contract/index.ts'
 
@@ -10,7 +10,7 @@ export class Background {
     this.#log = log
   }
 
-  /** `failure` is what is logged when it rejects: what did not happen, and what that means. */
+  /** `failure` is the message that is logged when `work` rejects: it says what did not happen and what that means. */
   run (failure: string, work: () => Promise<unknown>): void {
     const done = work()
       .then(() => undefined, (err: unknown) => this.#log.warn({ err }, failure))

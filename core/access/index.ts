@@ -1,4 +1,4 @@
-// Who may do what: what the composition root and the http room use of it.
+// Exports what the rest of the host uses of access control: users, sign-in, permissions and the audit log.
 
 export { writeAs } from './audit/audit-log.ts'
 export { isCaller } from './common/caller.ts'

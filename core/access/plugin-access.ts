@@ -1,4 +1,5 @@
-// One plugin's handle on access: every user it hands over is one that the host recognises, and what it leads to in the audit log names the plugin.
+// Makes the handle on access for one plugin. The handle accepts only user objects that the host recognises,
+// and the audit entries that its calls write name the plugin.
 
 import type { Access, ActingUser, AuditEntry, Log, User } from '../contract/index.ts'
 import { recordAudit, writeAs } from './audit/audit-log.ts'
@@ -11,7 +12,10 @@ export interface PluginAccessDeps {
   readonly access: SharedAccess
   permissionsOf (userId: string): Promise<ReadonlySet<string>>
   readonly log: Pick<Log, 'warn'>
-  /** The id of the user whose request the running code serves; undefined where there is none. Nothing is compared without it. */
+  /**
+   * Returns the id of the user whose request the running code serves; undefined outside a request.
+   * Without this function, the handle does not check whose request is under way.
+   */
   readonly findCallerId?: (() => string | undefined) | undefined
 }
 
@@ -34,18 +38,18 @@ export function createPluginAccess ({ access, permissionsOf, log, findCallerId }
         'Pass ctx.user itself and no copy of it; for work without a request take the user from access.asUser(id).')
   }
 
-  /** Questions: an id may be asked about as well. */
+  /** Methods that only answer a question accept the id of a user, too. */
   const recognised = <T extends User | ActingUser | string>(method: string, user: T): T =>
     typeof user === 'string' || isCaller(user) || isActingUser(user) ? user : refuse(method, user)
 
-  /** Each method takes the user of a request first. */
+  /** The first argument of every method of `group` is the user of a request. */
   const forCallers = <G extends object>(group: G, path: string): G =>
     Object.fromEntries(Object.entries(group as Group).map(([name, method]) => [name, async (user: unknown, ...rest: never[]) =>
       isCaller(user) ? write(() => method(user as never, ...rest), isKept(user, `${path}${name}`)) : refuse(`${path}${name}`, user)])) as G
 
   const write = <T>(work: () => T, isByPlugin = false): T => plugin === undefined ? work() : writeAs({ plugin, isByPlugin }, work)
 
-  /** The plugin has kept the user of another request. */
+  /** Returns true, and warns once, when the plugin passes the user of another request, which it must have stored. */
   const isKept = (user: User, method: string): boolean => {
     if (plugin === undefined || findCallerId === undefined || findCallerId() === user.id) return false
     warnOnce('kept', { method, user: user.name }, `plugin "${plugin}" called access.${method} as "${user.name}", whose request this is not; ` +
@@ -55,7 +59,7 @@ export function createPluginAccess ({ access, permissionsOf, log, findCallerId }
 
   const record: Access['audit']['record'] = async (tx, entry) => {
     if (plugin === undefined) return recordAudit(tx, entry)
-    // Read once: what a getter gives the second time is not what was recognised.
+    // `actor` is read only once: a getter could return another object the second time, which was never checked.
     const { actor } = entry
     const isByPlugin = actor !== undefined && (!isCaller(actor) || isKept(actor, 'audit.record'))
     if (actor !== undefined && !isCaller(actor) && !isActingUser(actor)) warnOfActor(entry)
@@ -68,7 +72,7 @@ export function createPluginAccess ({ access, permissionsOf, log, findCallerId }
   }
 
   const { can, require, permissionsOf: heldBy, projectsWith, people, contact, login, audit, sessions, users, roles, delegations, ...own } = access
-  // The caller of this one has shown the link's token, and is not signed in.
+  // The caller of `setPasswordByLink` presents the token of the link and is not signed in.
   const { setPasswordByLink, ...userAdministration } = users
 
   return {

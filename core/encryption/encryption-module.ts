@@ -1,10 +1,10 @@
-// The resource `encryption`: each plugin's envelopes, and what all of them say they keep sealed.
+// The resource `encryption`: seals and opens envelopes for each plugin, and lists the sealed data that plugins declared.
 
 import type { Encryption, Log, Sealed } from '../contract/index.ts'
 import { createEnvelopes, keyIdOf } from './envelope.ts'
 import type { MasterKeys } from './master-key.ts'
 
-/** What a plugin that runs here has declared. */
+/** One kind of sealed data, as a plugin that runs on this replica has declared it. */
 export interface Kept {
   readonly plugin: string
   readonly name: string
@@ -12,21 +12,21 @@ export interface Kept {
 }
 
 export interface EncryptionModule {
-  /** Of the key that seals. */
+  /** The id of the key that seals. */
   readonly keyId: string
-  /** Of the key that opens, too, while a rotation is under way. */
+  /** The id of the second key, which only opens, while a rotation is under way. */
   readonly previousKeyId: string | undefined
-  /** For one generation of a plugin. */
+  /** Makes the handle for one generation of a plugin. */
   scoped (plugin: string): Encryption
-  /** One for each name; of two generations the one that came last. By plugin and name. */
+  /** Lists one declaration for each name, sorted by plugin and name. Of two generations, the declaration made last counts. */
   kept (): readonly Kept[]
-  /** Is told of every declaration, until the result is called. */
+  /** Calls `listener` after every declaration, until the returned function is called. */
   onKept (listener: () => void): () => void
 }
 
 const nameForm = /^[a-z0-9][a-z0-9-]{0,62}$/
 
-/** `log` is told of a plugin that seals and has not said what it keeps. */
+/** Writes a warning to `log` when a plugin seals data without having declared any. */
 export function createEncryption ({ key, previous }: MasterKeys, log?: Pick<Log, 'warn'>): EncryptionModule {
   const declarations = new Set<Kept>()
   const listeners = new Set<() => void>()

@@ -1,4 +1,4 @@
-// Envelopes: AES-256-GCM under keys that are made from master keys, each for one plugin.
+// Seals and opens envelopes with AES-256-GCM. Each plugin has keys of its own, derived from the master keys.
 
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import { SealBroken } from '../contract/index.ts'
@@ -12,24 +12,26 @@ const options = { authTagLength: tagBytes } as const
 const algorithm = 'aes-256-gcm'
 
 /**
- * From the master key and a purpose, by HKDF-SHA-256. The master key itself encrypts nothing: one key serves one algorithm; what is random by
- * nonces of 12 bytes is good for 2³² envelopes a key, which plugins then do not share; and no plugin's envelope opens under another's key.
+ * Derives a key from the master key for one purpose, by HKDF-SHA-256. There are three reasons:
+ * - The master key itself encrypts nothing, because one key serves one algorithm only.
+ * - Random nonces of 12 bytes are good for 2³² envelopes per key. Plugins do not share this number.
+ * - An envelope of one plugin does not open under the key of another.
  */
 const derive = (masterKey: Buffer, purpose: string, bytes: number): Buffer =>
   Buffer.from(hkdfSync('sha256', masterKey, '', `bulkhead ${purpose}`, bytes))
 
-/** 16 hexadecimal digits. Names the key and tells nothing of it. */
+/** Returns the id of a key: 16 hexadecimal digits, which reveal nothing of the key. */
 export const keyIdOf = (masterKey: Buffer): string => derive(masterKey, 'key id', keyIdBytes).toString('hex')
 
 export interface Envelopes {
-  /** Of the key that seals. */
+  /** The id of the key that seals. */
   readonly keyId: string
   seal (plain: Uint8Array | string, context: readonly string[]): Buffer
-  /** Throws `SealBroken`. */
+  /** Throws `SealBroken` when the envelope cannot be opened. */
   open (envelope: Uint8Array, context: readonly string[]): Buffer
 }
 
-/** Of one plugin. The first key seals; all of them open. */
+/** Makes the envelopes of one plugin. The first key seals; all keys open. */
 export function createEnvelopes (plugin: string, [current, ...others]: readonly [Buffer, ...Buffer[]]): Envelopes {
   const keyId = keyIdOf(current)
   const keys = new Map([current, ...others].map(key => [keyIdOf(key), createSecretKey(derive(key, `envelopes of ${plugin}`, 32))]))
@@ -55,7 +57,7 @@ export function createEnvelopes (plugin: string, [current, ...others]: readonly 
       }
       const decipher = createDecipheriv(algorithm, key, bytes.subarray(1 + keyIdBytes, headBytes), options)
         .setAAD(associate(plugin, id, context)).setAuthTag(bytes.subarray(-tagBytes))
-      // Not to be used before the tag has been checked.
+      // The content must not be used before `final` has checked the tag.
       const content = decipher.update(bytes.subarray(headBytes, -tagBytes))
       try {
         return Buffer.concat([content, decipher.final()])
@@ -67,11 +69,11 @@ export function createEnvelopes (plugin: string, [current, ...others]: readonly 
   }
 }
 
-/** Each part with its length before it: no two lists give the same bytes. */
+/** Writes each part with its length before it, so that no two lists give the same bytes. */
 function associate (plugin: string, keyId: string, context: readonly string[]): Buffer {
   if (context.length === 0) throw new TypeError('The context is empty: name what the envelope belongs to, so that it cannot be exchanged with another')
   return Buffer.concat(['bulkhead envelope', String(version), keyId, plugin, ...context].flatMap(part => {
-    // All of these would be written as the same bytes.
+    // `Buffer.from` would write every lone surrogate as the same bytes.
     if (typeof part !== 'string' || !part.isWellFormed()) throw new TypeError('The context must be strings of well-formed Unicode')
     const bytes = Buffer.from(part)
     const length = Buffer.alloc(4)

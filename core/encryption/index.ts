@@ -1,4 +1,4 @@
-// The master key and what is sealed under it.
+// Exports what the rest of the host uses of encryption: envelopes, the check of the master key, and its rotation.
 
 export { createEncryption, type EncryptionModule, type Kept } from './encryption-module.ts'
 export { createKeyRotation, type KeyRotation, type KeyStatus } from './key-rotation.ts'

@@ -1,6 +1,7 @@
-// Changing the master key while the platform serves. Three facts are in the database, for all replicas: the keys that something may be sealed under,
-// which replica seals under which, and what is left of what plugins keep. A key leaves the list once no replica seals under it and everything that is
-// kept was looked at after that and none found; not before that does a host start without it.
+// Changes the master key while the platform serves requests. The database holds three facts for all replicas:
+// the keys that data may be sealed under, the key that each replica seals under, and how much data of each plugin is left to re-seal.
+// A key leaves the list when no replica seals under it and a later count of all declared data found nothing under it.
+// Until then, a host without this key does not start.
 
 import { recordAudit } from '../access/audit/audit-log.ts'
 import { Conflict, NotFound, sql, z } from '../contract/index.ts'
@@ -10,13 +11,16 @@ import { createKeyUse, findMasterKeys, silentSeconds, type KeyUse, type KeyUsePa
 import { isNewestMasterKey, markOf } from './master-key.ts'
 
 export interface KeyStatus {
-  /** Of the key that this replica seals under. */
+  /** The id of the key that this replica seals under. */
   readonly keyId: string
-  /** Of PLATFORM_MASTER_KEY_PREVIOUS. */
+  /** The id of the key in PLATFORM_MASTER_KEY_PREVIOUS; null when it is not set. */
   readonly previousKeyId: string | null
-  /** Not so while the replicas are being given another: those that have it re-seal. */
+  /**
+   * False on a replica with an older key, while the replicas are being given a newer one.
+   * The replicas that have the newest key re-seal.
+   */
   readonly isNewest: boolean
-  /** All that something may be sealed under, with how many replicas seal under each. */
+  /** All keys that data may be sealed under, with the number of replicas that seal under each. */
   readonly keys: readonly { readonly keyId: string, readonly replicas: number }[]
   readonly sealed: readonly SealedStatus[]
 }
@@ -24,23 +28,26 @@ export interface KeyStatus {
 export interface SealedStatus {
   readonly plugin: string
   readonly name: string
-  /** How many are under each key that is known here, `other` for the rest; null where the plugin does not run. */
+  /** The number of envelopes under each listed key, and `other` for the rest; null when the plugin does not run here. */
   readonly counts: Readonly<Record<string, number>> | null
 }
 
 export interface KeyRotation extends KeyUse {
   status (): Promise<KeyStatus>
   /**
-   * Seals anew what is not under the newest key, if that is this replica's, and takes keys off the list that nothing is left under. Stops at the
-   * signal.
+   * Re-seals everything that is not under this replica's key, if that is the newest key.
+   * Then takes the keys off the list that nothing is left under. It stops when the signal aborts.
    */
   rewrap (signal: AbortSignal): Promise<void>
-  /** What a plugin kept is no more, or not needed: `Conflict` while it runs, `NotFound` when it keeps nothing. */
+  /**
+   * Deletes the records of the sealed data of a plugin, for an operator who knows that the data is gone or not needed.
+   * Throws `Conflict` while the plugin runs, and `NotFound` when nothing is recorded for it.
+   */
   forget (plugin: string, by: Pick<User, 'id' | 'name'>): Promise<void>
 }
 
 const batch = 100
-/** No key has this id: what is not under it is everything. */
+/** No key has this id, so everything counts as not sealed under it. */
 const noKey = '0'.repeat(16)
 
 export function createKeyRotation (parts: KeyUseParts): KeyRotation {
@@ -49,7 +56,7 @@ export function createKeyRotation (parts: KeyUseParts): KeyRotation {
 
   const count = async ({ plugin, name, sealed }: Kept, keyIds: readonly string[]): Promise<SealedStatus> => {
     const all = await sealed.pending(noKey)
-    // What is removed meanwhile is counted here and not there.
+    // Data that is removed between the two counts is in `all` only, so it counts as sealed under `id`.
     const counted = await Promise.all(keyIds.map(async id => [id, Math.max(0, all - await sealed.pending(id))] as const))
     const other = all - counted.reduce((sum, [, known]) => sum + known, 0)
     return { plugin, name, counts: { ...Object.fromEntries(counted), ...other > 0 && { other } } }
@@ -70,7 +77,7 @@ export function createKeyRotation (parts: KeyUseParts): KeyRotation {
     }
   }
 
-  /** Undefined when it could not be done. */
+  /** Returns how much is left, or undefined when re-sealing failed. */
   const rewrapOne = async ({ plugin, name, sealed }: Kept, signal: AbortSignal): Promise<number | undefined> => {
     try {
       let written = 0
@@ -106,7 +113,10 @@ export function createKeyRotation (parts: KeyUseParts): KeyRotation {
     for (const old of await retire(inUse, begunAt)) log.info({ keyId: old }, `nothing is left under the master key ${old}: PLATFORM_MASTER_KEY_PREVIOUS can be removed`)
   }
 
-  /** Of a key that was in use when the counting began, or is now, there may be more by now. */
+  /**
+   * Takes the keys off the list that nothing is left under, and returns them. A key that was in use when the count began,
+   * or is in use now, stays: more data may have been sealed under it since.
+   */
   const retire = (inUse: readonly string[], begunAt: string): Promise<readonly string[]> => postgres.transaction(async tx => {
     const gone = await tx.anyFirst(sql.type(z.object({ keyId: z.string() }))`
       delete from bulkhead.master_key k

@@ -1,4 +1,5 @@
-// Which master keys are in use, and where: every replica says so again and again, before its first seal and until its last.
+// Records which replica seals under which master key. Every replica writes its record before its first seal and
+// repeats it every 30 seconds until its last.
 
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres } from '../contract/index.ts'
@@ -6,32 +7,35 @@ import type { EncryptionModule } from './encryption-module.ts'
 import { isNewestMasterKey, listMasterKey } from './master-key.ts'
 
 export interface KeyUse {
-  /** Says that this replica seals, and goes on saying so, until the result is called, which says that it does not any more. */
+  /** Records that this replica seals, and repeats this until the returned function is called, which deletes the record. */
   follow (): Promise<() => Promise<void>>
-  /** Looks at once whether there is something to be sealed anew. */
+  /** Checks at once whether data must be re-sealed, without waiting for the next heartbeat. */
   wake (): void
 }
 
 export interface KeyUseParts {
   readonly postgres: Postgres
   readonly encryption: EncryptionModule
-  /** The one that seals. */
+  /** The key that seals. */
   readonly key: Buffer
   /** A name for this replica. */
   readonly replica: string
   readonly clock: Clock
   readonly log: Log
-  /** Has one replica of all seal anew what is not under the newest key. */
+  /** Asks one replica of all to re-seal everything that is not under the newest key. */
   readonly requestRewrap: () => Promise<unknown>
 }
 
 const beatMs = 30_000
-/** Whoever has not said so for this long does not seal any more, or is frozen; it says so anew when it is back. */
+/**
+ * Seconds without a heartbeat after which a replica no longer counts as sealing: it has ended or is frozen.
+ * A frozen replica writes its heartbeat again when it is back.
+ */
 export const silentSeconds = 150
-/** How long it is until it is asked for again what has not come to an end, twice as long each time. */
+/** Longest pause between re-wrap requests; the pause doubles while anything is still under an old key. */
 const longestPauseMs = 1_800_000
 
-/** All that something may be sealed under, the oldest first, with how many replicas seal under each. */
+/** Lists all keys that data may be sealed under, oldest first, with the number of replicas that seal under each. */
 export const findMasterKeys = (postgres: Postgres): Promise<readonly { keyId: string, replicas: number }[]> =>
   postgres.any(sql.type(z.object({ keyId: z.string(), replicas: z.int() }))`
     select k.key_id as "keyId", count(u.replica) as replicas
@@ -43,12 +47,12 @@ export const findMasterKeys = (postgres: Postgres): Promise<readonly { keyId: st
 export function createKeyUse ({ postgres, encryption, key, replica, clock, log, requestRewrap }: KeyUseParts): KeyUse {
   const { keyId } = encryption
 
-  /** Whether there are other keys than the own, which is the newest. */
+  /** Writes the heartbeat. Returns whether this replica has the newest key and other keys are still listed. */
   const beat = async (): Promise<boolean> => {
     await postgres.query(sql.type(z.object({}))`
       insert into bulkhead.master_key_use (replica, key_id) values (${replica}, ${keyId}) on conflict (replica) do update set seen_at = now()
     `)
-    // Taken off the list while this replica was frozen, it is back on it.
+    // If the key was taken off the list while this replica was frozen, this puts it back.
     await listMasterKey(postgres, keyId)
     const kept = encryption.kept()
     await postgres.query(sql.type(z.object({}))`
@@ -78,7 +82,7 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
       await beat()
       const leave = encryption.onKept(wake)
       const wait = async (): Promise<boolean> => {
-        await clock.sleep(beatMs, waking.signal).catch(() => { /* Something is to be told, or it is over. */ })
+        await clock.sleep(beatMs, waking.signal).catch(() => { /* `wake` ended the sleep: there is something to check, or the replica stops. */ })
         waking = new AbortController()
         return !isOver
       }
@@ -87,7 +91,7 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
           try {
             if (await beat()) await request()
           } catch (err) {
-            // The database may be away, or the tasks are not there yet.
+            // The database may be unavailable, or the tasks have not started yet.
             log.debug({ err }, 'the use of the master key could not be told; it is tried again')
           }
         }
@@ -98,7 +102,7 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
         leave()
         wake()
         await following
-        // Without a database it is taken to seal until it has been silent for long enough.
+        // If the database is unavailable, this replica counts as sealing until `silentSeconds` have passed.
         await postgres.query(sql.type(z.object({}))`delete from bulkhead.master_key_use where replica = ${replica}`)
           .catch((err: unknown) => log.debug({ err }, 'that nothing is sealed here any more could not be told'))
       }

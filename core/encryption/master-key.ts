@@ -1,4 +1,4 @@
-// Remembers which master keys the data was written under, so that a host without one of them stops before it does harm.
+// Records which master keys data may be sealed under, so that a host that lacks one of them stops at its start, before it does harm.
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { recordAudit } from '../access/audit/audit-log.ts'
@@ -9,7 +9,7 @@ import { keyIdOf } from './envelope.ts'
 
 export interface MasterKeys {
   readonly key: Buffer
-  /** Another that opens, and does not seal: the one before, or the one to come. */
+  /** A second key, which opens but does not seal: the key before, or the key to come. */
   readonly previous: Buffer | undefined
 }
 
@@ -25,12 +25,12 @@ export class WrongMasterKey extends Error {
   }
 }
 
-/** Something may still be sealed under a key that this host does not have. */
+/** Data may still be sealed under a key that this host does not have. */
 export class MasterKeyStillNeeded extends Error {
   readonly code = 'BULKHEAD_MASTER_KEY_STILL_NEEDED'
   readonly keyIds: readonly string[]
 
-  /** `left` says how much of what. */
+  /** `left` lists how much of which data is still under these keys. */
   constructor (keyIds: readonly string[], left: readonly string[]) {
     super(`The database still needs the master key ${keyIds.join(' and ')}, which this host does not have: ` +
       `${left.length === 0 ? 'nobody has counted yet what is sealed under it' : `left under it are ${left.join(', ')}`}. ` +
@@ -41,8 +41,11 @@ export class MasterKeyStillNeeded extends Error {
 }
 
 /**
- * The first start leaves the mark of its key; later ones compare with it, and a rotation (the mark is that of `previous`) replaces it. Every key that
- * something may be sealed under is on a list, from before the first seal until a rotation has found nothing under it: all of them must be here.
+ * Checks at the start that this host has every master key that it needs.
+ * The first start stores a mark of its key. Later starts compare their key with the mark. When the mark is that of `previous`,
+ * this is a rotation, and the mark of the new key replaces it.
+ * A list holds every key that data may be sealed under, from before the first seal until a rotation has found nothing under the key.
+ * The host must have all listed keys.
  */
 export async function verifyMasterKey (postgres: Postgres, { key, previous }: MasterKeys): Promise<void> {
   await postgres.transaction(async tx => {
@@ -67,11 +70,11 @@ export async function verifyMasterKey (postgres: Postgres, { key, previous }: Ma
   })
 }
 
-/** Before anything is sealed under it. */
+/** Adds a key to the list. The caller does this before anything is sealed under the key. */
 export const listMasterKey = (queries: Pick<Postgres, 'query'>, keyId: string): Promise<unknown> =>
   queries.query(sql.type(z.object({}))`insert into bulkhead.master_key (key_id) values (${keyId}) on conflict do nothing`)
 
-/** Whether it is the key of the host that started last. */
+/** Returns whether this is the key of the host that started last. */
 export async function isNewestMasterKey (postgres: Postgres, key: Buffer): Promise<boolean> {
   const found = await findMark(postgres)
   return found !== null && isSame(found, markOf(key))
@@ -86,7 +89,7 @@ const findMark = (queries: Pick<Postgres, 'maybeOneFirst'>): Promise<string | nu
 
 const Left = z.object({ what: z.string(), left: z.int().nullable() })
 
-/** As it was counted last; what nobody has counted since the key was changed may be any number. */
+/** Describes what the last count found. Data that was not counted since the key changed may be any amount. */
 async function describeLeft (tx: Transaction, keyId: string): Promise<string[]> {
   const rows = await tx.any(sql.type(Left)`
     select plugin || '/' || name as what, case when key_id = ${keyId} then left_over end as left from bulkhead.sealed

@@ -1,4 +1,4 @@
-// Writes the audit log, in the transaction of the change it tells of.
+// Writes entries to the audit log, each in the transaction of the change that it records.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { sql, z } from '../../contract/index.ts'
@@ -6,7 +6,7 @@ import type { AuditEntry, Transaction } from '../../contract/index.ts'
 import { addressOf } from '../common/network.ts'
 import { maskTokens } from '../credential/token.ts'
 
-/** Stands for whoever is not a user: a name nobody has, or the host itself. */
+/** The actor id of an entry whose actor is not a user: a name that no user has, or the host itself. */
 export const nobodyId = '00000000-0000-0000-0000-000000000000'
 const nameLengthMax = 255
 const detailLengthMax = 16_384
@@ -14,16 +14,16 @@ const detailLengthMax = 16_384
 const actionForm = /^[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*)+$/
 const resourceForm = /^[a-z][a-z0-9_-]*$/
 
-/** Names the plugin through which an entry came about. */
+/** The plugin whose call wrote an entry. */
 export interface AuditSource {
   readonly plugin: string
-  /** No request of the actor's led to it: that the actor did it is the plugin's word. */
+  /** True when no request of the actor led to the entry: only the plugin claims that the actor did it. */
   readonly isByPlugin: boolean
 }
 
 const writing = new AsyncLocalStorage<AuditSource>()
 
-/** Entries that `work` writes into the audit log name this source. */
+/** Runs `work`; the entries that it writes to the audit log name this source. */
 export const writeAs = <T>(source: AuditSource, work: () => T): T => writing.run(source, work)
 
 export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditEntry, source = writing.getStore()): Promise<void> {
@@ -44,7 +44,7 @@ export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditE
   `)
 }
 
-/** What someone typed as a name, fit to be stored and to be shown in a list. */
+/** Makes text that a client sent as a name safe to store and to show in a list. */
 export const readableName = (name: string): string => maskTokens(name).slice(0, nameLengthMax).replaceAll(/\p{Cc}|\p{Cs}/gu, '�')
 
 function maskedJson (action: string, detail: object): string {

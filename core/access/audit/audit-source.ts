@@ -1,12 +1,12 @@
-// Which plugin wrote an entry of the audit log: a row beside the entry's, because the columns of the log itself are agreed.
-// A row of it changes as little as the entry.
+// Sets up the table that records which plugin wrote an entry of the audit log.
+// It is a table beside the log, because the columns of the log itself are fixed. Its rows are as unchangeable as the entries.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Postgres, Transaction } from '../../contract/index.ts'
 import { lockAccess } from '../common/access-lock.ts'
 
 export async function createAuditSource (tx: Transaction): Promise<void> {
-  // Without a foreign key: deleting by one would need the rights that are taken away below.
+  // The table has no foreign key: a deletion by one would need the rights that are taken away below.
   await tx.query(sql.type(z.object({}))`
     create table if not exists bulkhead.audit_source (
       audit_id     uuid primary key,
@@ -16,7 +16,10 @@ export async function createAuditSource (tx: Transaction): Promise<void> {
   `)
 }
 
-/** At every start, because a restored dump may come without what was taken away. */
+/**
+ * Takes from the host's role the rights to change this table.
+ * It runs at every start, because a restored dump may lack the revocations and rules.
+ */
 export async function sealAuditSource (postgres: Postgres): Promise<void> {
   const { isSealed, isOwner } = await postgres.one(sql.type(z.object({ isSealed: z.boolean(), isOwner: z.boolean() }))`
     select
@@ -36,7 +39,7 @@ export async function sealAuditSource (postgres: Postgres): Promise<void> {
 async function seal (tx: Transaction): Promise<void> {
   await lockAccess(tx)
   await tx.query(sql.type(z.object({}))`revoke update, delete, truncate on bulkhead.audit_source from current_user, public`)
-  // With a condition Postgres still asks for the right first, so that a role that lacks it gets an error.
+  // Both rules have a condition. Postgres therefore still checks the privilege first, and a role without it gets an error.
   await tx.query(sql.type(z.object({}))`
     create or replace rule audit_source_keep as on update to bulkhead.audit_source where old.audit_id is not null do instead nothing
   `)

@@ -1,5 +1,5 @@
-// Refused requests in the audit log. Those of known users get a row each, many in one statement; those of unknown callers are counted by network
-// and minute, so that nobody can fill the log.
+// Writes refused requests to the audit log. Refusals of known users get a row each, many in one statement.
+// Refusals of unknown callers are counted by network and minute, so that no caller can fill the log.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Clock, Log, Origin, Postgres, User } from '../../contract/index.ts'
@@ -10,15 +10,15 @@ import { maskTokens } from '../credential/token.ts'
 import { readableName } from './audit-log.ts'
 import { RefusalTally, type RefusalRow } from './refusal-tally.ts'
 
-/** What http knows of a request that it refused. */
+/** The facts about a refused request, as core/http passes them. */
 export interface RefusalFacts {
-  /** The id of the plugin whose route it is. */
+  /** The id of the plugin that owns the route. */
   readonly plugin: string
   readonly method: string
-  /** As it was declared: `/api/notes/:id`. */
+  /** The path as it was declared, for example `/api/notes/:id`. */
   readonly route: string
   readonly status: number
-  /** Why, in the words of the answer. */
+  /** The reason, in the words of the answer. */
   readonly reason: string
   readonly requestId: string
   readonly address: string | undefined
@@ -26,26 +26,26 @@ export interface RefusalFacts {
 }
 
 export interface RefusalLog {
-  /** `user` is undefined when nobody is behind the request: such refusals are counted by network. */
+  /** Records a refused request. `user` is undefined for an unknown caller, whose refusals are counted by network. */
   note (user: Pick<User, 'id' | 'name'> | undefined, facts: RefusalFacts): void
   /**
-   * For a failed sign-in with a name that no user has. False for the first of a minute, which get a row each from the caller; the others are counted
-   * by network.
+   * Takes a failed sign-in with a name that no user has. Returns false for the first ones of a minute: the caller writes a row for each.
+   * The others are counted by network, and the result is true.
    */
   countFailedLogin (origin: Pick<Origin, 'address'>): boolean
-  /** Writes what is counted so far, and from now on at once. */
+  /** Writes the counts so far. Counts after this call are written at once. */
   close (): void
 }
 
 const waitingMax = 1_000
-/** Counts are written after this time. */
+/** Milliseconds after which the counts of a window are written. */
 const windowMs = 60_000
 /** Refusals of one user that get a row each, in one window; further ones are counted. */
 const userRowsMax = 60
 /** Failed sign-ins with unknown names that get a row each, in one window. */
 const loginRowsMax = 20
 
-/** Counts since the first refusal that was noted after the last window had ended. */
+/** The counts of one window, which begins with the first refusal after the previous window has ended. */
 interface Window {
   readonly tally: RefusalTally
   readonly rowsOf: Map<string, number>
@@ -100,7 +100,7 @@ export function createRefusalLog ({ postgres, log, clock, background }: RefusalL
     }
   }
 
-  // A project that is not there, as anyone may name one, leaves the column empty.
+  // Any caller may name a project that does not exist. The column then stays empty.
   const write = (batch: readonly RefusalRow[]): Promise<unknown> => postgres.query(sql.type(z.object({}))`
     insert into public.audit_log (actor_id, actor_name, action, resource, project_id, detail, ip_addr, created_at)
     select n.actor_id, n.actor_name, n.action, n.resource, p.id, n.detail, n.ip_addr, n.created_at
@@ -110,7 +110,7 @@ export function createRefusalLog ({ postgres, log, clock, background }: RefusalL
     left join public.projects p on p.id = n.project_id
   `)
 
-  /** Whether the refusal gets a row of its own. */
+  /** Returns whether the refusal gets a row of its own. */
   const takeRow = ({ rowsOf }: Window, userId: string): boolean => {
     const taken = rowsOf.get(userId) ?? 0
     if (taken >= userRowsMax || waiting.length >= waitingMax) return false

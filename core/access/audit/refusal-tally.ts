@@ -1,4 +1,5 @@
-// Counts refusals that are not worth a row each, by whom they came from: however many there are, a minute of them comes to a bounded number of rows.
+// Counts refusals by user or network, for those that do not get a row each.
+// However many there are, one minute of them becomes a bounded number of rows.
 
 import type { Origin } from '../../contract/index.ts'
 import { networkOf } from '../common/network.ts'
@@ -16,7 +17,10 @@ export interface RefusalRow {
   readonly detail: Readonly<Record<string, unknown>>
 }
 
-/** One event that is counted: a refused request of a known user or of an unknown caller, or a failed sign-in with a name that no user has. */
+/**
+ * One event that is counted: a refused request of a known user or of an unknown caller,
+ * or a failed sign-in with a name that no user has.
+ */
 export interface Counted extends Pick<RefusalRow, 'action' | 'resource'> {
   readonly actor?: { readonly id: string, readonly name: string } | undefined
   readonly origin: Pick<Origin, 'address'>
@@ -32,7 +36,7 @@ interface Count extends Pick<Counted, 'action' | 'resource' | 'actor' | 'request
   count: number
 }
 
-/** For each action and each kind of actor; what comes from further ones is one count. */
+/** Sources with a count of their own, for each action and each kind of actor. All further sources share one count. */
 const sourcesMax = 20
 const routesMax = 5
 const others = 'others'

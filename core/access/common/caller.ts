@@ -1,4 +1,5 @@
-// The users that the host itself has found behind a session or a token, and those that a plugin acts as: known by identity, never by their fields.
+// Makes and recognises the user objects of the host: callers behind a session or a token, and users that a plugin acts as.
+// They are recognised by object identity, never by their fields.
 
 import type { ActingUser, User } from '../../contract/index.ts'
 import { PermissionSet } from './permission-set.ts'
@@ -16,7 +17,7 @@ export class UserNotRecognised extends Error {
   }
 }
 
-/** Frozen to the last field: requests of the same second share it, and what it says is believed. */
+/** Makes the user object of a caller. It is deeply frozen: requests within a second share it, and its fields are trusted. */
 export function createCaller ({ permissions, signedInBy, ...person }: User): User {
   const own = signedInBy.kind === 'token' ? { ...signedInBy, scopes: Object.freeze([...signedInBy.scopes]) } : { ...signedInBy }
   const user = Object.freeze({ ...person, permissions: sealed(permissions), signedInBy: Object.freeze(own) })
@@ -30,7 +31,7 @@ export function createActingUser ({ permissions, actingPlugin, ...person }: Acti
   return user
 }
 
-/** The very object that the host made: a copy, a proxy and an object that inherits from it are not. */
+/** Accepts only the very object that the host made, not a copy, a proxy or an object that inherits from it. */
 export const isCaller = (user: unknown): user is User => isObject(user) && callers.has(user)
 export const isActingUser = (user: unknown): user is ActingUser => isObject(user) && actingUsers.has(user)
 

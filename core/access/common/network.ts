@@ -1,21 +1,25 @@
-// From which network someone comes, and where each user has signed in from before: what others do elsewhere does not keep them out there.
+// Finds the network of a request and remembers from which networks each user has signed in.
+// Attempts by others from elsewhere do not lock a user out of a known network.
 
 import { isIP, isIPv6 } from 'node:net'
 import { sql, z } from '../../contract/index.ts'
 import type { Clock, Origin, Transaction } from '../../contract/index.ts'
 
-/** Long enough for those who sign in on the first of every other month. */
+/** 90 days are long enough for a user who signs in on the first of every other month. */
 const rememberedForMs = 90 * 86_400_000
-/** An attacker who has the password could otherwise fill the table. */
+/** Networks remembered for each user. Without this limit, an attacker who has the password could fill the table. */
 const networksMax = 50
 
-/** Without a zone (`fe80::1%eth0`), which Postgres does not take. Null when it is no address. */
+/** Returns the address without a zone (`fe80::1%eth0`), which Postgres does not accept. Returns null when it is no address. */
 export function addressOf (origin: Pick<Origin, 'address'> | undefined): string | null {
   const [plain = ''] = (origin?.address ?? '').split('%')
   return isIP(plain) === 0 ? null : plain
 }
 
-/** An IPv4 address, or the first 64 bits of an IPv6 address: whoever has one address in there has all of them. Null when it is not known. */
+/**
+ * Returns an IPv4 address, or the first 64 bits of an IPv6 address: a client that has one address there has all of them.
+ * Returns null when the address is not known.
+ */
 export function networkOf (origin: Pick<Origin, 'address'>): string | null {
   const address = addressOf(origin)
   if (address === null || !isIPv6(address)) return address
@@ -29,7 +33,7 @@ export function networkOf (origin: Pick<Origin, 'address'>): string | null {
   return `${all.slice(0, 4).map(group => Number.parseInt(group, 16).toString(16)).join(':')}::/64`
 }
 
-/** Part of signing in: from now on this user is known there. */
+/** Records, in the transaction of a sign-in, that the user is known in this network from now on. */
 export async function rememberNetwork (tx: Transaction, clock: Clock, userId: string, network: string | null): Promise<void> {
   if (network === null) return
   const now = new Date(clock.now()).toISOString()
@@ -46,5 +50,5 @@ export async function rememberNetwork (tx: Transaction, clock: Clock, userId: st
   `)
 }
 
-/** What was seen before this is forgotten. */
+/** Networks that were last seen before this time are forgotten. */
 export const rememberedSince = (clock: Clock): string => new Date(clock.now() - rememberedForMs).toISOString()

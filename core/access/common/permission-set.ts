@@ -1,6 +1,7 @@
-// The permissions someone holds, as plugins see them: they are remembered and shared among requests, so nobody adds to them.
+// A read-only set of the permissions of a user, as plugins see it. The set is cached and shared among requests,
+// so no plugin may add to it.
 
-/** No `Set`: `Set.prototype.add.call(…)` would add to one, however its own methods are shut. */
+/** It does not extend `Set`, because `Set.prototype.add.call(…)` would add to it even if its own methods were blocked. */
 export class PermissionSet implements ReadonlySet<string> {
   readonly #names: ReadonlySet<string>
 

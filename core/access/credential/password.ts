@@ -1,4 +1,5 @@
-// Passwords: argon2id off the event loop, never so many at once that the rest of the host waits for threads.
+// Hashes and verifies passwords with argon2id, off the event loop. The number that runs at once is limited,
+// so that the rest of the host does not wait for threads.
 
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
@@ -11,13 +12,16 @@ export const passwordLength = { min: 8, max: 1_024 } as const
 export interface PasswordCost { readonly memoryCost: number, readonly timeCost: number, readonly parallelism: number }
 const defaultCost: PasswordCost = { memoryCost: 64 * 1_024, timeCost: 3, parallelism: 1 }
 
-/** Node has four threads for files, names, compression and this; one of them is always left to the others. */
+/**
+ * Hashes computed at the same time. Node has four threads for files, name lookups, compression and these hashes;
+ * one of them is always left to the other work.
+ */
 const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
 const queueMax = 32
 const waitMaxMs = 10_000
 const retryAfterMs = 2_000
 
-/** Undefined for what may be a password. */
+/** Says why a text cannot be a password; undefined when it can. */
 export const findPasswordFault = (password: string): string | undefined => !isPasswordLength(password)
   ? `It must have ${passwordLength.min} to ${passwordLength.max} characters.`
   : isStorable(password) ? undefined : unstorablePassword
@@ -28,16 +32,20 @@ export const isPasswordLength = ({ length }: string): boolean => length >= passw
 export interface Passwords {
   hash (password: string): Promise<string>
   /**
-   * Whether `stored` is the hash of this password. Without a stored hash, as for a user who does not exist, it is false and takes the same time.
-   * `TooManyRequests` when too many wait already, or the turn does not come in time; who `isKnown` comes before those who are not, so that a flood
-   * of strangers keeps nobody out.
+   * Returns whether `stored` is the hash of this password. Without a stored hash, as for a user who does not exist,
+   * it returns false after the same time. Throws `TooManyRequests` when too many callers wait already,
+   * or when the turn does not come in time. Callers with `isKnown` come before the others,
+   * so that a flood of unknown callers locks no known user out.
    */
   isRight (password: string, stored: string | undefined, options?: { isKnown?: boolean }): Promise<boolean>
 }
 
-/** Of argon2id: `memoryCost` in KiB. Hosts keep to the default; tests whose subject is another take less. */
+/**
+ * `cost` is that of argon2id, with `memoryCost` in KiB. Hosts use the default cost.
+ * Tests of other subjects use a lower cost.
+ */
 export function createPasswords (cost: PasswordCost = defaultCost): Passwords {
-  // Of the same cost as a real one, and of no password: its digest is random.
+  // This hash costs as much to verify as a real one. It belongs to no password, because its digest is random.
   const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
   return {
     hash: password => inTurn(true, () => hash(password, { type: argon2id, ...cost })),
@@ -47,7 +55,7 @@ export function createPasswords (cost: PasswordCost = defaultCost): Passwords {
         try {
           return await verify(digest, password.slice(0, passwordLength.max))
         } catch {
-          // A stored text that is no argon2 hash, as for a user who may not sign in by password: no password matches.
+          // The stored text is no argon2 hash, as for a user who may not sign in by password. No password matches it.
           return false
         }
       })
@@ -67,7 +75,7 @@ async function inTurn<T> (isKnown: boolean, work: () => Promise<T>): Promise<T> 
   try {
     return await work()
   } finally {
-    // Whoever waited longest takes over the place, so the count stays.
+    // The caller that waited longest takes over the place, so `running` stays the same. Known callers come first.
     const [next] = known.size > 0 ? known : strangers
     if (next === undefined) running--
     else next()

@@ -1,5 +1,5 @@
-// The two kinds of token a caller may show, and that of a one-time link: how they are made, told from anything else without the database, stored,
-// and masked.
+// Creates, recognises, hashes and masks tokens: session tokens, API tokens and the tokens of one-time links.
+// Text that cannot be a token is recognised without the database.
 
 import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
@@ -13,7 +13,7 @@ const checksumLength = 8
 
 const secret = (): string => randomBytes(32).toString('hex')
 
-/** CRC-32 of everything before it, so that a scanner for leaked secrets can tell a real one, too. It proves nothing. */
+/** The CRC-32 of all text before it. A scanner for leaked secrets can recognise a real token by it, too. It proves nothing. */
 const checksumOf = (text: string): string => crc32(text).toString(16).padStart(checksumLength, '0')
 
 export const createSessionToken = (): string => `plat_${secret()}`
@@ -23,7 +23,7 @@ export function createApiToken (): string {
   return text + checksumOf(text)
 }
 
-/** Undefined for a text that cannot be a token of ours. */
+/** Returns undefined for a text that cannot be a token of this platform. */
 export function kindOf (text: string): TokenKind | undefined {
   if (sessionForm.test(text)) return 'session'
   if (!apiTokenForm.test(text)) return undefined
@@ -33,11 +33,11 @@ export function kindOf (text: string): TokenKind | undefined {
 export const createLinkToken = (): string => `plat_link_${secret()}`
 export const isLinkToken = (text: string): boolean => linkTokenForm.test(text)
 
-/** Also one of capitals, of a kind to come, inside a word or in a URL, and all but the end of one. */
+/** It also matches a token in capitals, of a future kind, inside a word or in a URL (`%5f`), or with its end cut off. */
 const anyToken = /plat(?:_|%5f)(?:[a-z]{1,16}(?:_|%5f))?[0-9a-f]{16,}/gi
 
-/** The text without tokens, for whatever is kept or shown: people paste them where they do not belong. */
+/** Removes tokens from text that is stored or shown, because people paste tokens where they do not belong. */
 export const maskTokens = (text: string): string => text.replaceAll(anyToken, '[secret]')
 
-/** All that is kept of a token. 32 random bytes need no slow hash. */
+/** Only this hash of a token is stored. A token of 32 random bytes needs no slow hash. */
 export const hashOf = (token: string): string => hash('sha256', token, 'hex')

@@ -1,4 +1,4 @@
-// Who has which role, everywhere or in one project.
+// Lists, assigns and takes away the roles of users, everywhere or in one project.
 
 import { Conflict, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
 import type { AssignmentRecord, Roles, Transaction } from '../../contract/index.ts'

@@ -1,5 +1,5 @@
-// How far a caller's authority goes: what the caller may grant, whose account the caller may take over, which projects the caller may know of.
-// Asked inside the transaction of the change, of the rows as they are there.
+// Checks how far a caller's authority goes: what the caller may grant, whose account the caller may take over,
+// and which projects the caller may know of. Changes to access run these checks inside their transaction, on its rows.
 
 import { Forbidden, sql, z } from '../../contract/index.ts'
 import type { Transaction, User } from '../../contract/index.ts'
@@ -7,23 +7,26 @@ import { counts, holdsByRole, isNeverLent } from './permission-sql.ts'
 
 type Queries = Pick<Transaction, 'anyFirst' | 'oneFirst'>
 
-/** Owning a project gives these in it, without a role. */
+/** The owner of a project holds these permissions in it without a role. */
 const ofOwners: readonly string[] = ['project:read', 'project:write', 'project:delete']
 
-/** Whether the caller came with a token that may do less than its user. */
+/** Returns whether the caller uses a token that may do less than its user. */
 export const isNarrowed = ({ signedInBy }: User): boolean => signedInBy.kind === 'token' && (signedInBy.scopes.length > 0 || signedInBy.projectId !== null)
 
-/** Null: not narrowed. */
+/** Returns the scopes of the caller's token; null when no scopes narrow the caller. */
 export const scopesOf = ({ signedInBy }: User): readonly string[] | null =>
   signedInBy.kind === 'token' && signedInBy.scopes.length > 0 ? signedInBy.scopes : null
 
 const boundProjectOf = ({ signedInBy }: User): string | null => signedInBy.kind === 'token' ? signedInBy.projectId : null
 
-/** Whether the caller's token leaves the permission to them there; null stands for everywhere. */
+/** Returns whether the caller's token allows the permission in the project; a null `projectId` stands for everywhere. */
 export const isLeftByToken = (actor: User, permission: string, projectId: string | null): boolean =>
   (boundProjectOf(actor) ?? projectId) === projectId && scopesOf(actor)?.includes(permission) !== false
 
-/** `Forbidden` unless the caller holds each of the permissions there by a role, and the caller's token leaves it to them. */
+/**
+ * Throws `Forbidden` unless the caller holds each of the permissions by a role, in the project or everywhere,
+ * and the caller's token allows it there. With a null `projectId`, only roles that hold everywhere count.
+ */
 export async function assertMayGrant (tx: Queries, actor: User, permissions: readonly string[], projectId: string | null): Promise<void> {
   const held = new Set(await tx.anyFirst(sql.type(z.object({ name: z.string() }))`
     select p.name from public.permissions p
@@ -37,7 +40,10 @@ export async function assertMayGrant (tx: Queries, actor: User, permissions: rea
   }
 }
 
-/** `Forbidden` for a scope that grants or reveals, unless the caller holds it by a role somewhere. Other scopes are worth what their user holds. */
+/**
+ * Throws `Forbidden` for a scope that grants or reveals (`isNeverLent`), unless the caller holds it by a role somewhere.
+ * Other scopes need no check, because a scope never allows more than its user holds.
+ */
 export async function assertMayName (tx: Queries, actor: User, scopes: readonly string[]): Promise<void> {
   const strong = scopes.filter(isNeverLent)
   if (strong.length === 0) return
@@ -51,8 +57,9 @@ export async function assertMayName (tx: Queries, actor: User, scopes: readonly 
 }
 
 /**
- * `Forbidden` unless the caller holds, in every scope, all that the user holds there, or would hold once active: by roles, by loans and by owning
- * projects. The caller's own part is by roles and by owning, as far as the caller's token leaves it; what was lent to the caller does not count.
+ * Throws `Forbidden` unless the caller holds, everywhere and in each project, all permissions that the user holds there,
+ * or would hold once active. For the user, roles, delegations and owned projects count.
+ * For the caller, roles and owned projects count, as far as the caller's token allows; delegations to the caller do not.
  */
 export async function assertMayTakeOver (tx: Queries, actor: User, userId: string, now: string): Promise<void> {
   const [scopes, bound] = [scopesOf(actor), boundProjectOf(actor)]
@@ -83,9 +90,14 @@ export async function assertMayTakeOver (tx: Queries, actor: User, userId: strin
 }
 
 /**
- * Whether the caller's user may know that the project is there: by what they hold in it, or in every project of what concerns projects, by owning it,
- * because it is not private, or because by a role they hold there all that the request is about (where it is about any permission). A project that
- * is not there, or was deleted, looks like one they may not know of; to a token bound to another project, too.
+ * Returns whether the caller's user may know that the project exists. One of these is enough:
+ * - The user holds a permission in the project, or one of the project permissions (`ofOwners`) everywhere.
+ * - The user owns the project.
+ * - The project is not private.
+ * - The request is about at least one permission, and the user holds all of them there by a role.
+ *
+ * A project that does not exist or was deleted looks like one that the user may not know of.
+ * So does every other project to a token that is bound to a project.
  */
 export function mayKnowProject (
   tx: Queries, actor: User, { projectId, about, now }: { projectId: string, about: readonly string[], now: string }

@@ -1,4 +1,4 @@
-// Whether someone may: the same answers for the guard of every route, for plugins and for the administration here.
+// Decides whether a user holds a permission, for the guard of every route, for plugins and for the administration here.
 
 import { Forbidden, NotFound, sql, z } from '../../contract/index.ts'
 import type { Access, ActingUser, Postgres, User } from '../../contract/index.ts'
@@ -7,9 +7,12 @@ import type { EffectivePermissionFinder } from './effective-permission.ts'
 import type { ProjectPermissions } from './project-permission.ts'
 
 export type Authorization = Pick<Access, 'can' | 'require'> & {
-  /** Always as the database has it now; in no project when `projectId` is null. */
+  /** Returns the permissions that the database has now; with a null `projectId`, those outside any project. */
   permissionsOf (userId: string, projectId: string | null): Promise<ReadonlySet<string>>
-  /** For the caller of a request a second old at most, and narrowed to what their token may. */
+  /**
+   * Returns the permissions of the user. For the caller of a request, the answer is at most one second old
+   * and narrowed to what the caller's token may do.
+   */
   heldBy (user: User | ActingUser | string, projectId: string | null | undefined): Promise<ReadonlySet<string>>
 }
 

@@ -1,4 +1,5 @@
-// Permissions lent by one user to another: granted, listed, revoked. Whether one counts is decided where permissions are computed.
+// Grants, lists and revokes delegations: permissions that one user lends to another.
+// Whether a delegation counts is decided where permissions are computed (`counts` in permission-sql.ts).
 
 import { BadRequest, Conflict, Forbidden, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
 import type { Clock, DelegationRecord, Delegations, FieldError, NewDelegation, Postgres, Transaction, User } from '../../contract/index.ts'
@@ -49,7 +50,8 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
       const noProject = await findProjectProblems(tx, actor, projectId, permission)
       const permissionId = await assertSound(tx, input, noProject)
       await assertMayLend(tx, actor, { permission, permissionId, projectId })
-      // Last, and for both alike: a project that the caller may not know of is answered as one that is not there.
+      // This check comes last, whether the project does not exist or the caller may not know of it.
+      // The answer is the same for both.
       if (noProject.length > 0) throw new ValidationFailed(noProject)
       const id = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`
         insert into public.delegations as d (delegator_id, delegate_id, permission_id, project_id, expires_at, reason)
@@ -70,7 +72,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
   const findProjectProblems = async (tx: Transaction, actor: User, projectId: string | null, permission: string): Promise<FieldError[]> =>
     projectId === null || await mayKnowProject(tx, actor, { projectId, about: [permission], now: now() }) ? [] : [{ path: 'body.projectId', message: 'There is no such project.' }]
 
-  /** Gives the permission's id; `noProject` is told together with what else is wrong. */
+  /** Checks the input and returns the permission's id. `noProject` is reported together with other problems. */
   async function assertSound (
     tx: Transaction, { delegateId, permission, expiresAt, reason }: NewDelegation, noProject: readonly FieldError[]
   ): Promise<string> {
@@ -86,7 +88,10 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
     return permissionId
   }
 
-  /** Asked in the transaction, after every change before it: what was lost a moment ago is not lent. */
+  /**
+   * Checks that the caller may lend the permission. It runs in the transaction, after every earlier change:
+   * a permission that the caller lost a moment ago is not lent.
+   */
   async function assertMayLend (
     tx: Transaction, actor: User, { permission, permissionId, projectId }: { permission: string, permissionId: string, projectId: string | null }
   ): Promise<void> {
@@ -106,7 +111,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
   const list: Delegations['list'] = async (actor, { limit, offset }) => {
     const seesAll = await decisions.can(actor, 'admin:delegate')
     const scopes = scopesOf(actor)
-    // A token with scopes sees the loans of these.
+    // A token with scopes sees only the delegations of these permissions.
     const where = sql.fragment`
       where ${seesAll} or (${actor.id} in (d.delegator_id, d.delegate_id) and (${scopes === null} or p.name = any(${sql.array(scopes ?? [], 'text')}::text[])))
     `
@@ -129,7 +134,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
       if (isNone) throw new NotFound('There is no such delegation.')
       if (!mayAll && found.delegatorId !== actor.id) throw new Forbidden('Only who delegated it, or who holds "admin:delegate", revokes it.')
       if (!mayAll && isNarrowed(actor)) throw new Forbidden('A token with scopes revokes no delegation. Sign in, or use a token without scopes.')
-      // Revoked already: what was asked for is so.
+      // The delegation is revoked already, so there is nothing left to do.
       if (found.revokedAt !== null) return
       await tx.query(sql.type(z.object({}))`update public.delegations set revoked_at = ${now()} where id = ${id}`)
       const { delegatorId, delegateId, permission, projectId } = found

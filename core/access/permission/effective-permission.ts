@@ -1,4 +1,5 @@
-// What a user may do, in a project or outside any: global roles, roles in the project and delegations, computed in Postgres, kept in Valkey.
+// Finds what a user may do in a project or outside any, by global roles, roles in the project and delegations.
+// Postgres computes it, and Valkey caches it.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Clock, Log, Postgres, Valkey } from '../../contract/index.ts'
@@ -8,12 +9,12 @@ import { counts } from './permission-sql.ts'
 
 export interface EffectivePermissions {
   readonly names: ReadonlySet<string>
-  /** When the first delegation among them ends; Infinity when none does. */
+  /** The time when the first delegation among them ends, in milliseconds; Infinity when none does. */
   readonly untilMs: number
 }
 
 export interface EffectivePermissionFinder {
-  /** `epoch` is that of a query made for this request: an entry of the cache counts only when it carries the same. */
+  /** `epoch` was read by a query for this request. A cache entry counts only when it carries the same epoch. */
   find (userId: string, projectId: string | null, epoch: number): Promise<EffectivePermissions>
 }
 
@@ -26,16 +27,24 @@ interface EffectivePermissionFinderDeps {
 }
 
 const cachedForMs = 300_000
-/** In a black-holed network every request would wait for the cache's deadline. */
+/**
+ * Milliseconds without cache access after a failed read. Otherwise every request would wait for the cache's deadline
+ * in a network that drops all packets.
+ */
 const leftAloneForMs = 5_000
 
 const Computed = z.object({ epoch: z.int(), permissions: z.array(z.string()), until: z.iso.datetime().nullable() })
 type Computed = z.output<typeof Computed>
-/** Raised with the rules: a replica of an earlier version caches under the same keys, and what it computed by other rules is a miss here. */
+/**
+ * The version of the rules by which permissions are computed. A change of the rules raises it: a replica of an earlier version
+ * caches under the same keys, and what it computed by other rules is a miss here.
+ */
 const rules = 2
 const Cached = Computed.extend({ rules: z.literal(rules) })
 
-export function createEffectivePermissionFinder ({ postgres, valkey, log, clock, background }: EffectivePermissionFinderDeps): EffectivePermissionFinder {
+export function createEffectivePermissionFinder (
+  { postgres, valkey, log, clock, background }: EffectivePermissionFinderDeps
+): EffectivePermissionFinder {
   let cacheAwayUntilMs = 0
 
   async function find (userId: string, projectId: string | null, epoch: number): Promise<EffectivePermissions> {
@@ -64,7 +73,7 @@ export function createEffectivePermissionFinder ({ postgres, valkey, log, clock,
     background.run('permissions could not be cached; they are computed again', () => valkey.set(key, { ...computed, rules }, { ttlMs }))
   }
 
-  // Epoch and permissions are of one snapshot, so a change committed meanwhile has another epoch.
+  // One snapshot gives the epoch and the permissions, so a change that is committed meanwhile has another epoch.
   const compute = (userId: string, projectId: string | null): Promise<Computed> => {
     const now = new Date(clock.now()).toISOString()
     return postgres.one(sql.type(Computed)`

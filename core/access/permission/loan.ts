@@ -1,4 +1,5 @@
-// Ends what a user lent, for good: once they were deactivated it must not count again when they come back.
+// Revokes what a deactivated user had delegated to others, so that it does not count again
+// when the user is activated again.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Origin, Transaction, User } from '../../contract/index.ts'

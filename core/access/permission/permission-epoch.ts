@@ -1,4 +1,5 @@
-// Changes to what someone may do: one after the other, and void from then on is all that was computed before.
+// Makes changes to what users may do, one after the other. Each change voids all permissions that were computed
+// before it.
 
 import { Conflict, sql, z } from '../../contract/index.ts'
 import type { Postgres, Transaction } from '../../contract/index.ts'
@@ -7,13 +8,13 @@ export type ChangeAccess = <T>(work: (tx: Transaction) => Promise<T>) => Promise
 
 interface ChangeAccessDeps {
   readonly postgres: Postgres
-  /** Makes every replica ask again. */
+  /** Makes every replica read the database again. */
   readonly forget: () => void
 }
 
 export function createChangeAccess ({ postgres, forget }: ChangeAccessDeps): ChangeAccess {
   return async work => {
-    // The epoch comes first: its one row is what these transactions queue for, so each sees what the one before it did.
+    // The epoch is updated first: these transactions queue for its one row, so each sees what the previous one did.
     const result = await postgres.transaction(async tx => {
       await bumpEpoch(tx)
       return work(tx)
@@ -23,17 +24,26 @@ export function createChangeAccess ({ postgres, forget }: ChangeAccessDeps): Cha
   }
 }
 
-/** Part of every transaction that changes what someone may do: it voids, everywhere, what was computed before. */
+/**
+ * Voids all permissions that were computed before, on every replica.
+ * Every transaction that changes what a user may do calls this.
+ */
 export async function bumpEpoch (tx: Transaction): Promise<void> {
   await tx.query(sql.type(z.object({}))`update bulkhead.access_epoch set value = value + 1`)
 }
 
-/** Keeps what everyone may do as it is until the transaction ends: changes to it wait. It comes before any lock on a user. */
+/**
+ * Makes changes to what users may do wait until the transaction ends.
+ * A transaction calls this before it locks any user.
+ */
 export async function holdAccess (tx: Transaction): Promise<void> {
   await tx.oneFirst(sql.type(z.object({ value: z.int() }))`select value from bulkhead.access_epoch for share`)
 }
 
-/** The last word of a change that takes an admin away: without one nobody could ever mend it. */
+/**
+ * Throws `Conflict` when no active admin is left. A change that takes an admin away calls this after it has done so:
+ * without an admin, no user could fix the situation.
+ */
 export async function assertAdminLeft (tx: Transaction): Promise<void> {
   const isLeft = await tx.oneFirst(sql.type(z.object({ isLeft: z.boolean() }))`
     select exists (

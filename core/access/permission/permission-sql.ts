@@ -1,17 +1,24 @@
-// The two ways to hold a permission, in SQL: said once, for all who ask. Here is, too, which permissions are never lent.
+// SQL conditions for the two ways to hold a permission: by a role and by a delegation. They are shared by the queries.
+// The file also says which permissions are never delegated.
 
 import { sql } from '../../contract/index.ts'
 
 /** A piece of SQL that names a column or binds a value. */
 type Sql = ReturnType<typeof sql.fragment>
 
-/** Permissions outside `admin:*` that give their holder the power of others, or show what is secret. */
+/** Permissions outside `admin:*` that give their holder the power of other users, or show secrets. */
 const grantingOrRevealing: readonly string[] = ['host:operate', 'host:approve', 'secret:reveal']
 
-/** Permissions that grant or reveal are given by a role and never lent: four seconds with one of them can be made to last. */
+/**
+ * Permissions that grant or reveal are given by a role and never delegated:
+ * a user who holds one for four seconds can make its effect last.
+ */
 export const isNeverLent = (permission: string): boolean => permission.startsWith('admin:') || grantingOrRevealing.includes(permission)
 
-/** By a role, everywhere or in the project (null: everywhere only). Whoever is not active holds nothing. */
+/**
+ * True when the user holds the permission by a role, everywhere or in the project (null: everywhere only).
+ * A user who is not active holds nothing.
+ */
 export const holdsByRole = (user: Sql, permission: Sql, project: Sql) => sql.fragment`exists (
   select from public.users holder
   join public.user_roles ur on ur.user_id = holder.id and (ur.project_id is null or ur.project_id = ${project})
@@ -19,7 +26,10 @@ export const holdsByRole = (user: Sql, permission: Sql, project: Sql) => sql.fra
   where holder.id = ${user} and holder.is_active
 )`
 
-/** Of a delegation \`d\`: it is lent, not given, so it counts only while the delegator holds the permission by a role where it was lent. */
+/**
+ * True when the delegation `d` counts. Its permission is lent, not given away, so it counts only while the delegator
+ * holds the permission by a role where it was lent.
+ */
 export const counts = (now: string) => sql.fragment`(
   d.revoked_at is null and (d.expires_at is null or d.expires_at > ${now})
   and not exists (

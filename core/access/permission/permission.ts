@@ -1,4 +1,4 @@
-// The host's own roles and permissions, and bringing them and those of plugins into the database.
+// Defines the host's own roles and permissions, and writes them and the permissions of plugins to the database.
 
 import { sql, z } from '../../contract/index.ts'
 import type { PermissionDeclaration, Postgres, Transaction } from '../../contract/index.ts'
@@ -11,7 +11,7 @@ export interface DeclaredPermission extends PermissionDeclaration {
   readonly plugin?: string
 }
 
-/** Nobody may change or delete these. `admin` holds every permission; agents hold none and live on delegations. */
+/** No user may change or delete these roles. `admin` holds every permission; `agent` holds none and relies on delegations. */
 const systemRoles: Readonly<Record<string, string>> = {
   admin: 'May do everything',
   developer: 'Works on projects',
@@ -38,8 +38,8 @@ export const corePermissions: readonly DeclaredPermission[] = [
 ]
 
 /**
- * Which plugin of the platform may declare further permissions under a first part that the host keeps for it, whether that plugin is here or not:
- * a plugin that takes its place has its id.
+ * Maps the first part of a permission's name to the id of the only plugin that may declare further permissions under it.
+ * The host reserves the part for this id, whether that plugin is installed or not. A replacement of the plugin has the same id.
  */
 export const permissionHomes: Readonly<Record<string, string>> = {
   project: 'projects',
@@ -52,9 +52,10 @@ export const permissionHomes: Readonly<Record<string, string>> = {
 }
 
 /**
- * Makes the database say what the host and its plugins (`declared`) say: names, descriptions, and which system roles hold them.
- * One query, and no lock, when it does already. What is declared no longer stays, with its grants, because another replica may still run
- * the plugin; roles made by an admin are left alone.
+ * Writes the permissions of the host and its plugins (`declared`) to the database: names, descriptions, and which system roles
+ * hold them. When the database is up to date already, this makes one query and takes no lock.
+ * Permissions that are no longer declared stay, with their grants, because another replica may still run the plugin.
+ * Roles that an admin made are not changed.
  */
 export async function syncPermissions (postgres: Postgres, declared: readonly DeclaredPermission[]): Promise<{ changed: boolean }> {
   const wanted = wantedOf(declared)
@@ -66,7 +67,10 @@ export async function syncPermissions (postgres: Postgres, declared: readonly De
   return { changed: true }
 }
 
-/** Of each permission its name, its description and the system roles that hold it, in order and with spaces between. */
+/**
+ * The permissions that the database should have, as parallel lists. `holders` has the system roles that hold the permission,
+ * sorted and separated by spaces.
+ */
 export interface Wanted {
   readonly names: readonly string[]
   readonly descriptions: readonly string[]
@@ -99,7 +103,7 @@ const isInSync = (postgres: Postgres, { names, descriptions, holders }: Wanted):
       as "isInSync"
   `)
 
-/** The caller holds the lock of `lockAccess`. */
+/** Writes the permissions. The caller must hold the lock of `lockAccess`. */
 export async function writePermissions (tx: Transaction, { names, descriptions, holders }: Wanted): Promise<void> {
   await writeSystemRoles(tx)
   await tx.query(sql.type(z.object({}))`

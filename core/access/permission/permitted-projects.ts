@@ -1,4 +1,4 @@
-// In which projects someone holds a permission, said for all of them at once: what a list of projects is narrowed by.
+// Finds all projects in which a user holds a permission, in one query. Lists of projects are narrowed by the result.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Access, Clock, Postgres, Reach, User } from '../../contract/index.ts'
@@ -37,7 +37,7 @@ export function createPermittedProjects ({ postgres, clock }: { postgres: Postgr
   }
 }
 
-/** A token bound to a project reaches that one at most. */
+/** A token that is bound to a project reaches that project at most. */
 function within (reach: Reach, { projectId }: Extract<User['signedInBy'], { kind: 'token' }>): Reach {
   if (projectId === null) return reach
   return reach.isEverywhere || reach.projectIds.includes(projectId) ? { isEverywhere: false, projectIds: [projectId] } : nowhere

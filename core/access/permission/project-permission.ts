@@ -1,4 +1,5 @@
-// What a caller may do in a project, or outside any: known for a second at most, narrowed to what their token may.
+// Finds what a caller may do in a project or outside any, narrowed to what the caller's token may do.
+// Answers are cached for at most one second.
 
 import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { SingleFlight } from '../../concurrency/single-flight.ts'
@@ -9,7 +10,10 @@ import { PermissionSet } from '../common/permission-set.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from './effective-permission.ts'
 
 export interface ProjectPermissions {
-  /** Outside any project when `projectId` is null. Not a promise when it is known already. */
+  /**
+   * Returns the permissions in the project, or those outside any project when `projectId` is null.
+   * The result is not a promise while the answer is cached.
+   */
   find (user: User, projectId: string | null): ReadonlySet<string> | Promise<ReadonlySet<string>>
   forget (): void
 }
@@ -31,7 +35,7 @@ export function createProjectPermissions ({ postgres, clock, permissions }: Proj
     const project = projectId?.toLowerCase() ?? null
     const { signedInBy } = user
     if (signedInBy.kind === 'token' && signedInBy.projectId !== null && signedInBy.projectId !== project) return nothing
-    // No project has such an id: what holds everywhere holds there.
+    // No project has such an id, so the permissions outside any project apply.
     if (project !== null && !uuidForm.test(project)) return find(user, null)
     const key = `${signedInBy.id} ${project ?? ''}`
     return known.get(key) ?? flights.take(key, () => ask(user, project), (found, fromMs) => {
@@ -54,6 +58,6 @@ export function createProjectPermissions ({ postgres, clock, permissions }: Proj
   }
 }
 
-/** A token's scopes take away and never give; without any it may do what its user may. */
+/** A token's scopes only take permissions away. A token without scopes may do what its user may do. */
 export const narrow = (names: ReadonlySet<string>, signedInBy: User['signedInBy']): ReadonlySet<string> =>
   signedInBy.kind === 'session' || signedInBy.scopes.length === 0 ? names : new PermissionSet(signedInBy.scopes.filter(scope => names.has(scope)))

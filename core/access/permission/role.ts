@@ -1,4 +1,4 @@
-// Roles and what they may: made, changed and taken away by whoever may manage them; the system's own stay as they are.
+// Lists, creates, changes and deletes roles and their permissions, for users who may manage roles. System roles stay as they are.
 
 import { Conflict, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
 import type { Clock, PermissionRecord, Postgres, RoleRecord, Roles, Transaction } from '../../contract/index.ts'
@@ -13,7 +13,7 @@ export interface RoleParts {
   readonly clock: Clock
   readonly decisions: Authorization
   readonly changeAccess: ChangeAccess
-  /** Who contributes a permission, as `PermissionRecord` has it. */
+  /** Returns the plugin that contributes a permission, as `PermissionRecord.plugin` has it. */
   contributorOf (permission: string): string | null
 }
 
@@ -100,7 +100,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
       const before = (await permissionsHeld(tx, id)).map(({ name }) => name)
       await assertKnown(tx, wanted)
       const added = names.filter(name => !before.includes(name))
-      // A role may be given to someone everywhere, so what it gains is held everywhere by whoever adds it.
+      // A role may be assigned everywhere, so the caller must hold every added permission everywhere.
       await assertMayGrant(tx, actor, added, null)
       await tx.query(sql.type(z.object({}))`
         delete from public.role_permissions rp using public.permissions p
@@ -144,7 +144,10 @@ async function findOwn (tx: Transaction, id: string): Promise<RoleRecord> {
   return role
 }
 
-/** In any case. Of two that come at once the second sees the first. */
+/**
+ * Throws `Conflict` when another role has the name, regardless of case.
+ * Of two calls at the same time, the second sees what the first has written.
+ */
 async function assertFree (tx: Transaction, name: string, exceptId: string | null): Promise<void> {
   await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
     select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead roles', 0))

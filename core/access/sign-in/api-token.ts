@@ -1,4 +1,4 @@
-// A user's own API tokens: made, listed, revoked. What is kept of one is its hash.
+// Creates, lists and revokes a user's own API tokens. Only the hash of a token is stored.
 
 import { Forbidden, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
 import type { Access, Clock, FieldError, Postgres, TokenRecord, User } from '../../contract/index.ts'
@@ -69,7 +69,7 @@ export function createApiTokens (
       known.has(scope) ? [] : [{ path: `body.scopes.${index}`, message: `There is no permission "${scope}".` }])
   }
 
-  /** A project that the caller may not know of looks like one that is not there. */
+  /** A project that the caller may not know of gets the same answer as one that does not exist. */
   async function findProjectProblems (user: User, projectId: string | null, scopes: readonly string[]): Promise<FieldError[]> {
     if (projectId === null) return []
     const isKnown = await mayKnowProject(postgres, user, { projectId, about: scopes, now: new Date(clock.now()).toISOString() })
@@ -83,7 +83,7 @@ export function createApiTokens (
   }
 
   const listTokens: Access['listTokens'] = async (user, { limit, offset }) => {
-    // A narrowed token sees itself only.
+    // A narrowed token sees only itself.
     const only = isNarrowed(user) ? user.signedInBy.id : null
     const where = sql.fragment`where user_id = ${user.id} and (${only}::uuid is null or id = ${only}::uuid)`
     const [items, total] = await Promise.all([
@@ -126,7 +126,7 @@ function findLifeProblems ({ expiresInDays }: NewToken): FieldError[] {
   return fits ? [] : [{ path: 'body.expiresInDays', message: `A token lives 1 to ${lifeDaysMax} days.` }]
 }
 
-/** No token makes one that may do more than itself, nor (see `expiryOf`) one that outlives it. */
+/** A token cannot create a token that may do more than itself, nor (see `expiryOf`) one that outlives it. */
 function assertNotWider ({ signedInBy: own }: User, scopes: readonly string[], projectId: string | null): void {
   if (own.kind !== 'token') return
   if (own.projectId !== null && own.projectId !== projectId) {

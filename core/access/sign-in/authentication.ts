@@ -1,4 +1,5 @@
-// From the token a request shows to its user. In-process for a second at most, so whatever changes is seen everywhere within that second.
+// Finds the user behind the token of a request. Answers are cached in the process for at most one second,
+// so every replica sees a change within that second.
 
 import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { SingleFlight } from '../../concurrency/single-flight.ts'
@@ -14,9 +15,9 @@ import { LookupLimit } from './lookup-limit.ts'
 import { extendEveryMs, sessionEndMs } from './session-life.ts'
 
 export interface Authentication {
-  /** Undefined when nobody is behind the token. Not a promise when it is known already. */
+  /** Returns undefined when no user is behind the token. The result is not a promise while the answer is cached. */
   readonly authenticate: (token: string) => User | undefined | Promise<User | undefined>
-  /** Forgets one token by its hash, or all of them. */
+  /** Removes one token (by its hash) or all tokens from the cache. */
   forget (tokenHash?: string): void
 }
 
@@ -34,7 +35,7 @@ interface Known {
 }
 
 const usersMax = 10_000
-/** Apart from the users, so that a flood of tokens made up by someone drives nobody out. */
+/** Unknown tokens have a cache of their own, so that a flood of invented tokens evicts no user. */
 const strangersMax = 10_000
 const recentForMs = 3_600_000
 const lastUsedEveryMs = 60_000
@@ -43,7 +44,7 @@ const tokenLengthMax = 100
 export function createAuthentication ({ postgres, clock, permissions, sessionIdleMs, background }: AuthenticationDeps): Authentication {
   const users = new ExpiringCache<User>({ clock, entriesMax: usersMax })
   const strangers = new ExpiringCache<true>({ clock, entriesMax: strangersMax })
-  /** Tokens that had a user not long ago: their look-ups wait behind nobody's. */
+  /** Tokens that had a user within the last hour. Their lookups do not wait for those of unknown tokens. */
   const recent = new ExpiringCache<true>({ clock, entriesMax: usersMax })
   const newcomers = new LookupLimit({ clock })
   const flights = new SingleFlight<Known>({ clock, joinableForMs: knownForMs })
@@ -60,7 +61,10 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     return flights.take(tokenHash, lookInTurn, (known, fromMs) => keep(tokenHash, known, fromMs)).then(known => known.user)
   }
 
-  /** A life begins before the query does: what changes after the query's snapshot is seen within a second of the change. */
+  /**
+   * Caches an answer. Its time starts before the query does, so that a change after the query's snapshot
+   * is seen within a second of the change.
+   */
   function keep (tokenHash: string, { user, untilMs }: Known, fromMs: number): void {
     const life = { fromMs, untilMs: Math.min(fromMs + knownForMs, untilMs) }
     if (user === undefined) {
@@ -99,7 +103,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     if (row === null) return nobody
     noteUse(row)
     const { id, scopes, projectId, expiresAt } = row
-    // Outside its project a token may do nothing.
+    // A token that is bound to a project may do nothing outside it.
     const { names, untilMs } = projectId === null ? await permissions.find(row.userId, null, row.epoch) : nothing
     const signedInBy = { kind: 'token', id, scopes, projectId, expiresAt } as const
     return {
@@ -108,7 +112,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     }
   }
 
-  /** A session that is used lives on, up to its whole life. What has ended meanwhile stays ended. */
+  /** Extends a session that is used, up to `sessionLifeMs` after its creation. A session that ended meanwhile stays ended. */
   function putOffEnd ({ id, createdAt, expiresAt }: z.output<typeof SessionRow>): void {
     const endMs = sessionEndMs({ createdAtMs: Date.parse(createdAt), usedAtMs: clock.now(), idleMs: sessionIdleMs })
     if (endMs < Date.parse(expiresAt) + Math.min(extendEveryMs, sessionIdleMs / 10)) return
@@ -118,7 +122,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     `))
   }
 
-  /** At most once a minute for each token, however many replicas see it. */
+  /** Records the last use of a token, at most once a minute for each token, however many replicas see it. */
   function noteUse ({ id, lastUsedAt }: z.output<typeof TokenRow>): void {
     const staleMs = clock.now() - lastUsedEveryMs
     if (lastUsedAt !== null && Date.parse(lastUsedAt) > staleMs) return

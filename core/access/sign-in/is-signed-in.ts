@@ -1,4 +1,5 @@
-// Whether someone whose request goes on and on is still signed in: asked now and then, and no use of the session.
+// Tells whether the user of a long-running request is still signed in. It is asked from time to time,
+// and asking does not count as use of the session.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Access, Clock, Postgres } from '../../contract/index.ts'

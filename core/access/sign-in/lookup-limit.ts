@@ -1,9 +1,10 @@
-// Gives look-ups for unknown callers their turns, so that a flood of invented tokens or names leaves the database to those who are known.
+// Queues lookups for unknown callers, so that a flood of invented tokens or names leaves the database
+// to known users.
 
 import { TooManyRequests } from '../../contract/index.ts'
 import type { Clock } from '../../contract/index.ts'
 
-/** At a few milliseconds each, thousands a second. */
+/** Lookups at the same time. At a few milliseconds each, these are thousands a second. */
 const underWayMax = 16
 const waitingMax = 1_000
 const waitMaxMs = 5_000
@@ -17,7 +18,10 @@ export class LookupLimit {
     this.#clock = clock
   }
 
-  /** `TooManyRequests`, before `work` begins, when too many wait already or the turn does not come in time. */
+  /**
+   * Runs `work` when its turn comes. Throws `TooManyRequests`, before `work` begins,
+   * when too many callers wait already or the turn does not come in time.
+   */
   async run<Result> (work: () => Promise<Result>): Promise<Result> {
     if (this.#underWay < underWayMax) this.#underWay++
     else await this.#turn()
@@ -28,7 +32,7 @@ export class LookupLimit {
     }
   }
 
-  /** The one that waited longest takes over the place, so the count stays. */
+  /** The caller that waited longest takes over the place, so `#underWay` stays the same. */
   #pass (): void {
     const next = this.#waiting.shift()
     if (next === undefined) this.#underWay--

@@ -1,4 +1,4 @@
-// A user's own sessions: where they are signed in, and ending it there.
+// Lists and ends a user's own sessions, which show where the user is signed in.
 
 import { Forbidden, NotFound, sql, z } from '../../contract/index.ts'
 import type { Clock, Origin, Postgres, SessionRecord, Sessions, User } from '../../contract/index.ts'
@@ -53,7 +53,7 @@ export function createOwnSessions ({ postgres, clock, forget }: OwnSessionsDeps)
     return session
   }
 
-  /** Those that are meant; all when `id` is null. */
+  /** Ends one session of the user, or all when `id` is null. Returns how many it ended. */
   async function endSome (user: User, id: string | null, origin: Origin): Promise<number> {
     assertNotNarrow(user)
     const hashes = await postgres.transaction(async tx => {

@@ -1,14 +1,18 @@
-// Counts attempts in Postgres: one statement each, so a limit holds across replicas and restarts, and whatever the cache does.
+// Limits attempts by counting them in Postgres. One statement counts one attempt, so a limit holds across replicas
+// and restarts, in whatever state the cache is.
 
 import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { sql, TooManyRequests, z } from '../../contract/index.ts'
 import type { Clock, Transaction } from '../../contract/index.ts'
 
 export interface Limit {
-  /** Whose attempts: `login:name:ada`. */
+  /** Names what the attempts are counted for, for example `login:address:192.0.2.1`. */
   readonly key: string
   readonly max: number
-  /** From the first attempt counted; refused ones neither count nor prolong it, so nobody is locked out for longer. */
+  /**
+   * Milliseconds from the first counted attempt. Refused attempts neither count nor prolong the window,
+   * so they lock no user out for longer.
+   */
   readonly windowMs: number
   readonly refusal: string
 }
@@ -16,20 +20,29 @@ export interface Limit {
 type Queries = Pick<Transaction, 'query' | 'any' | 'maybeOneFirst'>
 
 export interface RateLimits {
-  /** Counts one attempt; `TooManyRequests` when the window is full. Atomic: of a hundred at once `max` pass. */
+  /**
+   * Counts one attempt. Throws `TooManyRequests` when the window is full.
+   * It is atomic: of a hundred attempts at the same time, `max` pass.
+   */
   take (queries: Queries, limit: Limit): Promise<void>
-  /** `TooManyRequests` when the window is known to be full, as it is for a second after someone was refused; asks nobody. */
+  /**
+   * Throws `TooManyRequests` when the window is known to be full, which is cached for one second after a refusal.
+   * It makes no query.
+   */
   assertNotKnownFull (limit: Limit): void
-  /** For attempts that were no failure after all. */
+  /** Takes back the counts of attempts that were no failure after all. */
   giveBack (queries: Queries, keys: readonly string[]): Promise<void>
-  /** Names that nobody has would otherwise stay for ever. */
+  /** Deletes windows that have ended. Without this, rows for names that no user has would stay for ever. */
   forgetOld (queries: Queries): Promise<void>
 }
 
 const fullMax = 10_000
 
 export function createRateLimits ({ clock }: { clock: Clock }): RateLimits {
-  /** When each full window ends, known for a second, so that a flood against one limit does not become a flood against one row. */
+  /**
+   * The end of each full window, cached for one second, so that a flood against one limit does not become
+   * a flood against one row.
+   */
   const full = new ExpiringCache<number>({ clock, entriesMax: fullMax })
 
   const refuse = ({ refusal }: Limit, endsAtMs: number): never => {
@@ -70,7 +83,8 @@ export function createRateLimits ({ clock }: { clock: Clock }): RateLimits {
       await queries.query(sql.type(z.object({}))`
         update bulkhead.rate_limit set taken = taken - 1 where key = any(${sql.array(keys, 'text')}::text[]) and taken > 0
       `)
-      // Attempts that came to nothing, as those that are turned away for want of a turn, leave no row under an invented name.
+      // Attempts that were taken back, such as those refused because no turn came in time, leave no row
+      // under an invented name.
       await queries.query(sql.type(z.object({}))`
         delete from bulkhead.rate_limit where key = any(${sql.array(keys, 'text')}::text[]) and taken <= 0
       `)

@@ -1,4 +1,4 @@
-// Signing in with a name and a password, and out again.
+// Signs users in with a name and a password, and out again.
 
 import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { BadRequest, sql, Unauthorized, ValidationFailed, z } from '../../contract/index.ts'
@@ -22,7 +22,7 @@ interface SessionsDeps {
   readonly sessionIdleMs: number
   readonly passwords: Passwords
   readonly forget: (tokenHash: string) => void
-  /** Whether a failure with an unknown name was counted, and gets no row of its own. */
+  /** Returns whether it counted a failure with an unknown name. Such a failure gets no row of its own. */
   readonly countFailedLogin: RefusalLog['countFailedLogin']
 }
 
@@ -44,19 +44,21 @@ type UserRow = z.output<typeof UserRow>
 
 export function createSessions ({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin }: SessionsDeps): Pick<Access, 'login' | 'logout'> {
   const lookups = new LookupLimit({ clock })
-  /** By name and network, those who have not signed in from there before. */
+  /** Sign-in names with a network from which no user of this name has signed in before. */
   const strangers = new ExpiringCache<true>({ clock, entriesMax: strangersMax })
 
   async function login ({ name, password }: { name: string, password: string }, origin: Origin): Promise<NewSession> {
     if (!isStorable(password)) throw new ValidationFailed([{ path: 'body.password', message: unstorablePassword }])
     const network = networkOf(origin)
-    // Whoever was no one to let through a moment ago, against a limit that is full: a flood of them costs no query.
+    // This name was unknown in this network a moment ago. If its limit is known to be full, the attempt is refused here,
+    // so a flood of such attempts costs no query.
     const stranger = `${hashOf(nameKeyOf(name))} ${network ?? ''}`
     if (strangers.get(stranger) === true) limitsOf(name, network, null).forEach(limits.assertNotKnownFull)
     const askedAtMs = clock.now()
     const user = await lookups.run(() => findUser(name, network))
     if (user?.isKnownThere !== true) strangers.set(stranger, true, { fromMs: askedAtMs, untilMs: askedAtMs + knownForMs })
-    // Counted before the password is looked at, so that attempts made at the same time count, too; given back unless it was wrong.
+    // The attempt is counted before the password is checked, so that attempts at the same time count, too.
+    // It is taken back when the sign-in succeeds or the password could not be checked.
     const keys: string[] = []
     const attempt = async (): Promise<boolean> => {
       for (const limit of limitsOf(name, network, user)) {
@@ -81,8 +83,8 @@ export function createSessions ({ postgres, clock, limits, passwords, sessionIdl
     })
   }
 
-  // The exact name comes first, because names of before may differ only in case; in another case it must be the only one. Postgres takes no NUL, so
-  // no user has a name with one.
+  // The exact name comes first, because names from earlier versions may differ only in case. A name in another case
+  // must match exactly one user. Postgres accepts no NUL character, so no user has a name with one.
   const findUser = async (name: string, network: string | null): Promise<UserRow | null> => name.includes('\0') ? null : postgres.maybeOne(sql.type(UserRow)`
     select
       id, name, display_name as "displayName", email, password_hash as "passwordHash", is_active as "isActive",
@@ -111,7 +113,7 @@ export function createSessions ({ postgres, clock, limits, passwords, sessionIdl
   }
 
   async function openSession (tx: Transaction, { id: userId, name, displayName, email, passwordHash }: UserRow, origin: Origin): Promise<NewSession> {
-    // Until here nothing held the user: by now they may have been shut out, or have another password.
+    // The user was not locked until here, and may have been deactivated or have another password by now.
     await holdUser(tx, userId, passwordHash)
     const token = createSessionToken()
     const nowMs = clock.now()
@@ -134,7 +136,7 @@ export function createSessions ({ postgres, clock, limits, passwords, sessionIdl
       const ended = await tx.maybeOneFirst(sql.type(z.object({ tokenHash: z.string() }))`
         delete from public.auth_sessions where id = ${signedInBy.id} and user_id = ${user.id} returning token_hash as "tokenHash"
       `)
-      // Ended already, by a request at the same time: what was asked for is so.
+      // If a request at the same time has ended the session already, there is nothing left to do.
       if (ended !== null) await recordAudit(tx, { actor: user, action: 'auth.logout', resource: 'session', resourceId: signedInBy.id, origin })
       return ended
     })
@@ -147,13 +149,15 @@ export function createSessions ({ postgres, clock, limits, passwords, sessionIdl
 const userAgentOf = ({ userAgent }: Origin): string | null => userAgent === undefined ? null : maskTokens(userAgent).slice(0, userAgentLengthMax)
 
 /**
- * By address first: an attacker who has used up theirs does not use up a name's. Where users have signed in from before they have a limit of
- * their own, apart from what others try elsewhere with their name or from there with other names: nobody keeps them out.
+ * The limit of the address comes first: an attacker who has used it up does not use up the limit of a name, too.
+ * In a network from which a user has signed in before, the user has a limit of their own. Attempts of others, elsewhere
+ * with this name or in this network with other names, do not count against it and do not lock the user out.
  */
 function limitsOf (name: string, network: string | null, user: UserRow | null): Limit[] {
   const limit = (key: string): Limit =>
     ({ key, max: attemptsMax, windowMs: attemptWindowMs, refusal: 'Too many attempts to sign in. Try again later.' })
   if (user?.isKnownThere === true) return [limit(`login:known:${user.id}:${network ?? ''}`)]
-  // Hashed, because a name may be any text of any length; without regard to case, so that its spellings share one count.
+  // The name is hashed, because it may be any text of any length. Its case is ignored, so that its spellings
+  // share one count.
   return [...network === null ? [] : [limit(`login:address:${network}`)], limit(`login:name:${hashOf(nameKeyOf(name))}`)]
 }

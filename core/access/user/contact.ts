@@ -1,4 +1,4 @@
-// How to reach a user, for whoever has something to tell them.
+// Finds the name and e-mail address of an active user, for plugins that send messages.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Access, Contact, Postgres } from '../../contract/index.ts'

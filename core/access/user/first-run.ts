@@ -1,4 +1,5 @@
-// The first start on an empty database: roles, permissions and the first admin, all or nothing, made by one host of any number.
+// Sets up an empty database at the first start: roles, permissions and the first admin, all in one transaction.
+// Of any number of hosts that start at the same time, one does this.
 
 import { randomBytes } from 'node:crypto'
 import { sql, z } from '../../contract/index.ts'
@@ -13,27 +14,27 @@ import { addUserKeys } from './user-key.ts'
 
 export interface FirstAdmin {
   readonly name: string
-  /** `<name>@localhost` unless said. */
+  /** The e-mail address; `<name>@localhost` by default. */
   readonly email: string | undefined
   readonly password: string | undefined
 }
 
 export interface FirstRunParts {
   readonly admin: FirstAdmin
-  /** In production nobody reads a password off a screen, so one made at random is refused. */
+  /** True in production: no operator reads a password off a screen there, so a random password is not allowed. */
   readonly requirePassword: boolean
   readonly log: Log
-  /** Of the cost that hosts have unless said. */
+  /** Hashes passwords; by default, at the cost that hosts use. */
   readonly passwords?: Passwords
 }
 
 export interface FirstRun {
   readonly created: boolean
-  /** Only when it was made at random; it is kept nowhere. */
+  /** The password of the first admin, only when it was made at random. It is stored nowhere. */
   readonly password?: string
 }
 
-/** There is no admin yet, and none can be made from the settings. */
+/** The database has no users yet, and the first admin cannot be made from the settings. */
 export class FirstAdminRefused extends Error {
   readonly code = 'BULKHEAD_FIRST_ADMIN_REFUSED'
   readonly problems: readonly string[]
@@ -98,7 +99,7 @@ function findProblems ({ name, email, password }: FirstAdmin & { email: string }
   return problems
 }
 
-/** 32 of them, so that five bits of a random byte pick one; without those that look alike. */
+/** There are 32 characters, so that five bits of a random byte choose one. Characters that look alike are left out. */
 const alphabet = 'abcdefghijkmnpqrstuvwxyz23456789'
 
 const createPassword = (): string => Array.from(randomBytes(24), byte => alphabet[byte % alphabet.length]).join('')

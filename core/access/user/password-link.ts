@@ -1,5 +1,5 @@
-// A link by which users set a new password themselves: made by an administrator who need not hold what they hold, mailed to them, good for an hour
-// and for once. What is stored of it is its hash.
+// Creates and redeems the links by which users set a new password themselves. An administrator makes a link and need not hold
+// the permissions of the user. The link is mailed to the user and works once, within an hour. Only its hash is stored.
 
 import { Conflict, sql, Unauthorized, z } from '../../contract/index.ts'
 import type { Users } from '../../contract/index.ts'
@@ -31,7 +31,8 @@ export function createPasswordLinks (
       const { isActive, ...user } = found
       if (!isActive) throw new Conflict('This user is not active, so no link would let them in.')
       await limits.take(tx, linkLimitOf(id))
-      // One for each user: a new one takes the place of the last. Whatever changes about the user afterwards makes it void, on any replica.
+      // Each user has one link, and a new one replaces the last. Any later change of the user, on any replica,
+      // makes the link void.
       await tx.query(sql.type(z.object({}))`
         insert into bulkhead.password_link (user_id, token_hash, user_updated_at, expires_at)
         select id, ${hashOf(token)}, updated_at, ${expiresAt} from public.users where id = ${id}
@@ -44,7 +45,7 @@ export function createPasswordLinks (
     return { token, expiresAt, contact }
   }
 
-  /** Holds the user until the transaction ends, so that of two who come with one link one gets in. */
+  /** Locks the user until the transaction ends, so that only one of two concurrent requests with one link succeeds. */
   const findUser = (queries: Pick<typeof postgres, 'maybeOne'>, tokenHash: string): Promise<z.output<typeof Person> | null> => queries.maybeOne(sql.type(Person)`
     select u.id, u.name
     from bulkhead.password_link l join public.users u on u.id = l.user_id
@@ -58,7 +59,7 @@ export function createPasswordLinks (
     const limit = attemptLimitOf(networkOf(origin))
     await limits.take(postgres, limit)
     const tokenHash = hashOf(token)
-    // Before the hash, which costs: for a link that is no good there is none.
+    // The link is checked before the hash is computed, which is expensive: an invalid link costs no hash.
     if (await findUser(postgres, tokenHash) === null) {
       await limits.forgetOld(postgres)
       return refuse()
@@ -80,7 +81,7 @@ export function createPasswordLinks (
   return { createPasswordLink, setPasswordByLink }
 }
 
-/** The same for all: nobody learns which it was. */
+/** The answer is the same for every cause, so that the caller does not learn which one it was. */
 const refuse = (): never => {
   throw new Unauthorized('This link is no good: it was used, is older than an hour, or the user was changed since. Ask an administrator for a new one.')
 }

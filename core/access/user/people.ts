@@ -1,4 +1,4 @@
-// Names of users, for whoever shows what they did.
+// Finds the names of users by their ids, for plugins that show what users did.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Access, Person, Postgres } from '../../contract/index.ts'

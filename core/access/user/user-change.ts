@@ -1,4 +1,4 @@
-// What users change of themselves, and administrators of others.
+// Changes users: users change themselves, and administrators change others.
 
 import { Forbidden, sql, ValidationFailed, z } from '../../contract/index.ts'
 import type { Clock, Origin, Postgres, Transaction, User, UserChange, UserRecord, Users } from '../../contract/index.ts'
@@ -40,7 +40,7 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
     }
     const now = new Date(clock.now()).toISOString()
     const takesOver = isTakeOver(actor, id, wanted)
-    // Asked here, too, so that a refused caller costs no hash and uses up none of the user's attempts.
+    // This check also runs before the transaction, so that a refused caller costs no hash and none of the user's attempts.
     if (takesOver) await assertMayTakeOver(postgres, actor, id, now)
     const passwordHash = wanted.password === undefined ? null : await newPasswordOf(actor, id, wanted)
     const work = async (tx: Transaction): Promise<UserRecord> => {
@@ -51,7 +51,8 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
       if (wanted.isActive === false) await shutOut(tx, actor, id, origin)
       return user
     }
-    // What a user is called changes nothing that anyone may do: it voids nothing, and is seen within the second that all is.
+    // Only a change of `isActive` changes what users may do. A new name, for example, voids no computed permissions,
+    // and every replica sees it within a second, like any change.
     if (wanted.isActive !== undefined) return changeAccess(work)
     const user = await postgres.transaction(async tx => {
       if (takesOver) await holdAccess(tx)
@@ -68,7 +69,10 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
     }
   }
 
-  /** Callers show that they know their own; that of another is set without it. */
+  /**
+   * Returns the hash of the new password. Callers who change their own password must give the current one.
+   * The password of another user is set without it.
+   */
   async function newPasswordOf (actor: User, id: string, { password = '', currentPassword }: UserChange): Promise<string> {
     if (actor.id === id) {
       if (currentPassword === undefined) throw new ValidationFailed([{ path: 'body.currentPassword', message: 'Give the current password, too.' }])
@@ -107,7 +111,7 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
     if (passwordHash !== null) await record('user.password')
     if (after.isActive && !before.isActive) {
       await record('user.activate')
-      // Whatever deactivated the user may have left them: a replica of an earlier version, or an operator.
+      // Granted delegations may be left, when a replica of an earlier version or an operator deactivated the user.
       await endLoansOf(tx, actor, id, origin)
     }
     return after
@@ -116,7 +120,7 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
   return change
 }
 
-/** A narrowed token is to its own user what another user is. */
+/** Returns whether the change could take over an account. A narrowed token that changes its own user counts as another user. */
 const isTakeOver = (actor: User, id: string, { email, password, isActive }: UserChange): boolean =>
   (actor.id !== id || isNarrowed(actor)) && (email !== undefined || password !== undefined || isActive !== undefined)
 

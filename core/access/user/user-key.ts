@@ -1,5 +1,5 @@
-// Names and e-mail addresses of users without regard to case: a table beside `users`, whose primary key keeps two users from the same one, and by
-// which sign-in finds a user in any case with one lookup.
+// Keeps names and e-mail addresses of users unique without regard to case, in a table beside `users`. Its primary key refuses
+// a second user with the same name or address. By this table, sign-in finds a name in any case with one lookup.
 
 import { Conflict, sql, z } from '../../contract/index.ts'
 import type { Log, Postgres, Transaction } from '../../contract/index.ts'
@@ -18,8 +18,9 @@ const taken: Readonly<Record<Kind, string>> = {
 }
 
 /**
- * Makes the table where it is missing, and adds the users that an earlier version wrote or writes beside this one. `rank` is 0 but for users whose
- * keys were the same before there was this table. A row whose `value` is not what its user has now counts for nothing.
+ * Creates the table where it is missing, and adds the users that an earlier version wrote, or writes while this version runs.
+ * `rank` is 0, except for users whose key another user already had when this function added them.
+ * A row is ignored when its `value` is not what its user has now.
  */
 export async function prepareUserKeys (postgres: Postgres): Promise<void> {
   const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
@@ -27,7 +28,7 @@ export async function prepareUserKeys (postgres: Postgres): Promise<void> {
   `)
   if (isThere && !await hasMissing(postgres)) return
   await postgres.transaction(async tx => {
-    // Hosts that start at once do so one after the other.
+    // Hosts that start at the same time do this one after the other.
     await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
       select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead user keys', 0))
     `)
@@ -59,7 +60,7 @@ const hasMissing = (queries: Pick<Postgres, 'oneFirst'>): Promise<boolean> => qu
   ) as "hasMissing"
 `)
 
-/** In one statement, however many they are: names, and the addresses in ASCII. */
+/** Adds all names and all ASCII addresses, in one statement however many there are. */
 async function addPlain (tx: Transaction): Promise<void> {
   await tx.query(sql.type(z.object({}))`
     insert into bulkhead.user_key (kind, key, rank, user_id, value)
@@ -100,7 +101,10 @@ async function addOthers (tx: Transaction): Promise<void> {
 
 const pairsShown = 20
 
-/** An operator should know of users who differ only in case: each of them signs in by the exact name alone. */
+/**
+ * Warns the operator of users whose names or addresses differ only in case.
+ * Users whose names differ only in case sign in by the exact name alone.
+ */
 export async function warnOfPairs (postgres: Postgres, log: Log): Promise<void> {
   const rows = await postgres.any(sql.type(z.object({ kind: z.enum(kinds), key: z.string(), id: z.uuid(), value: z.string() }))`
     select k.kind, k.key, k.user_id as id, k.value
@@ -119,8 +123,9 @@ export async function warnOfPairs (postgres: Postgres, log: Log): Promise<void> 
 }
 
 /**
- * Says which of the two another user has, in any case; null is not looked for. It also finds users that an older replica wrote without a key, and
- * for that reads all users: names and addresses change seldom.
+ * Throws `Conflict` when another user has the name or the address, in any case. A null is not checked.
+ * The check also finds users that a replica of an earlier version wrote without a key. For that it reads all users,
+ * which is acceptable because names and addresses change seldom.
  */
 export async function assertFree (
   tx: Transaction, { name, email }: { name: string | null, email: string | null }, exceptId: string | null
@@ -139,13 +144,16 @@ export async function assertFree (
   if (found.some(other => emailKeyOf(other.email) === emailKey)) throw new Conflict(taken.email)
 }
 
-/** Part of every transaction that makes a user. Of two that come at once with the same key one is refused. */
+/**
+ * Adds the keys of a new user. Every transaction that creates a user calls this.
+ * Of two at the same time with the same key, one is refused.
+ */
 export async function addUserKeys (tx: Transaction, { id, name, email }: Named): Promise<void> {
   await addKey(tx, 'name', id, name)
   await addKey(tx, 'email', id, email)
 }
 
-/** Part of every transaction that changes what a user is called. */
+/** Replaces the keys that have changed. Every transaction that changes a user's name or address calls this. */
 export async function moveUserKeys (tx: Transaction, before: Named, after: Named): Promise<void> {
   for (const kind of kinds) {
     if (before[kind] === after[kind]) continue
@@ -158,7 +166,7 @@ export async function moveUserKeys (tx: Transaction, before: Named, after: Named
 
 async function addKey (tx: Transaction, kind: Kind, id: string, value: string): Promise<void> {
   const key = keyOf(kind, value)
-  // An older replica changes a user and leaves the key behind.
+  // A replica of an earlier version leaves the old key behind when it changes a user. Such keys are deleted here.
   await tx.query(sql.type(z.object({}))`
     delete from bulkhead.user_key k where k.kind = ${kind} and k.key = ${key} and not exists (
       select from public.users u where u.id = k.user_id and k.value = case k.kind when 'name' then u.name else u.email end

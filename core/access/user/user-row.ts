@@ -1,4 +1,4 @@
-// A user as the table has it, and what is checked whenever one is written.
+// The row of a user in the table, and the checks and locks that go with changes to it.
 
 import { NotFound, sql, Unauthorized, ValidationFailed, z } from '../../contract/index.ts'
 import type { FieldError, Origin, Transaction, User, UserChange, UserRecord } from '../../contract/index.ts'
@@ -31,7 +31,10 @@ export function assertForms ({ name, email, password }: UserChange): void {
   if (errors.length > 0) throw new ValidationFailed(errors)
 }
 
-/** What a deactivation takes away beside the right to do anything: when the user comes back, nothing of before opens a door. */
+/**
+ * Takes from a deactivated user all sessions, API tokens and granted delegations, so that none of them works
+ * when the user is activated again. Throws `Conflict` when no active admin would be left.
+ */
 export async function shutOut (tx: Transaction, actor: User, id: string, origin: Origin): Promise<void> {
   const isAdmin = await tx.oneFirst(sql.type(z.object({ isAdmin: z.boolean() }))`
     select exists (
@@ -49,7 +52,10 @@ export async function shutOut (tx: Transaction, actor: User, id: string, origin:
   await endLoansOf(tx, actor, id, origin)
 }
 
-/** The user behind a session or a token that is about to be opened: gone, shut out or with another password by now, they open nothing. */
+/**
+ * Locks the user for whom a session or a token is about to be opened.
+ * Throws `Unauthorized` when the user was deleted or deactivated, or has another password than `passwordHash` (null: any).
+ */
 export async function holdUser (tx: Transaction, id: string, passwordHash: string | null): Promise<void> {
   const found = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`
     select id from public.users where id = ${id} and is_active and password_hash = coalesce(${passwordHash}, password_hash) for share

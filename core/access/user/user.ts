@@ -1,4 +1,4 @@
-// Users as administrators see them.
+// Creates, lists, finds, changes and deactivates users, for administrators.
 
 import { sql, z } from '../../contract/index.ts'
 import type { Users } from '../../contract/index.ts'
