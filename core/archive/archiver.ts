@@ -1,4 +1,5 @@
-// Moves rows that have grown old out of the database into objects: each row into exactly one, whatever dies in between.
+// Moves old rows from the database into objects. Each row ends up in exactly one object, even when the process dies in
+// between.
 
 import { createHash, randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
@@ -9,9 +10,9 @@ export type Source = 'audit_log' | 'log_entries'
 
 export interface ArchiveParts {
   readonly postgres: Postgres
-  /** The host's own part of it. */
+  /** The part of the storage that belongs to the host. */
   readonly storage: Storage
-  /** Is told which rows are where. */
+  /** Receives one entry for each object: its key, its number of rows and the checksum of its text. */
   readonly audit: Pick<Audit, 'record'>
 }
 
@@ -22,7 +23,7 @@ interface Archive {
   readonly log: Log
 }
 
-/** In one object: they are in memory twice. */
+/** Maximum number of rows in one object. The process holds them in memory twice. */
 const rowsMax = 2_000
 
 const Place = z.object({ object: z.string() })
@@ -30,8 +31,9 @@ const Line = z.object({ line: z.string() })
 const Count = z.object({ count: z.int() })
 
 /**
- * An object at a time: its rows are noted, written, read back, and deleted together with the note. Whoever comes after a death in between finds the
- * note, and writes the same rows to the same place. Resolves with the number of rows when none is left that is old enough.
+ * Archives one object at a time: notes its rows, writes them, reads them back, and deletes them in one transaction with
+ * the note. After a crash in between, the next run finds the note and writes the same rows to the same object. Resolves
+ * with the number of rows that it moved, once no row is old enough.
  */
 export async function archive ({ postgres, storage, audit }: ArchiveParts, { source, olderThanDays, signal, log }: Archive): Promise<number> {
   let moved = 0
@@ -44,7 +46,8 @@ export async function archive ({ postgres, storage, audit }: ArchiveParts, { sou
     if (lines.length > 0) await writeWhole(storage, object, text)
     await postgres.transaction(async tx => {
       const count = await tx.oneFirst(remove(source, object))
-      // Of two that do the same, one is late: what it has in hand is gone from the table already.
+      // Two runs may archive the same object. The slower one finds that its rows have already been deleted from the
+      // table.
       if (count !== lines.length) {
         throw new Error(`The object "${object}" has ${lines.length} rows of ${source}, but ${count} could be deleted, so none was; the next run tries again`)
       }
@@ -66,7 +69,10 @@ async function writeWhole (storage: Storage, object: string, text: string): Prom
 const findNoted = async (postgres: Postgres, source: Source): Promise<string | undefined> =>
   await postgres.maybeOneFirst(sql.type(Place)`select object from bulkhead.archive_row where source = ${source} limit 1`) ?? undefined
 
-/** Undefined when no row is old enough. Its name begins with the day of its oldest row. */
+/**
+ * Assigns the oldest rows to a new object and returns its key; undefined when no row is old enough. The key is
+ * `<source>/<day of the oldest row in UTC>/<uuid>.jsonl.gz`.
+ */
 async function note (postgres: Postgres, source: Source, days: number): Promise<string | undefined> {
   const name = `${randomUUID()}.jsonl.gz`
   const noted = await postgres.anyFirst(source === 'audit_log'

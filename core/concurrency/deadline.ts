@@ -8,8 +8,9 @@ export class DeadlinePassed extends Error {
 }
 
 /**
- * Settles as `work` does, or rejects with `DeadlinePassed` after `deadlineMs`, or with the reason of `outer` when that aborts first.
- * `work` gets a signal that says so; work that does not heed it goes on unseen.
+ * Settles as `work` does. Rejects with `DeadlinePassed` after `deadlineMs`, or with the reason of `outer` when that
+ * aborts first. The signal that `work` gets aborts at the same time. Work that does not respect the signal continues in
+ * the background, and its outcome is ignored.
  */
 export async function withDeadline<T> (deadlineMs: number, work: (signal: AbortSignal) => Promise<T>, outer?: AbortSignal): Promise<T> {
   outer?.throwIfAborted()

@@ -1,9 +1,12 @@
-// What is known for a moment: entries with a life of their own, bounded in number, the oldest leaving first.
+// Small in-memory cache: expiry per entry, bounded size, oldest evicted first.
 
-/** Milliseconds since any instant, the same for all calls. */
+/** `now` returns milliseconds since some fixed instant, which is the same for all calls. */
 export interface TimeSource { now (): number }
 
-/** However a change is heard of, or not, it is seen after this. */
+/**
+ * Maximum age of a cached answer in milliseconds: a change takes effect after this time even when its notification was
+ * lost.
+ */
 export const knownForMs = 1_000
 
 interface Entry<Value> {
@@ -15,7 +18,7 @@ interface Entry<Value> {
 export class ExpiringCache<Value> {
   readonly #clock: TimeSource
   readonly #entriesMax: number
-  /** In the order they came; lives are about equal, so the first are the first to end. */
+  /** Entries in order of insertion. All live about equally long, so the first ones expire first. */
   readonly #entries = new Map<string, Entry<Value>>()
 
   constructor ({ clock, entriesMax }: { clock: TimeSource, entriesMax: number }) {
@@ -47,5 +50,8 @@ export class ExpiringCache<Value> {
   }
 }
 
-/** A wall clock that is set back must not make a life longer. */
+/**
+ * An entry that begins in the future counts as expired: a wall clock that is set back must not make an entry live
+ * longer.
+ */
 const isAlive = ({ fromMs, untilMs }: Entry<unknown>, nowMs: number): boolean => fromMs <= nowMs && nowMs < untilMs

@@ -1,10 +1,13 @@
-// An abort signal that is made when it is first asked for, which most handlers never do.
+// An abort signal that is created on first use, because most handlers never use it.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 export class LazySignal {
   #controller: AbortController | undefined
-  /** Of whoever asked for it: its listeners are that code's, whoever aborts. */
+  /**
+   * The async context of the code that first asked for the signal: its listeners run in that context, whichever code
+   * aborts.
+   */
   #inContext: ((work: () => void) => void) | undefined
   #reason: Error | undefined
 
@@ -17,7 +20,7 @@ export class LazySignal {
     return this.#controller.signal
   }
 
-  /** The first reason stays. */
+  /** Aborts with `reason`. Only the first reason counts. */
   abort (reason: Error): void {
     this.#reason ??= reason
     this.#inContext?.(() => this.#controller?.abort(this.#reason))

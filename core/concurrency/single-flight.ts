@@ -1,4 +1,5 @@
-// One lookup for all who ask for the same at about the same time. One that is slow is not joined later: what changed since it began would be missed.
+// Shares one lookup among concurrent callers of the same key. A lookup older than `joinableForMs` is not shared: it may
+// have read data from before a change.
 
 import type { TimeSource } from './expiring-cache.ts'
 
@@ -18,8 +19,9 @@ export class SingleFlight<Value> {
   }
 
   /**
-   * Joins the flight under `key`, or lets `find` take off. `keep` is called with what was found and when the search began, unless the flight was
-   * forgotten or overtaken meanwhile: those who wait get what they asked for in time, and nobody after them.
+   * Joins the lookup that is running for `key`, or starts `find`. `keep` is called with the result and the start time
+   * of the lookup, unless the lookup was forgotten or replaced by a newer one in the meantime. In that case the callers
+   * that already wait still get the result, but later callers do not.
    */
   take (key: string, find: () => Promise<Value>, keep: (value: Value, fromMs: number) => void): Promise<Value> {
     const nowMs = this.#clock.now()

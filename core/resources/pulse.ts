@@ -1,24 +1,30 @@
-// Notices within a second that an outside system has fallen silent, and soon after its return that it answers again.
+// Detects within a second that an outside system has fallen silent, and soon after its return that it answers again.
 
 import { setImmediate as pollPhase } from 'node:timers/promises'
 import { DeadlinePassed } from '../concurrency/deadline.ts'
 import type { Clock, Log } from '../contract/index.ts'
 
 export interface PulseParts {
-  /** For the log: `the database`. */
+  /** Name of the system in errors and log lines: `the database`. */
   readonly name: string
   readonly clock: Clock
   readonly log: Log
-  /** Asks what a healthy system answers at once, however busy it is with other things; must give up when `signal` aborts. */
+  /**
+   * Sends a query that a healthy system answers at once, however busy it is with other work. Must give up when `signal`
+   * aborts.
+   */
   readonly ask: (signal: AbortSignal) => Promise<unknown>
-  /** Whether anything at all has come from the system since the last look, where that can be seen; elsewhere `beat()` says so. */
+  /**
+   * True when any data has come from the system since the last call, where that can be seen. For other systems,
+   * `beat()` reports it.
+   */
   readonly hasHeard?: () => boolean
-  /** Must end what still waits for an answer, where `signal` does not. */
+  /** Must end the calls that still wait for an answer, where `signal` does not end them. */
   readonly onSilence?: () => void
   readonly onReturn?: () => void
 }
 
-/** The reason of `Pulse.signal`. */
+/** The abort reason of `Pulse.signal`. */
 export class SystemSilent extends Error {
   constructor (name: string) {
     super(`${name} has answered nothing for ${silentAfterMs} ms`)
@@ -27,15 +33,16 @@ export class SystemSilent extends Error {
 }
 
 const tickMs = 50
-/** What is slow and what is silent look the same from outside, so before the judgement the system is asked something quick. */
+/** A slow system and a silent system look the same from outside, so the pulse sends a quick query before it decides. */
 const askAfterMs = 150
 const silentAfterMs = 850
 const answerMs = silentAfterMs - askAfterMs
 const pauseMs = 100
 
 /**
- * While something waits for an answer and nothing at all comes, the system is asked; when that is not answered either, it is silent: `signal`
- * aborts, and it is asked over and over until it answers. So nothing slow is cut off on a system that answers, and nobody else has to ask.
+ * While a call waits for an answer and no data at all arrives, the pulse queries the system. When that query gets no
+ * answer either, the system is silent: `signal` aborts, and the pulse repeats its query until the system answers. No
+ * slow call is therefore cut off on a system that answers, and no other code needs to query it.
  */
 export class Pulse {
   readonly #parts: PulseParts
@@ -53,7 +60,7 @@ export class Pulse {
     this.#parts = parts
   }
 
-  /** Aborts when the system falls silent; on its return another one takes its place. */
+  /** Aborts when the system falls silent. A new signal takes its place when the system returns. */
   get signal (): AbortSignal {
     return this.#life.signal
   }
@@ -62,7 +69,7 @@ export class Pulse {
     return this.#life.signal.aborted
   }
 
-  /** Something waits for an answer from here on, until `end()`. */
+  /** Marks that a call waits for an answer from now on, until `end()`. */
   begin (): void {
     this.#waiting++
     if (!this.#isWatching) void this.#watch()
@@ -72,12 +79,12 @@ export class Pulse {
     this.#waiting--
   }
 
-  /** The system has answered something. */
+  /** Reports that the system has answered something. */
   beat (): void {
     this.#hasBeat = true
   }
 
-  /** Rejects with the reason when the system does not answer, at once while that is known. */
+  /** Rejects with the reason when the system does not answer; at once while it is known to be silent. */
   async check (signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.isSilent) throw this.#reason
@@ -89,7 +96,7 @@ export class Pulse {
     }
   }
 
-  /** Resolves when the system is not silent, or no longer. */
+  /** Resolves at once when the system is not silent, and otherwise on its return. */
   async whenBack (signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.isSilent) await untilAborted(signal, this.#back.promise)
@@ -101,7 +108,7 @@ export class Pulse {
     this.#asking.abort(reason)
   }
 
-  /** One timer however much waits, and none while nothing does. */
+  /** Uses one timer for all waiting calls, and none while no call waits. */
   async #watch (): Promise<void> {
     const { clock } = this.#parts
     this.#isWatching = true
@@ -110,17 +117,17 @@ export class Pulse {
     let lookedAt = clock.now()
     while (this.#waiting > 0 && await this.#sleep(tickMs)) {
       const now = clock.now()
-      // A look that comes late says that this process did not get to run, and nothing about the system.
+      // A tick that comes late means that this process did not get to run; it says nothing about the system.
       quietMs += Math.min(Math.max(now - lookedAt, tickMs), 2 * tickMs)
       lookedAt = now
       if (this.#hears()) quietMs = 0
       else if (quietMs >= silentAfterMs) {
-        // What lies in the sockets by now is read before the judgement.
+        // Data that already lies in the sockets is read before the decision.
         await pollPhase()
         if (!this.#hears()) await this.#endureSilence()
         quietMs = 0
         lookedAt = clock.now()
-      } else if (quietMs >= askAfterMs) this.#ask().catch(() => { /* Kept as the reason. */ })
+      } else if (quietMs >= askAfterMs) this.#ask().catch(() => { /* The error is stored as the reason. */ })
     }
     this.#isWatching = false
   }
@@ -148,7 +155,9 @@ export class Pulse {
     log.info({ silentMs: Math.round(clock.now() - since) }, `${name} answers again`)
   }
 
-  /** A question of before counts when it is answered; that it is not says nothing of now. */
+  /**
+   * An answer to an earlier query counts. Its failure says nothing about the present, so the system is queried again.
+   */
   async #askSince (): Promise<void> {
     const earlier = this.#question?.then(() => true, () => false)
     if (await earlier === true) return
@@ -156,7 +165,7 @@ export class Pulse {
     await this.#ask()
   }
 
-  /** Who asks while a question is under way shares it, so that no more than one place is taken by them all. */
+  /** Callers share a query that is under way, so that all of them together take no more than one place. */
   #ask (): Promise<void> {
     return this.#question ??= this.#put().finally(() => { this.#question = undefined })
   }
@@ -176,14 +185,14 @@ export class Pulse {
     }
   }
 
-  /** In small parts, each of which counts once however late it ends. */
+  /** Aborts the query after `answerMs`. It waits in small steps, each of which counts once however late it ends. */
   async #limit (asking: AbortController, isSettled: () => boolean): Promise<void> {
     for (let leftMs = answerMs; leftMs > 0; leftMs -= tickMs) if (isSettled() || !await this.#sleep(tickMs)) return
     await pollPhase()
     if (!isSettled()) asking.abort(new DeadlinePassed(answerMs))
   }
 
-  /** False when the pulse was closed. */
+  /** Resolves with false when the pulse was closed. */
   async #sleep (ms: number): Promise<boolean> {
     return this.#parts.clock.sleep(ms, this.#closing.signal).then(() => true, () => false)
   }

@@ -1,8 +1,12 @@
-// Which addresses plugins may reach: those of the public internet, and what the operator has named beside them.
+// Decides which addresses plugins may reach: those of the public internet, and the exceptions that the operator has
+// named.
 
 import ipaddr from 'ipaddr.js'
 
-/** Of `PLATFORM_EGRESS_ALLOW`: a host, or a range when `prefix` is there; on every port unless one is named. */
+/**
+ * One exception from `PLATFORM_EGRESS_ALLOW`: a host, or an address range when `prefix` is set. It applies to every
+ * port unless `port` is set.
+ */
 export interface EgressException {
   readonly host: string
   readonly prefix?: number | undefined
@@ -10,19 +14,22 @@ export interface EgressException {
 }
 
 export interface AddressRules {
-  /** Every address of such a host may be reached. */
+  /** True when the operator has named this host. Every address of such a host may be reached. */
   isHostAllowed (host: string, port: number): boolean
   isAllowed (address: string, port: number): boolean
 }
 
 type Address = ReturnType<typeof ipaddr.parse>
 
-/** All that is given out to anybody in IPv6; what embeds an IPv4 address lies outside, or is a range with a name of its own. */
+/**
+ * The IPv6 range of public addresses. An address that embeds an IPv4 address lies outside it, or belongs to a range
+ * that ipaddr.js names separately.
+ */
 const globalUnicast = ipaddr.IPv6.parseCIDR('2000::/3')
-/** Public by its number, and the agent of the machine's own cloud by what answers there. */
+/** This address lies in a public range, but the agent of the machine's own cloud answers there. */
 const azureAgent = '168.63.129.16'
 
-/** Whether the address is of the public internet; false for what is none. */
+/** True for an address of the public internet; false also for a text that is not an address. */
 export function isPublic (text: string): boolean {
   const address = read(text)
   if (address?.range() !== 'unicast') return false
@@ -51,7 +58,10 @@ export function createAddressRules (exceptions: readonly EgressException[]): Add
 
 const bitsOf = (address: Address): number => address.kind() === 'ipv4' ? 32 : 128
 
-/** In its one spelling: four decimal numbers, or an IPv6 address; nothing that another parser might read as something else. */
+/**
+ * Parses four decimal numbers or an IPv6 address. Every other spelling gives undefined, because another parser might
+ * read it as a different address.
+ */
 function read (text: string): Address | undefined {
   return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text) ? ipaddr.parse(text) : undefined
 }

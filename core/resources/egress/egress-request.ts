@@ -1,9 +1,9 @@
-// What of a plugin's request can be asked at all, and what becomes of it along redirects.
+// Checks a plugin's outgoing request before it is sent, and derives the next request when a server redirects.
 
 import { readDuration } from '../../contract/duration.ts'
 import { FetchFailed, type Duration, type GuardedFetchOptions } from '../../contract/index.ts'
 
-/** One hop. */
+/** One request of a chain of redirects. */
 export interface EgressRequest {
   readonly url: URL
   readonly method: string
@@ -18,7 +18,9 @@ export interface EgressTerms {
   readonly redirect: 'error' | 'manual' | 'follow'
 }
 
-/** How a message is framed and whom it is for is said by the URL and the body alone. */
+/**
+ * Headers that a plugin may not set: the URL and the body alone determine the framing and the receiver of a message.
+ */
 const ownHeaders = [
   'connection', 'content-length', 'expect', 'host', 'http2-settings', 'keep-alive', 'proxy-authorization', 'proxy-connection', 'te', 'trailer',
   'transfer-encoding', 'upgrade'
@@ -35,7 +37,10 @@ export function readRequest (given: string | URL, { method = 'GET', headers, bod
   return request
 }
 
-/** In the one spelling that the URL standard gives it: `0x7f.1`, `2130706433` and full-width digits are `127.0.0.1` here. */
+/**
+ * Parses the URL into the one spelling that the URL standard gives it: `0x7f.1`, `2130706433` and full-width digits
+ * become `127.0.0.1`.
+ */
 function readUrl (text: string): URL {
   if (!URL.canParse(text)) throw new TypeError('fetch: the URL cannot be read')
   const url = new URL(text)
@@ -57,7 +62,7 @@ export function readTerms ({ connectTimeout = '5s', timeout = '10s', redirect = 
 
 export const isRedirect = (status: number): boolean => [301, 302, 303, 307, 308].includes(status)
 
-/** The next hop; throws for one that must not be gone. */
+/** Returns the request that follows the redirect; throws when this redirect is not permitted. */
 export function followTo (location: string, status: number, { url, method, headers, body }: EgressRequest): EgressRequest {
   if (!URL.canParse(location, url.href)) throw new FetchFailed(`${url.host} redirects to what is no URL.`)
   const next = readUrl(new URL(location, url).href)

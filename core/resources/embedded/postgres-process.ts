@@ -1,4 +1,4 @@
-// The life of one PostgreSQL server process: launched, found again, stopped.
+// Launches a PostgreSQL server process, finds one that is still running, and stops it.
 
 import { execFile, spawn } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
@@ -16,7 +16,8 @@ export interface Launch {
   parameters: Readonly<Record<string, string>>
 }
 
-// The server inherits nothing: PGDATA or PGOPTIONS would change what it does, and the host's secrets are not its business.
+// The server inherits no environment: PGDATA or PGOPTIONS would change its behaviour, and it must not see the host's
+// secrets.
 export const serverEnv = { LC_ALL: 'C', TZ: 'UTC' }
 
 const pollMs = 5
@@ -30,7 +31,8 @@ export async function launchServer ({ postgres, data, logPath, user, parameters 
   const [command, ...args] = [...user.prefix, postgres, '-D', data, ...options] as [string, ...string[]]
   await using log = await open(logPath, 'a', 0o600)
   const { size: logStart } = await log.stat()
-  // In a session of its own: Ctrl-C in a terminal then reaches the host alone, and the server ends when the host has finished with it.
+  // The server runs in its own process session. Ctrl-C in a terminal then reaches only the host, and the server ends
+  // when the host no longer needs it.
   const child = spawn(command, args, { cwd: '/', env: serverEnv, detached: true, stdio: ['ignore', log.fd, log.fd], ...user.credentials })
   child.unref()
   const { pid } = child
@@ -48,17 +50,21 @@ export async function launchServer ({ postgres, data, logPath, user, parameters 
   }
 }
 
-/** The server that a host which was killed left running on `data`. */
+/** Finds the server that a killed host left running on `data`. */
 export async function findServer (data: string): Promise<number | undefined> {
   const server = await readPidFile(data)
   if (server === undefined || !isAlive(server.pid)) return undefined
-  // The file may be older than the machine's last start, and the number another process's by now: only one that names the folder is ours to stop.
+  // The file may be older than the last boot of the machine, and the process ID may belong to another process by now.
+  // Only a process whose command line names the folder may be stopped.
   const command = await readFile(`/proc/${server.pid}/cmdline`, 'utf8')
     .catch(async () => (await promisify(execFile)('ps', ['-o', 'args=', '-p', `${server.pid}`])).stdout)
   return command.includes(data) ? server.pid : undefined
 }
 
-/** Fast shutdown, which ends every session and writes everything down; what does not end in time is ended harder. */
+/**
+ * Requests a fast shutdown, which ends every session and writes all data to disk. A server that does not end in time
+ * gets a harder signal.
+ */
 export async function stopServer (pid: number, clock: Clock): Promise<void> {
   for (const [signal, waitMs] of [['SIGINT', fastShutdownMs], ['SIGQUIT', immediateShutdownMs], ['SIGKILL', Infinity]] as const) {
     if (!isAlive(pid)) return
@@ -84,7 +90,7 @@ export async function readLogEnd (path: string, start = 0): Promise<string> {
   return `The end of ${path}:\n${buffer.toString('utf8', 0, bytesRead).trim()}`
 }
 
-// Line by line: process id, data folder, start time, port, socket folder, address, shared memory, status.
+// The lines of the file are: process ID, data folder, start time, port, socket folder, address, shared memory, status.
 async function readPidFile (data: string): Promise<{ pid: number, status: string | undefined } | undefined> {
   try {
     const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')

@@ -1,23 +1,27 @@
-// Decides as whom the embedded PostgreSQL runs: as the host's own user, except that PostgreSQL refuses root.
+// Chooses the user that the embedded PostgreSQL runs as: the host's own user, except that PostgreSQL refuses to run as
+// root.
 
 import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export interface ServerUser {
-  /** What to put before a command for it to run as this user. */
+  /** Words that go before a command so that it runs as this user. */
   readonly prefix: readonly string[]
-  /** What to spawn it with, beside that. */
+  /** User and group for `spawn`; empty when `prefix` switches the user, or when no switch is needed. */
   readonly credentials: { uid?: number, gid?: number }
-  /** Whom its data folder belongs to; undefined: the host's own user. */
+  /** Owner of the data folder; undefined for the host's own user. */
   readonly owner: { uid: number, gid: number } | undefined
 }
 
-// A checkout under /root is closed to everyone else. With the capability to pass closed folders the server gets in without their being
-// opened; the secure bit lets access(2) see the capability too, which the programs ask before they run one another.
+// Other users cannot enter a checkout under /root. With the capability `dac_override` the server can enter closed
+// folders, and their permissions stay as they are. The secure bit makes access(2) respect the capability too: the
+// programs call access(2) before they run each other.
 const setpriv = '/usr/bin/setpriv'
 const passClosedFolders = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--securebits=+no_setuid_fixup']
 
-/** `dataOwner` is the uid existing data belongs to; `reads` is every path that the server must be able to reach. */
+/**
+ * `dataOwner` is the uid that owns the existing data. `reads` lists every path that the server must be able to reach.
+ */
 export async function chooseServerUser (dataOwner: number | undefined, reads: readonly string[]): Promise<ServerUser> {
   if (process.getuid?.() !== 0) return { prefix: [], credentials: {}, owner: undefined }
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map(line => line.split(':'))

@@ -1,4 +1,4 @@
-// The cluster, if there is one. Its client is large, so it is imported only then.
+// Opens the Kubernetes cluster, if there is one. Its client library is large, so it is imported only in that case.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { access, constants } from 'node:fs/promises'
@@ -13,23 +13,24 @@ import { checkPath } from './kubernetes-path.ts'
 import { Watches } from './kubernetes-watch.ts'
 
 export interface KubernetesSettings {
-  /** The path of a kubeconfig file. */
+  /** Path of a kubeconfig file. */
   kubeconfig: string | undefined
-  /** The host runs in a pod: the cluster is its own, found by the service account that is mounted. */
+  /** True when the host runs in a pod. It then uses the cluster of that pod, with the mounted service account. */
   inCluster: boolean
-  /** 5,000 unless said. */
+  /** Time limit for one call; 5,000 by default. */
   deadlineMs?: number
-  /** After how long each watch begins anew; 15,000 unless said. */
+  /** Time after which each watch is started again; 15,000 by default. */
   watchRoundMs?: number
-  /** Where the file system begins: a test has a service account of its own. */
+  /** Root of the file system. Tests set it to use a service account of their own. */
   rootPath?: string
 }
 
 const tokenPath = 'var/run/secrets/kubernetes.io/serviceaccount/token'
 
 /**
- * Absent is a state, said in words. Where a cluster is named it must answer: a missing or broken kubeconfig, refused credentials and a cluster
- * that does not answer reject with what to look at.
+ * Resolves with a handle in the state `absent`, and the reason, when there is no cluster. A cluster that is configured
+ * must answer: a missing or broken kubeconfig, refused credentials and a cluster that does not answer reject with what
+ * to check.
  */
 export async function openKubernetes (settings: KubernetesSettings, { signal, clock, log }: OpenParts): Promise<Resource<Kubernetes>> {
   const { kubeconfig, inCluster, deadlineMs = 5_000, watchRoundMs = 15_000, rootPath = '/' } = settings
@@ -49,7 +50,8 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
 
   const connection = new Connection(config, () => pulse.beat())
   const baseServer = new client.ServerConfiguration(server, {})
-  // Every request is made here, before anything of it is sent, and from here on its path is normalised.
+  // The client creates every request here, before it sends any part of it, and normalises the path only afterwards. The
+  // path is therefore checked here.
   const makeRequestContext = baseServer.makeRequestContext.bind(baseServer)
   baseServer.makeRequestContext = (endpoint, method) => {
     const [path = ''] = endpoint.split('?')
@@ -69,7 +71,7 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
   }
   const version = new client.VersionApi(configuration)
 
-  /** The version, or undefined for a cluster that tells it to nobody. */
+  /** Returns the version, or undefined when the cluster does not let the host read it. */
   const ask = async (signal: AbortSignal): Promise<string | undefined> => {
     try {
       return (await connection.bounded(deadlineMs, () => version.getCode(), signal)).gitVersion
@@ -83,9 +85,9 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
     }
   }
 
-  // What a helper program takes to get credentials is not the cluster's silence.
+  // The time that a helper program takes to get credentials does not count as silence of the cluster.
   const pulse = new Pulse({ name: 'the Kubernetes cluster', clock, log, ask, hasHeard: () => connection.isSigning })
-  /** What the typed APIs cannot do: an answer whose end is not waited for. */
+  /** Returns the body of an answer without waiting for its end, which the typed APIs cannot do. */
   const get = (path: string, signal: AbortSignal): Promise<ResponseBody> => connection.heeding(async () => {
     const context = baseServer.makeRequestContext(path, client.HttpMethod.GET)
     context.setHeaderParam('Accept', 'application/json')
@@ -129,7 +131,10 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
   }
 }
 
-/** A cluster that is not there; `detail` says why. */
+/**
+ * Creates the handle for a cluster that does not exist; `detail` says why. Every call rejects with
+ * `ServiceUnavailable`.
+ */
 export function createAbsentKubernetes (detail: string): Kubernetes {
   const refuse = async (): Promise<never> => { throw new ServiceUnavailable('There is no Kubernetes cluster here.', { cause: new Error(detail) }) }
   return { state: 'absent', detail, call: refuse, watch: refuse }
@@ -148,7 +153,10 @@ function loadFile (config: KubeConfig, path: string): void {
 
 type Dispatcher = NonNullable<ReturnType<RequestContext['getDispatcher']>>
 
-/** Sits in every request: signs it, gives it the signal of the call it belongs to, and lets requests share their sockets. */
+/**
+ * Takes part in every request: signs it, gives it the signal of the call that it belongs to, and lets requests share
+ * their sockets.
+ */
 class Connection implements SecurityAuthentication {
   readonly #config: KubeConfig
   readonly #onAnswer: () => void
@@ -161,17 +169,17 @@ class Connection implements SecurityAuthentication {
     this.#onAnswer = onAnswer
   }
 
-  /** Cancels what `work` requests when the time is up. */
+  /** Cancels the requests of `work` when the deadline passes or `outer` aborts. */
   bounded<T> (deadlineMs: number, work: () => Promise<T>, outer?: AbortSignal): Promise<T> {
     return this.heeding(() => withDeadline(deadlineMs, signal => this.#signals.run(signal, work), outer))
   }
 
-  /** What fails for want of an answer fails on sockets that are not used again. */
+  /** When `work` fails because the cluster did not answer, later requests no longer use the same sockets. */
   async heeding<T> (work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      // The credentials may have been renewed on disk, and sockets are opened with those they began with.
+      // The credentials may have been renewed on disk, but a socket keeps the credentials that it was opened with.
       if (isNoAnswer(error) || (isAnswer(error) && error.code === 401)) this.#renew()
       throw error
     }
@@ -188,7 +196,8 @@ class Connection implements SecurityAuthentication {
   async applySecurityAuthentication (context: RequestContext): Promise<void> {
     this.#signing++
     await this.#config.applySecurityAuthentication(context).finally(() => { this.#signing-- })
-    // The client makes a new pool for every request, which is a new TLS handshake each; the first is kept for all.
+    // The client creates a new pool for every request, and each pool costs a new TLS handshake. The first pool is used
+    // for all requests.
     this.#dispatcher ??= context.getDispatcher()
     if (this.#dispatcher !== undefined) context.setDispatcher(this.#dispatcher)
   }
@@ -204,7 +213,7 @@ class Connection implements SecurityAuthentication {
     return response
   }
 
-  /** Requests under way finish on the old sockets. */
+  /** Requests that are under way finish on the old sockets. */
   #renew (): void {
     this.#dispatcher?.close().catch(() => undefined)
     this.#dispatcher = undefined

@@ -1,4 +1,4 @@
-// From what the Kubernetes client throws to the catalogue of errors.
+// Maps errors of the Kubernetes client to the error catalogue.
 
 import { DeadlinePassed } from '../../concurrency/deadline.ts'
 import { AnswerableError, BadGateway, BadRequest, Conflict, Forbidden, NotFound, ServiceUnavailable, TooManyRequests } from '../../contract/index.ts'
@@ -6,7 +6,7 @@ import { SystemSilent } from '../pulse.ts'
 
 const retryAfterMs = 1_000
 
-/** The client's `ApiException`: the cluster answered, and the answer is no success. */
+/** The client's `ApiException`: the cluster answered, but the answer is not a success. */
 interface Answer extends Error {
   code: number
   headers: Record<string, string>
@@ -16,14 +16,14 @@ export function isAnswer (error: unknown): error is Answer {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'headers' in error
 }
 
-/** `fetch` hides the reason one or two causes deep. */
+/** True when the error means that the cluster did not answer. `fetch` hides the reason one or two causes deep. */
 export function isNoAnswer (error: unknown): boolean {
   return error instanceof DeadlinePassed || error instanceof SystemSilent || (error instanceof TypeError && error.cause instanceof Error)
 }
 
 export function mapKubernetesError (cause: unknown): AnswerableError {
   if (cause instanceof AnswerableError) return cause
-  // The client encodes names for the path.
+  // The client throws this error when it cannot encode a name for the path.
   if (cause instanceof URIError) return new BadRequest('A name of a Kubernetes object must be well-formed text, without half a surrogate pair.', { cause })
   if (isNoAnswer(cause)) return new ServiceUnavailable('The Kubernetes cluster does not answer.', { cause, retryAfterMs })
   switch (isAnswer(cause) ? cause.code : undefined) {
@@ -41,7 +41,9 @@ export function retryAfter ({ headers }: Answer): { retryAfterMs?: number } {
   return seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {}
 }
 
-/** The innermost cause says what happened; what is around it says only that something did. */
+/**
+ * Describes the innermost cause: it says what happened, while the errors around it only say that something happened.
+ */
 export function reasonOf (error: unknown): string {
   let reason = error
   while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause

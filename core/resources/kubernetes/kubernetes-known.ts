@@ -1,12 +1,12 @@
-// The objects that a watcher has been told of, so that after a gap it can be told the differences.
+// Remembers the objects that a watcher has seen, so that after a gap the watcher gets only the differences.
 
 import type { KubernetesChange, KubernetesObject } from '../../contract/index.ts'
 
 export class KnownObjects {
-  /** By uid: one that was deleted and made again under its old name is another. */
+  /** Objects by uid: an object that was deleted and created again under its old name is a different object. */
   readonly #objects = new Map<string, KubernetesObject>()
 
-  /** What is there now: the changes that lead to it, deletions first. */
+  /** Takes the objects that exist now, and returns the changes that lead to them, deletions first. */
   replace (present: readonly KubernetesObject[]): KubernetesChange[] {
     const uids = new Set(present.map(({ metadata: { uid } }) => uid))
     const gone = [...this.#objects.values()].filter(({ metadata: { uid } }) => !uids.has(uid))

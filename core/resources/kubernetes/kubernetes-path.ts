@@ -1,19 +1,26 @@
-// Keeps a request to the object that was asked for: a name may change where the path of the request leads.
+// Refuses names that would change where the path of a Kubernetes request leads, so that a request reaches only the
+// object that the caller asked for.
 
 import { BadRequest } from '../../contract/index.ts'
 
-/** The last parameter of these is a path of its own: it leads to the pod, service or node, not to an object of the API. */
+/**
+ * The last parameter of these paths is itself a path: it leads to the pod, service or node, not to an object of the
+ * API.
+ */
 const proxiedPath = /^\/api\/v1\/(?:nodes|namespaces\/[^/]+\/(?:pods|services))\/[^/]+\/proxy\/([^/]+)$/
-/** The client asks for these with a slash at the end, which is otherwise an empty name. */
+/** The client requests these paths with a slash at the end, which would otherwise count as an empty name. */
 const discoveryPath = /^\/(?:version|api\/v1|apis\/(?:apps|batch)\/v1)\/$/
 
 const dots = /^(?:\.|%2e){1,2}$/i
-/** The API server decodes a path before it takes it apart, so a slash in a name begins another parameter. No name in Kubernetes has these. */
+/**
+ * Characters that no name in Kubernetes contains. The API server decodes a path before it splits it, so a slash in a
+ * name would begin another parameter.
+ */
 const forbidden = /[/%\\\u0000-\u001f\u007f]/
 
 /**
- * Takes the path below the server's address as the caller's parameters made it, each of them encoded. Throws `BadRequest` when the request would
- * be sent to another one, or when the server would find other parameters in it.
+ * `path` is the path below the server's address, built from the caller's parameters, each of them encoded. Throws
+ * `BadRequest` when the request would be sent to another path, or when the server would find other parameters in it.
  */
 export function checkPath (server: string, path: string): void {
   const proxied = proxiedPath.exec(path)?.[1]

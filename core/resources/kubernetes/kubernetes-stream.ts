@@ -1,8 +1,8 @@
-// What a list and a watch of the Kubernetes API look like on the wire.
+// Describes and parses lists and watches of the Kubernetes API in their wire format.
 
 import type { KubernetesObject, KubernetesWatchTarget } from '../../contract/index.ts'
 
-/** One page. */
+/** One page of a list. */
 export interface List {
   apiVersion: string
   kind: string
@@ -16,7 +16,9 @@ export type WatchEvent =
 
 interface Status { code?: number, message?: string }
 
-/** The cluster says in the midst of a watch what it could not say before its answer began. */
+/**
+ * Thrown when the cluster reports, in the middle of a watch, an error that it could not report before its answer began.
+ */
 export class WatchRefused extends Error {
   readonly code: number
   readonly headers: Record<string, string> = {}
@@ -41,7 +43,10 @@ export async function* linesOf (stream: ReadableStream<Uint8Array> | null): Asyn
 
 const pathPattern = /^(\/api\/v1|\/apis\/[a-z0-9.-]+\/[a-z0-9]+)\/([a-z0-9.-]+)$/
 
-/** From a query to the path with it. Throws `TypeError`. */
+/**
+ * Returns a function that adds a query to the path of the target. Throws `TypeError` when the target's path is not a
+ * resource.
+ */
 export function pathOf ({ path, namespace, labelSelector, fieldSelector }: KubernetesWatchTarget): (query: Record<string, string>) => string {
   const [, group, resource] = pathPattern.exec(path) ?? []
   if (group === undefined || resource === undefined) {

@@ -1,4 +1,4 @@
-// Keeps up with the objects of a cluster: lists them, follows their changes, and begins again wherever that breaks.
+// Follows the objects of a cluster: lists them, watches their changes, and starts again whenever that breaks.
 
 import { DeadlinePassed, withDeadline } from '../../concurrency/deadline.ts'
 import { ServiceUnavailable } from '../../contract/index.ts'
@@ -10,16 +10,16 @@ import { linesOf, pathOf, WatchRefused } from './kubernetes-stream.ts'
 import type { List, WatchEvent } from './kubernetes-stream.ts'
 
 export interface WatchParts {
-  /** A GET below the cluster's address; rejects when the answer is no success. */
+  /** Sends a GET below the cluster's address; rejects when the answer is not a success. */
   readonly get: (path: string, signal: AbortSignal) => Promise<{ text (): Promise<string>, stream (): ReadableStream<Uint8Array> | null }>
   readonly pulse: Pulse
   readonly clock: Clock
   readonly log: Log
-  /** For one page of a list. */
+  /** Time limit for one page of a list. */
   readonly deadlineMs: number
   /**
-   * The server ends each watch in order after so long, in whole seconds; so one that goes on longer is dead, however quiet it has to be.
-   * A cluster that is silent altogether is noticed much sooner, by its pulse.
+   * The server ends each watch regularly after this time, in whole seconds. A watch that goes on longer is therefore
+   * dead, even when no changes are expected. The pulse notices much sooner when the cluster is completely silent.
    */
   readonly roundMs: number
 }
@@ -27,7 +27,7 @@ export interface WatchParts {
 const graceMs = 2_000
 const pageSize = 500
 const pause = { firstMs: 100, longestMs: 700, refusedMs: 10_000 }
-/** What breaks sooner was not well to begin with. */
+/** A watch that breaks sooner than this counts as one that never worked. */
 const soundAfterMs = 1_000
 
 type Handler = (change: KubernetesChange) => void | Promise<void>
@@ -68,7 +68,7 @@ class Watch {
   readonly #handler: Handler
   readonly #ending = new AbortController()
   readonly #known = new KnownObjects()
-  /** Up to where the changes have been handed over; undefined when only a list can tell. */
+  /** The version up to which changes have been handed over; undefined when only a list can tell the current state. */
   #version: string | undefined
   #failures = 0
   #hasComplained = false
@@ -113,25 +113,27 @@ class Watch {
         this.#hasComplained = false
       }
       this.#heed(error)
-      // Its return is waited for, and then nothing more.
+      // The loop then waits for the return of the cluster, and needs no other pause.
       if (pulse.isSilent) continue
       const isOrderly = error === undefined && this.#failures === 0
-      if (!isOrderly) await clock.sleep(this.#pauseMs(error), signal).catch(() => { /* The end. */ })
+      if (!isOrderly) await clock.sleep(this.#pauseMs(error), signal).catch(() => { /* The watch has ended. */ })
     }
   }
 
   #heed (error: unknown): void {
     if (error === undefined) return
-    // Whatever it answered to the version, only a list can tell what holds now; too many requests is no word about the version.
+    // After any error answer to the version, only a list can tell the current state. Status 429 (too many requests)
+    // says nothing about the version.
     if (isAnswer(error) && error.code !== 429) this.#version = undefined
-    // A version that is gone is nothing to worry about.
+    // An expired version (410) is normal and needs no warning.
     if (this.#hasComplained || (isAnswer(error) && error.code === 410)) return
     this.#hasComplained = true
     this.#parts.log.warn({ err: error, path: this.#path({}) }, 'a watch of the Kubernetes cluster broke; it is taken up again')
   }
 
   #pauseMs (error: unknown): number {
-    // One that refuses may do so for good; one that is away, overloaded or starting should be found soon after its return.
+    // A cluster that refuses may do so for good, so the pause may grow long. The return of a cluster that is
+    // unavailable, overloaded or starting should be noticed soon.
     const isRefusal = isAnswer(error) && error.code < 500 && ![410, 429].includes(error.code)
     const ms = Math.min(pause.firstMs * 2 ** this.#failures++, isRefusal ? pause.refusedMs : pause.longestMs)
     const asked = isAnswer(error) ? retryAfter(error).retryAfterMs ?? 0 : 0
@@ -148,7 +150,7 @@ class Watch {
       do {
         const path = this.#path({ limit: String(pageSize), ...page?.metadata.continue !== undefined && { continue: page.metadata.continue } })
         page = await withDeadline(deadlineMs, async inTime => JSON.parse(await (await get(path, inTime)).text()) as List, signal)
-        // What every item is, the list says once.
+        // The list gives `apiVersion` and `kind` once, not for each item.
         const { apiVersion, kind } = page
         for (const item of page.items) present.push({ apiVersion, kind: kind.replace(/List$/, ''), ...item })
       } while ((page.metadata.continue ?? '') !== '')
@@ -159,7 +161,7 @@ class Watch {
     this.#version = page.metadata.resourceVersion
   }
 
-  /** Resolves when the server has ended the watch in order. */
+  /** Resolves when the server has ended the watch regularly, or when the watcher has left. */
   async #follow (): Promise<void> {
     const { pulse, get, roundMs } = this.#parts
     const overdue = new AbortController()
@@ -182,7 +184,7 @@ class Watch {
       }
     } finally {
       clearTimeout(timer)
-      // Also when it is left in the midst of a line.
+      // The abort also ends an answer that is abandoned in the middle of a line.
       overdue.abort()
     }
   }

@@ -1,4 +1,5 @@
-// What stands in a database outside one schema: what a plugin's migration may not change.
+// Reads from the system catalogues what lies outside one schema, and what a plugin's migration may therefore not
+// change.
 
 import type { Client } from '../postgres/postgres-client.ts'
 import { ask } from './migration-session.ts'
@@ -8,26 +9,26 @@ export interface Entry {
   readonly catalogue: string
   readonly kind: string
   readonly title: string
-  /** Null for an object of Postgres itself. */
+  /** Digest of the row; null for an object of Postgres itself. */
   readonly digest: string | null
-  /** Of the transaction that wrote it; null where the catalogue does not show it. */
+  /** The transaction that wrote the row; null where the catalogue does not show it. */
   readonly xmin: string | null
 }
-/** By catalogue and key. */
+/** Entries by catalogue and key. */
 export type Catalogue = ReadonlyMap<string, Entry>
 
 interface Source {
   readonly catalogue: string
   readonly kind: string
-  /** SQL of an expression on `t`, as the next three. */
+  /** SQL expression on the row `t`, as are `schema`, `key`, `where` and `object`. */
   readonly title: string
-  /** The oid of the schema that the row belongs to; null for none. */
+  /** The OID of the schema that the row belongs to; null when it belongs to none. */
   readonly schema?: string
   readonly key?: string
   readonly where?: string
-  /** The oid of the object it is part of: those of Postgres itself are only counted. */
+  /** The OID of the object that the row is part of. Objects of Postgres itself are only counted. */
   readonly object?: string
-  /** Changes by itself. */
+  /** Columns that change by themselves. */
   readonly without?: readonly string[]
 }
 
@@ -49,7 +50,7 @@ const sources: readonly Source[] = [
   { catalogue: 'pg_index', object: 't.indexrelid', kind: 'index', title: 't.indexrelid::regclass', schema: schemaOfRelation('indexrelid'), key: 't.indexrelid', without: ['indcheckxmin'] },
   {
     catalogue: 'pg_trigger', kind: 'trigger', title: of('tgname', 'tgrelid'), schema: schemaOfRelation('tgrelid'),
-    // A foreign key has two triggers on the table it refers to.
+    // A foreign key creates two triggers on the table that it refers to.
     where: `not (t.tgisinternal and exists (select from pg_constraint k where k.oid = t.tgconstraint and k.connamespace = own.oid))`
   },
   { catalogue: 'pg_rewrite', kind: 'rule', title: of('rulename', 'ev_class'), schema: schemaOfRelation('ev_class') },
@@ -100,20 +101,24 @@ const sources: readonly Source[] = [
   { catalogue: 'pg_database', kind: 'database', title: 't.datname', where: 't.datname = current_database()', without: ['datfrozenxid', 'datminmxid'] },
   { catalogue: 'pg_tablespace', kind: 'tablespace', title: 't.spcname' },
   { catalogue: 'pg_auth_members', object: 'greatest(t.roleid, t.member)', kind: 'membership', title: `format('%s in %s', t.member::regrole, t.roleid::regrole)`, key: `t.roleid || '.' || t.member || '.' || t.grantor` },
-  // Only a superuser may read the first; the second is a view, so it does not say which transaction wrote a row.
+  // Only a superuser may read `pg_authid`. `pg_roles` is a view, so it does not show which transaction wrote a row.
   { catalogue: 'pg_authid', kind: 'role', title: 't.rolname' },
   { catalogue: 'pg_roles', kind: 'role', title: 't.rolname' }
 ]
 
-/** Postgres gives lower ones to what it brings. */
+/** Postgres gives lower OIDs to the objects that it ships with. */
 const firstOwnOid = 16_384
 
-/** The relations of an index that belongs to the schema's owner although its table does not. */
+/**
+ * The column with the index's OID, in each catalogue that describes indexes. An index may belong to the schema's owner
+ * although its table does not.
+ */
 const indexColumns: Readonly<Record<string, string>> = { pg_class: 't.oid', pg_attribute: 't.attrelid', pg_index: 't.indexrelid' }
 
 /**
- * Reads all catalogues but what is in the schema, in temporary ones and in that of oversize values. `indexes` are names of plain indexes outside the
- * schema that count as being in it. The search path must be `pg_catalog`.
+ * Reads all catalogues, except the rows of the schema itself, of temporary schemas, and of the schema for oversize
+ * values (TOAST). `indexes` are names of plain indexes outside the schema that count as being in it. The search path
+ * must be `pg_catalog`.
  */
 export async function readCatalogue (client: Client, schema: string, indexes: readonly string[]): Promise<Catalogue> {
   const readable = new Set((await ask<{ name: string }>(client,
@@ -128,7 +133,10 @@ export async function readCatalogue (client: Client, schema: string, indexes: re
   return new Map(rows.map(({ key, ...entry }) => [`${entry.catalogue} ${key}`, entry]))
 }
 
-/** Of the objects that Postgres brings, those count that were written since the transaction began; a row with their number shows that one is gone. */
+/**
+ * Builds the query for one catalogue. Rows of objects that Postgres ships with are read only when they were written
+ * since the transaction began. One more row holds the number of these objects, so that a missing one is noticed.
+ */
 function select ({ catalogue, kind, title, schema, object = 't.oid', key = 't.oid', where, without }: Source): string {
   const index = indexColumns[catalogue]
   const conditions = [

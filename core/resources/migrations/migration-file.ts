@@ -1,18 +1,19 @@
-// A folder of migrations, read and checked before any of it runs: names, text, and that each fits in one transaction.
+// Reads a folder of migrations and checks it before any file runs: names, text, and that each file fits in one
+// transaction.
 
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
 
 export interface MigrationFile {
-  /** The file's name without `.sql`; the order of names is the order of steps. */
+  /** The file's name without `.sql`. Migrations run in the order of their names. */
   readonly name: string
-  /** Where it is, as a person would type it. */
+  /** Path of the file, as a person would type it. */
   readonly path: string
   readonly text: string
-  /** Of `text`, so that a checkout with other line endings is the same migration. */
+  /** SHA-256 of `text`, so that a checkout with other line endings is the same migration. */
   readonly sha256: string
-  /** The file that undoes it, when there is one. */
+  /** Path of the file that undoes the migration, if there is one. */
   readonly downPath: string | undefined
 }
 
@@ -23,7 +24,10 @@ export interface MigrationFolder {
 
 const namePattern = /^(?<number>\d+(_\d+)*)_[a-z][a-z0-9_]*$/
 
-/** Reads every `.sql` file of a folder; a folder that does not exist holds none. Not in turns: nothing else waits, and it is faster. */
+/**
+ * Reads every `.sql` file of a folder; a folder that does not exist holds none. The calls are synchronous: no other
+ * work waits for them, and they are faster.
+ */
 export function loadMigrations (folder: string): MigrationFolder {
   const entries = existsSync(folder) ? readdirSync(folder).filter(entry => entry.endsWith('.sql')).sort() : []
   const downs = new Set(entries.filter(entry => entry.endsWith('.down.sql')))
@@ -54,7 +58,7 @@ export interface DownFile {
   readonly problems: readonly string[]
 }
 
-/** A down file is read when it is wanted, and checked as its up file was. */
+/** Reads a down file when it is needed, and checks it as its up file was checked. */
 export function loadDown (path: string): DownFile {
   const text = readText(path)
   return text === undefined ? { path, text: '', problems: [notText(path)] } : { path, text, problems: findTextProblems({ path, text }) }
@@ -65,11 +69,11 @@ function pathOf (path: string): string {
   return fromHere.startsWith('..') ? path : fromHere
 }
 
-/** Undefined when the file is not text. A byte order mark goes, and lines end with \n. */
+/** Returns undefined when the file is not text. Removes a byte order mark and ends lines with \n. */
 function readText (path: string): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path)).replaceAll('\r\n', '\n')
-    // Postgres would take a zero byte for the end.
+    // Postgres would read a zero byte as the end of the text.
     return text.includes('\0') ? undefined : text
   } catch (error) {
     if (error instanceof TypeError) return undefined
@@ -85,14 +89,14 @@ function findNameProblems (name: string, first: string, path: string): string[] 
     return [`${path} is not named like a migration. Name it <number>_<words>.sql, in lower case, such as 20260301_001_invoices.sql.`]
   }
   const firstNumber = namePattern.exec(basename(first, '.sql'))?.groups?.number ?? number
-  // 10_b sorts before 9_a, so the digits must line up.
+  // 10_b sorts before 9_a, so all numbers must have the same number of digits.
   return shapeOf(number) === shapeOf(firstNumber) ? []
     : [`${path} is numbered ${number} where ${first} beside it is numbered ${firstNumber}. Give both as many digits, so that their names sort as they run.`]
 }
 
 const shapeOf = (number: string): string => number.replaceAll(/\d/g, '0')
 
-/** What keeps a file that is to run from running in one transaction. */
+/** Finds the reasons why a file cannot run in one transaction. */
 export function findTextProblems ({ path, text }: { path: string, text: string }): string[] {
   const statements = splitStatements(text)
   if (statements.length === 0) return [`${path} holds no statement. Write one, or delete the file.`]
@@ -116,18 +120,22 @@ const outsideTransaction = new RegExp(`^(${[
 ].join('|')})\\b`)
 
 export interface Statement {
-  /** Its unquoted words in lower case, one space between them. */
+  /** The unquoted words of the statement in lower case, with one space between them. */
   readonly words: string
   readonly line: number
 }
 
-// Comments and quoted things first: what is in them is no statement. Nested comments are rare enough to go two deep.
+// Comments and quoted text come first, because their content is not a statement. Nested comments are rare, so the
+// pattern supports only two levels.
 const token = new RegExp([
   /--[^\n]*/u, /\/\*(?:[^*/]|\*(?!\/)|\/(?!\*)|\/\*(?:[^*]|\*(?!\/))*\*\/)*\*\//u, /[eE]'(?:\\.|''|[^'\\])*'/u, /'(?:''|[^'])*'/u, /"(?:""|[^"])*"/u,
   /\$(?<tag>[\p{L}_][\p{L}\p{N}_]*)?\$.*?\$\k<tag>\$/u, /(?<word>[\p{L}_][\p{L}\p{N}_$]*)/u, /(?<other>\S)/u
 ].map(({ source }) => source).join('|'), 'gsu')
 
-/** Splits a file at its semicolons as psql does: not in comments, quotes or the `begin atomic … end` of a function's body. */
+/**
+ * Splits a file at its semicolons as psql does. Semicolons inside comments, quotes or the `begin atomic … end` of a
+ * function's body do not count.
+ */
 export function splitStatements (text: string): Statement[] {
   const statements: Statement[] = []
   let words: string[] = []

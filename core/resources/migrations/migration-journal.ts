@@ -1,4 +1,4 @@
-// What has been applied, as the database remembers it, and how that fits the files this host has.
+// Reads which migrations the database has applied, and compares them with the files of this host.
 
 import type { Client } from '../postgres/postgres-client.ts'
 import { findTextProblems, type MigrationFile } from './migration-file.ts'
@@ -13,7 +13,10 @@ export interface JournalRow {
 }
 export type Journal = ReadonlyMap<string, readonly JournalRow[]>
 
-/** The journal has a schema of its own, so that `public` holds the core schema and nothing else. To be called under the lock. */
+/**
+ * Creates the journal. It has its own schema, so that `public` holds the core schema and nothing else. The caller must
+ * hold the lock.
+ */
 export async function createJournal (client: Client): Promise<void> {
   await ask(client, `
     create schema if not exists bulkhead;
@@ -30,7 +33,10 @@ export async function createJournal (client: Client): Promise<void> {
   })
 }
 
-/** The whole journal in one query, by owner, each in the order of names; empty on a database that was never migrated. */
+/**
+ * Reads the whole journal in one query: rows by owner, each owner's rows in the order of their names. It is empty on a
+ * database that was never migrated.
+ */
 export async function readJournal (client: Client): Promise<Journal> {
   const rows = await ask<JournalRow>(client,
     'select owner, name, sha256, applied_at as "appliedAt" from bulkhead.migration order by owner, name collate "C"'
@@ -48,7 +54,7 @@ export interface History {
   readonly problems: readonly string[]
 }
 
-/** What is still to run for one owner, and everything that keeps it from running. */
+/** Finds the files of one owner that have not run yet, and every problem that prevents them from running. */
 export function findPending ({ files, applied }: { files: readonly MigrationFile[], applied: readonly JournalRow[] }): History {
   const byName = new Map(files.map(file => [file.name, file]))
   const appliedNames = new Set(applied.map(({ name }) => name))
@@ -70,7 +76,7 @@ export function findPending ({ files, applied }: { files: readonly MigrationFile
   return { pending, problems }
 }
 
-/** An applied migration that this host has no file of. */
+/** Describes an applied migration for which this host has no file. */
 export function describeMissing ({ owner, name, appliedAt }: JournalRow, files: readonly MigrationFile[]): string {
   return name > (files.at(-1)?.name ?? '')
     ? `The database has the migration ${name} of "${owner}" (applied ${appliedAt.toISOString()}), which is newer than any this host has. ` +

@@ -1,4 +1,5 @@
-// Keeps a plugin's migration in the plugin's own schema: what it changed elsewhere is found before it commits, and then nothing of it is stored.
+// Keeps a plugin's migration in the plugin's own schema: a change elsewhere is found before the commit, and the whole
+// file is then rolled back.
 
 import type { Client } from '../postgres/postgres-client.ts'
 import { readCatalogue, type Catalogue, type Entry } from './migration-catalogue.ts'
@@ -6,19 +7,22 @@ import { ask, MigrationFailed } from './migration-session.ts'
 
 export interface Own {
   readonly schema: string
-  /** Names of plain indexes of other tables that belong to the plugin, with their schema. */
+  /** Names, with their schema, of plain indexes on other tables that belong to the plugin. */
   readonly indexes: readonly string[]
 }
 
 const shownMax = 10
 
-/** What the last file of a session left outside its schema, which is what the next one begins with: reading it takes longer than most files. */
+/**
+ * State outside the schema after the last file of a session. The next file starts with this state, because reading it
+ * again takes longer than most files.
+ */
 const lastRead = new WeakMap<Client, { readonly schema: string, readonly catalogue: Catalogue }>()
 
 /**
- * To be called in the transaction, before the file runs. The result is to be called after it, in the same transaction, and throws
- * `MigrationFailed` when that changed anything outside its schema. A program that the server runs and a second connection that it opens
- * (`copy … to program`, `dblink`) are not seen.
+ * Must be called in the transaction, before the file runs. The result must be called after the file, in the same
+ * transaction, and throws `MigrationFailed` when the file changed anything outside its schema. A program that the
+ * server runs and a second connection that it opens (`copy … to program`, `dblink`) are not detected.
  */
 export async function watchOutside (client: Client, path: string, { schema, indexes }: Own): Promise<() => Promise<void>> {
   const read = (): Promise<Catalogue> => readCatalogue(client, schema, indexes)
@@ -29,7 +33,7 @@ export async function watchOutside (client: Client, path: string, { schema, inde
     const refuse = (why: string): never => {
       throw new MigrationFailed(`${path} was refused: ${why} Nothing of this file was kept; the files before it are applied.`)
     }
-    // Triggers and cursors that wait for the commit would change things after the look.
+    // Triggers and cursors that wait for the commit would otherwise change things after this check.
     await client.query('set constraints all immediate; close all; set session authorization default; reset role; ' + readerSettings)
     if (await findTransaction(client) !== transaction) {
       throw new MigrationFailed(`${path} was refused: it ended the transaction that it ran in, so what it did may have been kept. Look at what it changed, and take that out.`)
@@ -37,7 +41,7 @@ export async function watchOutside (client: Client, path: string, { schema, inde
     const after = await read()
     const changes = [...await findWrites(client, schema), ...await findReferences(client, schema), ...await findChanges(client, before, after)]
     if (changes.length === 0) {
-      // Rows without a digest are there only because another session wrote them meanwhile.
+      // Rows without a digest are present only because another session wrote them in the meantime.
       lastRead.set(client, { schema, catalogue: new Map([...after].filter(([, { digest }]) => digest !== null)) })
       return
     }
@@ -48,10 +52,10 @@ export async function watchOutside (client: Client, path: string, { schema, inde
   }
 }
 
-/** The question is long and its answer short: compiling it first would take Postgres longer than the answer does. */
+/** The query is long and its result short: Postgres would need more time to compile it first (JIT) than to run it. */
 const readerSettings = 'set local search_path = pg_catalog, pg_temp; set local jit = off'
 
-/** The file finds the settings as they were. */
+/** Reads the catalogue and restores the settings, so that the file runs with the settings as they were. */
 async function readBefore (client: Client, read: () => Promise<Catalogue>): Promise<Catalogue> {
   const [own] = await ask<{ path: string, jit: string }>(client, `select current_setting('search_path') as path, current_setting('jit') as jit`)
   await ask(client, readerSettings)
@@ -65,7 +69,10 @@ async function findTransaction (client: Client): Promise<string | undefined> {
   return row?.id
 }
 
-/** A write takes this lock and holds it to the end of the transaction, whatever settings hide the write from the statistics. */
+/**
+ * Finds the tables that were written, by their locks: a write takes this lock and holds it to the end of the
+ * transaction, whatever settings hide the write from the statistics.
+ */
 async function findWrites (client: Client, schema: string): Promise<string[]> {
   const rows = await ask<{ title: string }>(client, `
     select distinct c.oid::regclass::text as title from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
@@ -76,10 +83,16 @@ async function findWrites (client: Client, schema: string): Promise<string[]> {
   return rows.map(({ title }) => `writes to ${title}`)
 }
 
-/** The host deletes rows of these at any time, which a foreign key could keep it from: nobody could sign out, or lose a role. */
+/**
+ * The host deletes rows of these tables at any time. A foreign key could prevent that, so that no user could sign out
+ * or lose a role.
+ */
 const unreferable = ['api_tokens', 'audit_log', 'auth_sessions', 'delegations', 'permissions', 'role_permissions', 'roles', 'user_roles'].map(table => `public.${table}`)
 
-/** A foreign key to another table than a core one that plugins may build on keeps the owner of that table from deleting its rows. */
+/**
+ * Finds foreign keys that are not permitted. A key may refer to the plugin's own tables and to the core tables that
+ * plugins may build on. A key to any other table prevents the owner of that table from deleting its rows.
+ */
 async function findReferences (client: Client, schema: string): Promise<string[]> {
   const rows = await ask<{ title: string }>(client, `
     select format('%I of %s refers to %s', k.conname, k.conrelid::regclass, k.confrelid::regclass) as title
@@ -107,8 +120,9 @@ async function findChanges (client: Client, before: Catalogue, after: Catalogue)
 }
 
 /**
- * Returns the catalogues shared by all databases from which this transaction has removed nothing, as it would hold their locks to its end: what is
- * gone from them was removed by another session, maybe in another database.
+ * Returns the catalogues, of those that all databases share, from which this transaction has removed nothing. After a
+ * removal it would hold their locks until its end. A row that is missing from the returned catalogues was therefore
+ * removed by another session, perhaps in another database.
  */
 async function findSharedUntouched (client: Client): Promise<ReadonlySet<string>> {
   const rows = await ask<{ name: string }>(client, `
@@ -116,13 +130,14 @@ async function findSharedUntouched (client: Client): Promise<ReadonlySet<string>
       select from pg_locks l where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.relation = c.oid and l.mode not in ('AccessShareLock', 'RowShareLock')
     )`)
   const names = new Set(rows.map(({ name }) => name))
-  // The view shows the rows of the catalogue to those who may not read it.
+  // The view `pg_roles` shows the rows of the catalogue to roles that may not read the catalogue itself.
   return names.has('pg_authid') ? names.add('pg_roles') : names
 }
 
 /**
- * Of the transactions that wrote rows which this one sees, returns this one and its savepoints: those of other sessions have ended. The row of a
- * catalogue holds the lower half of a transaction's number.
+ * Returns those of `xmins` that are this transaction or its savepoints. The rows that this transaction sees may also
+ * come from other sessions, but the transactions of those sessions have ended. A catalogue row holds only the lower
+ * half of a transaction's number.
  */
 async function findOwn (client: Client, xmins: ReadonlySet<string>): Promise<ReadonlySet<string>> {
   const rows = await ask<{ xmin: string }>(client, `

@@ -1,4 +1,5 @@
-// The one connection that migrations run on: it holds the lock, and each file with its journal row is one transaction on it.
+// Opens the connections that migrations run on. The lock belongs to a connection, and each file runs in one transaction
+// with its journal row.
 
 import type { EventEmitter } from 'node:events'
 import { hostname } from 'node:os'
@@ -11,31 +12,35 @@ export interface SessionParts {
   readonly url: string
   readonly log: Log
   readonly clock: Clock
-  /** How long to wait for another host that is migrating; 60 s unless said. */
+  /** How long to wait for another host that is migrating; 60 s by default. */
   readonly lockTimeoutMs?: number | undefined
 }
 
-/** A query of the host's own that takes longer than this will not be answered. */
+/** A query of the host's own that takes longer than this counts as unanswered. */
 const answerWithinMs = 10_000
-/** Behind a statement that waits for its table, every query on that table waits too; so it does not wait for long. */
+/**
+ * While a statement waits for a table, every later query on that table waits too, so the statement does not wait for
+ * long.
+ */
 const tableLockTimeoutMs = 10_000
 const closeWithinMs = 2_000
 
-/** Another session was migrating for longer than this one would wait. */
+/** Thrown when another session was migrating for longer than this one would wait. */
 export class MigrationsLocked extends Error {
   readonly code = 'BULKHEAD_MIGRATIONS_LOCKED'
   override readonly name = 'MigrationsLocked'
 }
 
-/** One file failed and was rolled back whole; those before it are applied and stay. */
+/** Thrown when a file failed and was rolled back as a whole. The files before it stay applied. */
 export class MigrationFailed extends Error {
   readonly code = 'BULKHEAD_MIGRATION_FAILED'
   override readonly name = 'MigrationFailed'
 }
 
 /**
- * Opens the connection for `work` and closes it after. Closing is also the way back: when the session ends, for whatever reason,
- * Postgres rolls back and unlocks. It sees within a second that its client is gone, and within half a minute that the network is.
+ * Opens the connection for `work` and closes it afterwards. Closing also cleans up: when the session ends, for whatever
+ * reason, Postgres rolls back and releases the lock. Postgres detects within a second that its client is gone, and
+ * within half a minute that the network is down.
  */
 export async function withSession<T> (
   { url, log }: SessionParts, signal: AbortSignal | undefined, work: (client: Client) => Promise<T>
@@ -44,7 +49,7 @@ export async function withSession<T> (
   const applicationName = `bulkhead migrations, process ${process.pid} on ${hostname()}`
   const client = await connectClient({ url, applicationName, connectTimeoutMs: answerWithinMs })
   let closing: Promise<void> | undefined
-  // Ends the socket at once when a query is running.
+  // `client.end()` closes the socket at once when a query is running.
   const close = (): Promise<void> => (closing ??= withDeadline(closeWithinMs, () => client.end()).catch((err: unknown) =>
     log.warn({ err }, 'the connection of the migrations did not close; Postgres ends it within half a minute')))
   const abort = (): void => { void close() }
@@ -62,14 +67,14 @@ export async function withSession<T> (
   }
 }
 
-/** A query of the host's own. One that is not answered in time is ended with the session. */
+/** Runs a query of the host's own. It rejects when there is no answer in time; the query ends with the session. */
 export async function ask<Row extends object> (
   client: Client, text: string, values: readonly unknown[] = [], withinMs = answerWithinMs
 ): Promise<Row[]> {
   return (await withDeadline(withinMs, () => client.query<Row>(text, [...values]))).rows
 }
 
-// A migration may take as long as it needs, whatever time-outs the role has.
+// A migration may take as long as it needs, whatever timeouts the role has.
 const settings = `
   set statement_timeout = 0;
   set idle_in_transaction_session_timeout = 0;
@@ -78,7 +83,7 @@ const settings = `
   set tcp_keepalives_interval = 5;
   set tcp_keepalives_count = 3`
 
-/** The two halves of the advisory lock: "BULK", "MIGR". */
+/** The two halves of the advisory lock's key: "BULK", "MIGR". */
 const lockKey = [0x42554c4b, 0x4d494752] as const
 
 /** Waits until no other session migrates this database. The lock lasts as long as the session. */
@@ -114,13 +119,16 @@ export interface Step {
   readonly path: string
   readonly text: string
   readonly schema: string
-  /** What the journal is told, in the same transaction. */
+  /** The statement that updates the journal, in the same transaction. */
   readonly journal: { readonly text: string, readonly values: readonly string[] }
-  /** Called in the transaction before the file; the result is called after it, and throws what must roll it back. */
+  /**
+   * Called in the transaction before the file runs. The result is called after the file, and throws when the file must
+   * be rolled back.
+   */
   readonly watch?: ((client: Client) => Promise<() => Promise<void>>) | undefined
 }
 
-/** Runs one file and its journal entry: both, or neither. */
+/** Runs one file and updates the journal, in one transaction: both happen, or neither. */
 export async function runStep (client: Client, { path, text, schema, journal, watch }: Step): Promise<void> {
   const searchPath = [...new Set([schema, 'public'])].map(name => client.escapeIdentifier(name)).join(', ')
   const begin = [
@@ -148,15 +156,16 @@ export async function runStep (client: Client, { path, text, schema, journal, wa
     throw error instanceof MigrationFailed ? error : new MigrationFailed(describeFailure(error, path, text, undefined), { cause: error })
   })
   await ask(client, journal.text, journal.values)
-  // A commit checks deferred constraints, so it may fail and may take its time.
+  // A commit checks deferred constraints, so it may fail, and it may take long.
   await client.query('commit').catch((error: unknown) => {
     throw new MigrationFailed(describeFailure(error, path, text, undefined), { cause: error })
   })
-  // The next file begins as this one did, whatever this one has set or made for its session.
+  // The session is reset, so that the next file begins as this one did, whatever this one has set or created in its
+  // session.
   if (watch !== undefined) await ask(client, `deallocate all; unlisten *; discard temp; reset all; ${settings}`)
 }
 
-/** An error while rows are changed has no position; how many statements were complete says which one it was. */
+/** An error while rows are changed has no position. The number of completed statements shows which statement failed. */
 const protocolOf = (client: Client): EventEmitter => (client as unknown as { connection: EventEmitter }).connection
 
 function describeFailure (error: unknown, path: string, text: string, completed: number | undefined): string {
@@ -176,7 +185,7 @@ function describeFailure (error: unknown, path: string, text: string, completed:
 
 interface Place { at: string, excerpt: string }
 
-/** Postgres counts characters from 1, and a character outside the basic plane as one. */
+/** Postgres counts characters from 1, and counts a character outside the basic plane as one character. */
 function placeOfPosition (text: string, position: number): Place {
   const before = Array.from(text).slice(0, position - 1).join('').split('\n')
   const line = before.length

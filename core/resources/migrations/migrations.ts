@@ -1,4 +1,5 @@
-// Brings the schema of the core and of every plugin up to date: once, whichever of many hosts gets to it first.
+// Migrates the schema of the core and of every plugin to the newest version. When many hosts start, the first one that
+// gets the lock does it, once.
 
 import type { Umzug } from 'umzug'
 import type { Client } from '../postgres/postgres-client.ts'
@@ -12,33 +13,40 @@ export { MigrationFailed, MigrationsLocked } from './migration-session.ts'
 /** The migrations of one owner: `core`, or a plugin by its id. They run with `schema` first on the search path, then `public`. */
 export interface MigrationSet {
   readonly owner: string
-  /** One that does not exist holds no migrations. */
+  /** A folder that does not exist holds no migrations. */
   readonly folder: string
-  /** Created with the owner's first migration when it is missing. Only the core may change anything outside. */
+  /**
+   * Created with the owner's first migration when it is missing. Only the core may change anything outside its schema.
+   */
   readonly schema: string
 }
 
-/** By owner. The first file of `notify` makes an index of the core's table of notifications, and a file that has run is not edited. */
+/**
+ * Indexes outside the owner's schema, by owner. The first file of `notify` creates an index on the core's table of
+ * notifications, and a file that has run is not edited.
+ */
 const indexesOf: Readonly<Record<string, readonly string[]>> = { notify: ['public.entry_listed'] }
 
 export interface MigrationStatus {
   readonly owner: string
   readonly applied: readonly { readonly name: string, readonly appliedAt: Date }[]
   readonly pending: readonly string[]
-  /** What `up` would refuse, and how to mend it. */
+  /** The reasons why `up` would refuse, each with its fix. */
   readonly problems: readonly string[]
 }
 
-/** Each throws the signal's reason when it aborts; what had not been committed by then is rolled back. */
+/**
+ * Each method throws the signal's reason when the signal aborts. Work that was not committed by then is rolled back.
+ */
 export interface Migrations {
   status (signal?: AbortSignal): Promise<MigrationStatus>
-  /** Runs what is pending, in order, and gives its names. */
+  /** Runs the pending migrations in order and returns their names. */
   up (signal?: AbortSignal): Promise<string[]>
-  /** Undoes the last `count` that were applied, newest first, and gives their names. */
+  /** Undoes the last `count` applied migrations, newest first, and returns their names. */
   down (count: number, signal?: AbortSignal): Promise<string[]>
 }
 
-/** Nothing ran: the files or the history do not allow it. */
+/** Thrown before anything runs, because the files or the history do not allow it. */
 export class MigrationsRefused extends Error {
   readonly code = 'BULKHEAD_MIGRATIONS_REFUSED'
   override readonly name = 'MigrationsRefused'
@@ -73,7 +81,10 @@ function statusOf ({ owner, folder }: MigrationSet, journal: Journal): Migration
 
 export interface Migrated { readonly owner: string, readonly name: string }
 
-/** Migrates owners in the order given, each in a session of its own, under one lock; checks all of them before any of them runs. */
+/**
+ * Migrates the owners in the given order under one lock, each plugin in a session of its own. Checks all owners before
+ * any of their files runs.
+ */
 export async function migrateAll (
   { sets, signal, ...parts }: SessionParts & { readonly sets: readonly MigrationSet[], readonly signal?: AbortSignal | undefined }
 ): Promise<Migrated[]> {
@@ -90,7 +101,7 @@ export async function migrateAll (
   }
 
   return withSession(parts, signal, async client => {
-    // Most starts find nothing to do, and then take no lock.
+    // Most starts find nothing to do and take no lock.
     if (plan(await readJournal(client)).length === 0) return []
     await lock(client, parts)
     await createJournal(client)
@@ -107,8 +118,9 @@ export async function migrateAll (
 }
 
 /**
- * The files of a plugin run in a session of their own: what they leave there (temporary tables, settings) does not reach the files of the next owner,
- * and they cannot release the lock, which `holder` has. When the holder is lost, so is the lock, and the files are stopped.
+ * Runs the files of a plugin in a session of their own. What they leave in it (temporary tables, settings) does not
+ * reach the files of the next owner, and they cannot release the lock, which `holder` has. When `holder` is lost, the
+ * lock is lost too, and the files are stopped.
  */
 async function withOwnSession<T> (
   holder: Client, { owner }: MigrationSet, parts: SessionParts, signal: AbortSignal | undefined, work: (client: Client) => Promise<T>
@@ -131,7 +143,7 @@ async function migrateDown (set: MigrationSet, count: number, parts: SessionPart
     await lock(client, parts)
     const applied = (await readJournal(client)).get(set.owner) ?? []
     const downs = new Map<string, DownFile>()
-    // An edited file or one out of order is no reason to stop: going down is one way to mend them.
+    // An edited file or a file out of order does not block `down`, because going down is one way to fix it.
     const problems = applied.slice(-count).flatMap(row => {
       const file = files.find(({ name }) => name === row.name)
       if (file === undefined) return [describeMissing(row, files)]
@@ -149,8 +161,8 @@ async function migrateDown (set: MigrationSet, count: number, parts: SessionPart
 }
 
 /**
- * Umzug keeps the order. What it lacks is ours: lock, checksum, and the journal row in the transaction of its step.
- * Its import takes 0.1 s, which a start with nothing to migrate does not pay.
+ * Umzug runs the steps in order. This module adds what Umzug lacks: the lock, the checksum, and the journal row in the
+ * transaction of its step. The import of Umzug takes 0.1 s, so a start with nothing to migrate does not import it.
  */
 async function openUmzug (
   client: Client, { owner, schema }: MigrationSet, files: readonly MigrationFile[], applied: readonly string[], { log, clock }: SessionParts,
@@ -174,13 +186,13 @@ async function openUmzug (
         ...down && { down: () => run(name, 'undone', { path: down.path, text: down.text, schema, journal: remove }) }
       }
     }),
-    // What a step did to the journal it did in its own transaction, so there is nothing left to write.
+    // Each step updates the journal in its own transaction, so Umzug has nothing left to write.
     storage: { executed: async () => [...applied], logMigration: async () => {}, unlogMigration: async () => {} },
     logger: undefined
   })
 }
 
-/** Umzug wraps what a step throws in a message of its own; ours says more. */
+/** Umzug wraps the error of a step in a message of its own; the original error says more. */
 function throwCause (error: unknown): never {
   throw error instanceof Error && error.cause !== undefined ? error.cause : error
 }

@@ -1,50 +1,63 @@
-// Bounds how much work an outside system is given at once: in all, for each guest and for each user of one; how much may wait, and for how long.
+// Limits concurrent work on an outside system: in total, for each guest (plugin) and for each user of a guest. It also
+// limits how many calls wait, and for how long.
 
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Clock } from '../../contract/index.ts'
 
 export interface GateSettings {
-  /** What is behind it, for the refusal: `the database`. */
+  /** Name of the system behind the gate, for the error message: `the database`. */
   name: string
   limit: number
-  /** Applies to the host, and to each guest. */
+  /** Maximum number of waiting calls, for the host and for each guest separately. */
   queueMax: number
   waitMs: number
-  /** Places that no guest gets. None by default. */
+  /** Places that no guest gets; none by default. */
   hostReserve?: number
-  /** Places that one guest gets at most, while no other guest has any. All that are not reserved by default. */
+  /**
+   * Maximum number of places that one guest gets while no other guest has any; by default all places that are not
+   * reserved.
+   */
   shareMax?: number
 }
 
 export interface Terms {
-  /** A user gets three quarters of a guest's share at most, so that no user keeps the others from a guest. */
+  /**
+   * The user that the call is for. A user gets at most three quarters of a guest's share, so that no user keeps the
+   * other users from a guest.
+   */
   readonly user?: string | undefined
-  /** Of work that keeps its place for long: of three places or more, the last is for what is short, which such work may be waiting for. */
+  /**
+   * True for work that keeps its place for long. Of three places or more, the last one is for short work, which such
+   * work may be waiting for.
+   */
   readonly isLong?: boolean
 }
 
 export interface Entrance {
-  /** Runs `work` as soon as there is a place for it; `ServiceUnavailable` when the queue is full, the wait too long, or the gate shut. */
+  /**
+   * Runs `work` as soon as there is a place for it. Rejects with `ServiceUnavailable` when the queue is full, the wait
+   * is too long, or the gate is shut.
+   */
   run<T> (work: () => Promise<T>, terms?: Terms): Promise<T>
 }
 
 export interface Gate extends Entrance {
-  /** `run` of the gate itself is the host's; what goes through this counts for the guest. */
+  /** `run` of the gate itself counts for the host; `run` of the result counts for the guest. */
   guest (id: string): Entrance
-  /** Refuses what waits and what comes with what `refusal` gives, until `open`; what runs goes on. */
+  /** Rejects waiting and new calls with the error from `refusal`, until `open`. Work that runs continues. */
   shut (refusal: () => Error): void
   open (): void
-  /** Shut for good. */
+  /** Shuts the gate for good. */
   close (): void
   readonly running: number
   readonly waiting: number
 }
 
 interface Waiter { enter: () => void, refuse: (error: Error) => void, deadline: number, queue: Queue }
-/** One for what has equal rights: the same owner, user and length. */
+/** One queue for calls with equal rights: the same owner, user and length. */
 interface Queue extends Terms { readonly owner: Owner, readonly waiters: Set<Waiter> }
 interface Owner {
-  /** Undefined for the host. */
+  /** The guest's ID; undefined for the host. */
   readonly id: string | undefined
   running: number
   runningLong: number
@@ -57,13 +70,13 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
   const guestLimit = limit - hostReserve
   const longMax = shareMax > 2 ? shareMax - 1 : shareMax
   const userMax = Math.max(1, Math.floor(shareMax * 3 / 4))
-  // Another user's long work finds a place, too.
+  // One place remains for another user's long work.
   const userLongMax = Math.max(1, Math.min(userMax, longMax - 1))
   const host = createOwner(undefined)
   let running = 0
-  /** In the order in which they came, which is that of their deadlines, too. */
+  /** Waiting calls in order of arrival, which is also the order of their deadlines. */
   const waiters = new Set<Waiter>()
-  /** Those in which something waits, in the order of their turns. */
+  /** Queues that hold waiting calls, in the order of their turns. */
   const queues = new Set<Queue>()
   let sweeping = false
   let refusal: (() => Error) | undefined
@@ -79,8 +92,9 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
       `of it wait for one; ${running} of ${limit} places are in use`
 
   /**
-   * The fewer places are free, the fewer a guest may have: alone it gets `shareMax`, and there is always one left for a guest that has none, until
-   * as many guests as possible have some.
+   * Decides whether the owner may take a place now. The fewer places are free, the fewer a guest may have. A guest
+   * alone gets `shareMax`, and one place is always left for a guest that has none, until as many guests as possible
+   * have some.
    */
   function mayRun (owner: Owner, { user, isLong = false }: Terms): boolean {
     if (running >= limit) return false
@@ -122,7 +136,7 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
     const [waiter] = queue.waiters
     if (waiter === undefined) return
     forget(waiter)
-    // The others have their turns before its next.
+    // The other queues have their turns before the next turn of this one.
     if (queues.delete(queue)) queues.add(queue)
     begin(queue.owner, queue)
     waiter.enter()
@@ -138,12 +152,13 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
     owner.queues.delete(keyOf(queue))
   }
 
-  // Everyone may wait equally long, so the first to come is the first to give up: one timer, for the first of all who wait.
+  // All calls may wait equally long, so the first to arrive is the first to give up. One timer, for the first waiting
+  // call, is enough.
   async function sweep (): Promise<void> {
     sweeping = true
     for (let [first] = waiters; first !== undefined; [first] = waiters) {
       const leftMs = first.deadline - clock.now()
-      if (leftMs > 0) await clock.sleep(leftMs, closed.signal).catch(() => { /* closed: nobody waits */ })
+      if (leftMs > 0) await clock.sleep(leftMs, closed.signal).catch(() => { /* The gate is closed, so no call waits. */ })
       else giveUp(first, busy(first.queue.owner))
     }
     sweeping = false

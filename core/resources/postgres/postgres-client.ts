@@ -1,4 +1,5 @@
-// Single connections to PostgreSQL: what the pool is made of, and what needs one of its own (migrations, session locks).
+// Creates single connections to PostgreSQL: for the pool, and for work that needs its own connection (migrations,
+// session locks).
 
 import type { Socket } from 'node:net'
 import pg from 'pg'
@@ -8,24 +9,24 @@ export type Client = pg.Client
 
 export interface ClientSettings {
   url: string
-  /** What `pg_stat_activity` shows. */
+  /** Name that `pg_stat_activity` shows for the connection. */
   applicationName: string
   connectTimeoutMs: number
-  /** That of the host by default. */
+  /** Search path of the session; the host's search path by default. */
   searchPath?: string
-  /** The server ends a statement that takes longer. */
+  /** Time after which the server ends a statement, or a session that is idle in a transaction. */
   statementTimeoutMs?: number
-  /** The client gives up on a server that has not answered for so long. */
+  /** Time after which the client gives up on a server that has not answered. */
   queryTimeoutMs?: number
-  /** How a value of a type (by oid) is read from its text; pg's own way unless said. */
+  /** Parsers by the OID of the type; each reads a value from its text. All other types use pg's own parsers. */
   parsers?: ReadonlyMap<number, (text: string) => unknown>
 }
 
-/** pg's own way of reading a type. */
+/** Returns pg's own parser of a type. */
 const readerOf = pg.types.getTypeParser as (oid: number) => (text: string) => unknown
 const keepAliveDelayMs = 10_000
 
-/** Not connected yet. */
+/** Creates a client that is not connected yet. */
 export function createClient (settings: ClientSettings): Client {
   const { url, searchPath, applicationName, connectTimeoutMs, statementTimeoutMs, queryTimeoutMs, parsers } = settings
   return new pg.Client({
@@ -42,26 +43,29 @@ export function createClient (settings: ClientSettings): Client {
 
 const textArrayOid = 1009
 
-/** The elements of an array as Postgres writes it, nested ones too. */
+/** Parses the elements of an array in Postgres's text form, including nested arrays. */
 export function readArray (text: string, parse: (text: string) => unknown): unknown[] {
   const read = (value: unknown): unknown => Array.isArray(value) ? value.map(read) : typeof value === 'string' ? parse(value) : value
   return (readerOf(textArrayOid)(text) as unknown[]).map(read)
 }
 
-/** A connection of the caller's own, to be ended by it. When it is lost, the query that runs or the next one rejects. */
+/**
+ * Opens a connection that belongs to the caller, who must end it. When it is lost, the running query or the next one
+ * rejects.
+ */
 export async function connectClient (settings: ClientSettings): Promise<Client> {
   const client = createClient(settings)
-  client.on('error', () => { /* Without a listener the loss of an idle connection would end the process; its next query rejects with the reason. */ })
+  client.on('error', () => { /* Without a listener, an idle connection's loss would end the process. The next query rejects with the reason. */ })
   await client.connect()
   return client
 }
 
-/** The socket, or with TLS what is around it. */
+/** Returns the socket, or with TLS the socket around it. */
 export function streamOf (client: Client): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream
 }
 
-/** Says goodbye, and does not wait longer than `withinMs` for the server to say it too. */
+/** Ends the session in order, and waits at most `withinMs` for the server to confirm. */
 export async function endClient (client: Client, withinMs: number): Promise<void> {
   const timer = setTimeout(() => streamOf(client).destroy(), withinMs)
   await client.end()

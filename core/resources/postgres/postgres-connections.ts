@@ -1,15 +1,16 @@
-// The connections to one server as wires: whether anything comes in on one of them, their common end, and one beside the pool to ask by.
+// Tracks the connections to one server: whether any of them has received data, and how to destroy them all. Adds one
+// connection outside the pool for health checks.
 
 import { createClient, endClient, streamOf } from './postgres-client.ts'
 import type { Client, ClientSettings } from './postgres-client.ts'
 
-/** Costs a query nothing: what has come in is counted by the sockets, and looked at only when somebody wants to know. */
+/** Adds no cost to a query: the sockets count the bytes that come in, and the counts are read only on request. */
 export class OpenConnections {
-  /** With the bytes that had come in at the last look. */
+  /** Open connections, each with the number of bytes that had come in at the last check. */
   readonly #open = new Map<Client, number>()
   #hasHeardFromEnded = false
 
-  /** Not connected yet, so that an attempt to connect can be ended too. */
+  /** Adds a client that is not connected yet, so that an attempt to connect can be ended too. */
   add (client: Client): void {
     this.#open.set(client, 0)
     client.once('end', () => {
@@ -18,7 +19,7 @@ export class OpenConnections {
     })
   }
 
-  /** Whether anything has come in since the last call. */
+  /** True when any data has come in since the last call. */
   hasHeard (): boolean {
     let hasHeard = this.#hasHeardFromEnded
     this.#hasHeardFromEnded = false
@@ -31,7 +32,7 @@ export class OpenConnections {
     return hasHeard
   }
 
-  /** Without a word: the server is not there to hear it. */
+  /** Destroys all connections without a goodbye, because the server is not there to receive it. */
   destroy (): void {
     for (const client of this.#open.keys()) streamOf(client).destroy()
   }
@@ -39,7 +40,10 @@ export class OpenConnections {
 
 const endWithinMs = 1_000
 
-/** The shortest of questions, on a connection of its own, so that it never waits behind requests. One at a time. */
+/**
+ * Sends the shortest possible query on its own connection, so that it never waits behind requests. Only one query runs
+ * at a time.
+ */
 export class Question {
   readonly #settings: ClientSettings
   readonly #connections: OpenConnections
@@ -70,7 +74,7 @@ export class Question {
   #create (): Client {
     const client = createClient(this.#settings)
     this.#connections.add(client)
-    // Lost while nothing was asked: the next question connects anew.
+    // The connection was lost while it was idle: the next query connects again.
     client.on('error', () => this.#forget(client))
     return client
   }

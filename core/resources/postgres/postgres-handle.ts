@@ -1,4 +1,5 @@
-// The database as the host and each plugin have it: queries and transactions, each let in by the gate, in sessions of the owner's own.
+// Creates the database handles of the host and of each plugin: queries and transactions pass the gate and run in
+// sessions of the owner.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Postgres } from '../../contract/index.ts'
@@ -12,7 +13,7 @@ import { createQueries, runTransaction } from './postgres-transaction.ts'
 export interface HandleParts {
   readonly entrance: Entrance
   readonly openPool: () => DatabasePool | Promise<DatabasePool>
-  /** Its calls are not counted by user. */
+  /** True for the host, whose calls are not counted by user. */
   readonly isHost: boolean
 }
 
@@ -21,7 +22,8 @@ export function createHandles (pulse: Pulse, findUser: () => string | undefined)
   const inside = new AsyncLocalStorage<{ hasEnded: boolean }>()
 
   return ({ entrance, openPool, isHost }) => {
-    // A second connection for a transaction that holds one is how a busy pool comes to a standstill, and it would not see what the first wrote.
+    // A second connection for a transaction that already holds one can bring a busy pool to a standstill, and it would
+    // not see what the first one wrote.
     const run = async <T>(work: (connection: CommonQueryMethods) => Promise<T>, terms: Terms): Promise<T> => {
       if (inside.getStore()?.hasEnded === false) throw new Error('Inside transaction() use the tx it gives, not postgres.')
       pulse.begin()

@@ -1,4 +1,5 @@
-// Slonik's pool on a driver of our own: prepared statements, a deadline on both sides, and connections that outlive harmless errors.
+// Opens slonik's pool on a driver of our own: prepared statements, a deadline on client and server, and connections
+// that survive harmless errors.
 
 import { BackendTerminatedError, ConnectionError, createDriverFactory, createPool, NotFoundError, UnexpectedStateError } from 'slonik'
 import type { CommonQueryMethods, DatabasePool, DriverCommand, DriverFactory, DriverQueryResult, Interceptor } from 'slonik'
@@ -14,23 +15,23 @@ export type { CommonQueryMethods, DatabasePool }
 
 const idleTimeoutMs = 60_000
 const endWithinMs = 1_000
-// What slonik asks of a connection that is given back; the driver answers it from what it knows.
+// Query that slonik sends when a connection is released. The driver answers it from what it knows, without the server.
 const giveBack = '-- give back'
 
 export interface PoolSettings extends ClientSettings {
   readonly poolMax: number
-  /** Of every session in the pool; undefined for the host. */
+  /** Owner of every session in the pool; undefined for the host. */
   readonly owner: string | undefined
 }
 
 interface PoolParts {
-  /** Every connection is in it while it is open. */
+  /** Holds every connection while it is open. */
   readonly connections: OpenConnections
-  /** What the pools of all owners have together. */
+  /** The session limit that the pools of all owners share. */
   readonly sessions: SessionLimit
 }
 
-/** Connects with the first query. */
+/** Opens the pool, which connects with its first query. */
 export function openPool (settings: PoolSettings, parts: PoolParts): Promise<DatabasePool> {
   return createPool('', {
     driverFactory: createDriver(settings, parts),
@@ -39,17 +40,18 @@ export function openPool (settings: PoolSettings, parts: PoolParts): Promise<Dat
     connectionRetryLimit: 0,
     idleTimeout: idleTimeoutMs,
     gracefulTerminationTimeout: 2 * endWithinMs,
-    // Nothing needs discarding: what a statement leaves in its session, the same owner alone finds there again.
-    // The driver does not give back a connection of which it has seen that even its owner would be surprised.
+    // A released session needs no reset: only the same owner finds again what a statement left in it. The driver
+    // refuses the release of a connection in a state that would surprise even its owner.
     resetConnection: ({ query }) => query(giveBack),
-    // postgres.ts tells whoever asks the pool inside a transaction, before a connection is spent on it.
+    // postgres-handle.ts refuses a call to the pool inside a transaction, before it takes a connection.
     dangerouslyAllowForeignConnections: true
   })
 }
 
 /**
- * Slonik alone ends a connection for every error that comes out of it, a missing row and a duplicate key too. Here they come out as values,
- * and the driver decides, when the connection is given back, whether it is still good.
+ * By itself, slonik ends a connection for every error that passes through it, even a missing row or a duplicate key.
+ * Here errors pass through as values, and the driver decides, when the connection is released, whether it is still
+ * usable.
  */
 export async function withConnection<T> (pool: DatabasePool, work: (connection: CommonQueryMethods) => Promise<T>): Promise<T> {
   const outcome = await pool.connect<{ value: T } | { error: unknown }>(async connection => {
@@ -67,7 +69,7 @@ function createDriver (settings: PoolSettings, { connections, sessions }: PoolPa
       const query = createQuery(client, names)
       client.on('error', error => clientEventEmitter.emit('error', new BackendTerminatedError(error)))
       client.on('notice', ({ message }) => { if (message !== undefined) clientEventEmitter.emit('notice', { message }) })
-      // Slonik's way to have a connection closed from outside.
+      // This event is slonik's way to have a connection closed from outside.
       const session: Session = { owner: settings.owner, giveUp: () => { clientEventEmitter.emit('error', new BackendTerminatedError(new Error('Another owner needs the place.'))) } }
       clientEventEmitter.on('acquire', () => sessions.setBusy(session)).on('release', () => sessions.setIdle(session))
       return {
@@ -78,7 +80,7 @@ function createDriver (settings: PoolSettings, { connections, sessions }: PoolPa
           try {
             await client.connect()
           } catch (error) {
-            // It gives its place back.
+            // The destroyed socket emits `end`, which releases the place in the session limit.
             streamOf(client).destroy()
             throw error
           }
@@ -102,7 +104,8 @@ function createQuery (client: Client, names: StatementNames): (text: string, val
       return { command: 'SELECT', fields: [], rowCount: 0, rows: [] }
     }
     const name = names.find(text)
-    // Always the extended protocol: given several statements, the simple one runs them all before anyone can complain.
+    // All queries use the extended protocol: given several statements, the simple protocol runs them all before any
+    // error can be raised.
     const query = { text, values, queryMode: 'extended', ...name !== undefined && { name } }
     try {
       const { command, rowCount, rows, fields } = await client.query<Record<string, unknown>>(query)
@@ -115,7 +118,7 @@ function createQuery (client: Client, names: StatementNames): (text: string, val
       }
       if (isLost || endsSession(error)) {
         isLost = true
-        // Ends the socket at once while the server still owes an answer.
+        // `client.end()` closes the socket at once while the server still owes an answer.
         void client.end()
         throw new BackendTerminatedError(error as Error)
       }
@@ -124,7 +127,10 @@ function createQuery (client: Client, names: StatementNames): (text: string, val
   }
 }
 
-/** To slonik a transaction that lost against another: it runs the transaction, or the lone query, again. */
+/**
+ * With this code, slonik takes the error for a transaction that lost against another, and runs the transaction or the
+ * single query again.
+ */
 class PlanIsStale extends Error {
   readonly code = '40001'
 
@@ -133,14 +139,16 @@ class PlanIsStale extends Error {
   }
 }
 
-// 08: connection; 57P: shut down, terminated; 25P03 and 25P04: idle or too long in a transaction.
+// 08 is a connection error; 57P a shutdown or a terminated session; 25P03 and 25P04 idle or too long in a transaction.
 const endsSession = (error: unknown): boolean => Error.isError(error) &&
   (error.message === 'Query read timeout' || ('code' in error && /^(08...|57P..|25P0[34])$/.test(String(error.code))))
 
 const changesSession = (command: string, text: string): boolean =>
   command === 'LISTEN' || (command === 'SET' && !/^\s*SET\s+(LOCAL|TRANSACTION)\b/i.test(text))
 
-/** A row that is not what its query says is a mistake in the code, or a schema that is not this version's. */
+/**
+ * Thrown for a row that does not match the type of its query: a mistake in the code, or a schema of another version.
+ */
 export class RowDoesNotFit extends Error {
   readonly code = 'BULKHEAD_ROW_DOES_NOT_FIT'
   override readonly name = 'RowDoesNotFit'

@@ -1,4 +1,4 @@
-// Opens the database: sessions of the host and of each plugin behind one gate, their errors in the words of the catalogue.
+// Opens the database: sessions of the host and of each plugin behind one gate, with errors from the error catalogue.
 
 import { withDeadline } from '../../concurrency/deadline.ts'
 import { sql, z } from '../../contract/index.ts'
@@ -17,35 +17,44 @@ import { typeParsers } from './postgres-type.ts'
 
 export interface PostgresSettings {
   url: string
-  /** Sessions of the host and of all plugins together; 2 at least, or a plugin could have the only one. */
+  /**
+   * Maximum number of sessions of the host and of all plugins together; at least 2, because a plugin could otherwise
+   * take the only one.
+   */
   poolMax: number
-  /** Of these, how many no plugin can have; 0: a fifth. */
+  /** Number of these sessions that no plugin can have; 0 means a fifth. */
   hostConnections?: number
-  /** How many of the others one plugin may have; 0: half of them. */
+  /** Number of the other sessions that one plugin may have; 0 means half of them. */
   pluginConnections?: number
   connectTimeoutMs: number
   acquireTimeoutMs: number
-  /** Of the host, and of each plugin. */
+  /** Maximum number of waiting calls, for the host and for each plugin separately. */
   acquireQueueMax: number
   statementTimeoutMs: number
 }
 
 export interface PostgresClient {
-  /** In sessions of the host's own. Every table is named with its schema. */
+  /** Handle of the host, with sessions of its own. Its queries name every table with its schema. */
   readonly host: Postgres
-  /** In sessions that this plugin alone has, within its share of all; every call for one plugin leads to the same ones. */
+  /**
+   * Returns the handle of a plugin, with sessions that only this plugin uses, within its share. Every call for one
+   * plugin returns the same handle.
+   */
   scoped (plugin: string): Postgres
-  /** The roles whose names Postgres puts in the place of `"$user"`: that of the sessions, and the one that signs in. */
+  /**
+   * The roles whose names Postgres puts in the place of `"$user"`: the role of the sessions, and the role that signs
+   * in.
+   */
   readonly roles: ReadonlySet<string>
 }
 
 const poolMin = 2
 const oldestMajor = 15
-// The server is asked to give up first, so that the connection survives.
+// The server's timeout ends first, so that the connection survives.
 const answerGraceMs = 1_000
 const ServerFacts = z.object({ number: z.int(), text: z.string(), role: z.string(), login: z.string() })
 
-/** How the sessions are shared, as the settings say or by default. */
+/** Computes how the sessions are shared, from the settings or by default. */
 export function sharesOf ({ poolMax, hostConnections = 0, pluginConnections = 0 }: Pick<PostgresSettings, 'poolMax' | 'hostConnections' | 'pluginConnections'>) {
   const limit = Math.max(poolMin, poolMax)
   const hostReserve = Math.min(limit - 1, hostConnections || Math.max(1, Math.floor(limit / 5)))
@@ -105,7 +114,8 @@ export async function openPostgres (
     hasHeard: () => connections.hasHeard(),
     onSilence: () => {
       gate.shut(() => away(pulse.signal.reason as Error))
-      // Callers reject by the ordinary way, places in the pool are free for the return, and no transaction goes on as if nothing had been.
+      // Calls reject in the ordinary way, places in the pool are free when the database returns, and no transaction
+      // continues as if nothing had happened.
       connections.destroy()
     },
     onReturn: () => gate.open()
@@ -120,7 +130,8 @@ export async function openPostgres (
         if (known !== undefined) return known
         let pool: DatabasePool | undefined
         let opening: Promise<DatabasePool> | undefined
-        // With its first query: most plugins are idle most of the time, and then hold nothing.
+        // The pool opens with the plugin's first query: most plugins are idle most of the time, and then hold no
+        // connection.
         const openOwn = (): DatabasePool | Promise<DatabasePool> => pool ?? (opening ??= open(plugin).then(opened => (pool = opened)))
         const handle = createHandle({ entrance: gate.guest(plugin), openPool: openOwn, isHost: false })
         scoped.set(plugin, handle)
@@ -159,7 +170,7 @@ function isOfCertificate (error: unknown): boolean {
   return ('code' in error && /CERT|VERIFY|UNABLE_TO_GET_ISSUER/.test(String(error.code))) || isOfCertificate(error.cause)
 }
 
-// The deepest cause is what happened; of a host with several addresses it is one error for each.
+// The deepest cause says what happened. A host name with several addresses gives one error for each address.
 function wordsOf (error: unknown): string {
   if (!Error.isError(error)) return String(error)
   if (error.cause !== undefined) return wordsOf(error.cause)

@@ -1,21 +1,22 @@
-// Bounds how many sessions are open on the database. Each has one owner from its beginning to its end, the host or one plugin, because a session
-// keeps what is done in it: temporary tables, settings, locks. At the limit, an idle one is closed to make room for another owner's.
+// Limits how many database sessions are open. Each session has one owner from its beginning to its end, the host or one
+// plugin, because a session keeps its state: temporary tables, settings, locks. At the limit, an idle session is closed
+// to make room for another owner.
 
 export interface Session {
-  /** Undefined for the host. */
+  /** The plugin's ID; undefined for the host. */
   readonly owner: string | undefined
-  /** Closes it. Called only while it is idle. */
+  /** Closes the session. Called only while it is idle. */
   readonly giveUp: () => void
 }
 
 export class SessionLimit {
   readonly #max: number
-  /** So many idle sessions of the host are not closed for a plugin. */
+  /** Number of idle host sessions that are not closed for a plugin, except when no other session is idle. */
   readonly #hostKeeps: number
   #open = 0
-  /** Closed for those who wait, and not ended yet. */
+  /** Sessions that are being closed for waiting callers and have not ended yet. */
   readonly #givenUp = new Set<Session>()
-  /** Those that have been idle for longest come first. */
+  /** Idle sessions, those that have been idle for longest first. */
   readonly #idle = new Set<Session>()
   readonly #waiting: (() => void)[] = []
 
@@ -24,7 +25,10 @@ export class SessionLimit {
     this.#hostKeeps = hostKeeps
   }
 
-  /** Resolves once one more session may be opened. The gate admits no more work than `max`, so one of the open ones is idle, or soon will be. */
+  /**
+   * Resolves once one more session may be opened. The gate admits no more work than `max`, so one of the open sessions
+   * is idle, or soon will be.
+   */
   async begin (): Promise<void> {
     if (this.#open < this.#max) {
       this.#open++
@@ -36,7 +40,7 @@ export class SessionLimit {
     await promise
   }
 
-  /** A session that was begun has ended, or could not be opened. */
+  /** Must be called when a session has ended, or could not be opened. */
   end (session: Session): void {
     this.#idle.delete(session)
     this.#givenUp.delete(session)
@@ -64,7 +68,9 @@ export class SessionLimit {
     }
   }
 
-  /** The owner with the most idle sessions gives up the one that it has used least lately. */
+  /**
+   * Finds the session to close: the owner with the most idle sessions loses the one that it has not used for longest.
+   */
   #findSpare (): Session | undefined {
     const byOwner = Map.groupBy(this.#idle, ({ owner }) => owner)
     let most: readonly Session[] = []
@@ -72,7 +78,7 @@ export class SessionLimit {
       const spare = owner === undefined ? sessions.slice(this.#hostKeeps) : sessions
       if (spare.length > most.length) most = spare
     }
-    // Where only the host has idle ones, it goes without.
+    // When only the host has idle sessions, it loses one of those.
     return most[0] ?? byOwner.get(undefined)?.[0]
   }
 }

@@ -1,13 +1,16 @@
-// Gives names to the statements that are asked again and again, so that each connection parses and plans them once.
+// Names the statements that are used repeatedly, so that each connection parses and plans them once.
 
 export interface StatementNames {
-  /** Undefined for a text that is new, or when there are names enough. */
+  /** Returns undefined for a text that is new, or when the maximum number of names is in use. */
   find (text: string): string | undefined
-  /** The next use of the text gets another name, and so another plan. */
+  /**
+   * Drops the name of the text. The next use has no name, later uses have a new name, and so the text gets a new plan.
+   */
   forget (text: string): void
 }
 
-// Each name is memory on every connection; a text that is put together anew for each request must not use them up.
+// Each name takes memory on every connection. A text that is built differently for each request must not use up the
+// names.
 const namesMax = 500
 
 export function createStatementNames (): StatementNames {
@@ -30,7 +33,10 @@ export function createStatementNames (): StatementNames {
   }
 }
 
-/** Whether a named statement failed only because it was prepared before the schema changed, or has been deallocated since. */
+/**
+ * True when a named statement failed only because it was prepared before the schema changed, or has been deallocated
+ * since.
+ */
 export function isStale (error: unknown): boolean {
   if (!Error.isError(error) || !('code' in error)) return false
   return error.code === '26000' || (error.code === '0A000' && error.message === 'cached plan must not change result type')

@@ -1,4 +1,4 @@
-// A transaction as a plugin gets it: one query at a time, none after the end, errors in the words of the catalogue.
+// Runs a transaction as a plugin sees it: one query at a time, no query after its end, errors from the error catalogue.
 
 import type { Transaction } from '../../contract/index.ts'
 import { isRetried, toAnswerable } from './postgres-error.ts'
@@ -8,7 +8,7 @@ const queryMethods = ['any', 'anyFirst', 'exists', 'many', 'manyFirst', 'maybeOn
 export type Queries = Pick<CommonQueryMethods, (typeof queryMethods)[number]>
 export type Ask = (connection: CommonQueryMethods) => Promise<unknown>
 
-/** Slonik's query methods, each of which hands `run` what to ask. */
+/** Creates slonik's query methods; each passes its query to `run`. */
 export const createQueries = (run: (ask: Ask) => Promise<unknown>): Queries =>
   Object.fromEntries(queryMethods.map(method => [method, (query: never) => run(connection => connection[method](query))])) as unknown as Queries
 
@@ -24,8 +24,9 @@ export function runTransaction<T> (connection: CommonQueryMethods, work: (tx: Tr
   })
 }
 
-// Of queries asked for at the same time, slonik sends those that wait even when the first has failed and the rollback is on its way:
-// they would run after it, outside any transaction, and stay. So they wait here, and are refused once the end has come.
+// When several queries are requested at the same time, slonik sends the waiting ones even after the first has failed
+// and the rollback is on its way. They would run after the rollback, outside any transaction, and their changes would
+// stay. They therefore wait here, and are refused once the transaction has ended.
 function createTransaction (connection: CommonQueryMethods): { tx: Transaction, end: () => Promise<void> } {
   let hasEnded = false
   let isNested = false
@@ -41,7 +42,7 @@ function createTransaction (connection: CommonQueryMethods): { tx: Transaction, 
       refuse()
       return ask(connection)
     })
-    last = turn.catch(() => { /* told to whoever asked */ })
+    last = turn.catch(() => { /* The caller of the query gets the error. */ })
     try {
       return await turn
     } catch (error) {

@@ -1,4 +1,4 @@
-// How values of PostgreSQL become values of JavaScript, where pg's own way loses something or gives a Date.
+// Converts values of PostgreSQL to values of JavaScript where pg's own parser loses something or returns a Date.
 
 import { readArray } from './postgres-client.ts'
 
@@ -11,7 +11,7 @@ const parsers: Record<keyof typeof oid, Parse> = {
   int8: parseInt8, interval: asText, date: asText, timestamp: parseTimestamp, timestamptz: parseTimestamp, numeric: asText
 }
 
-/** By oid of the type and of its array. The session must run in UTC with ISO dates. */
+/** Parsers by the OID of the type and of its array type. The session must run in UTC with ISO dates. */
 export const typeParsers: ReadonlyMap<number, Parse> = new Map(Object.entries(parsers).flatMap(([name, parse]) => {
   const key = name as keyof typeof oid
   return [[oid[key], parse], [arrayOid[key], text => readArray(text, parse)]] as [number, Parse][]
@@ -25,8 +25,9 @@ function parseInt8 (text: string): number {
   return number
 }
 
-// `2026-11-23 23:50:42.123456+00`, the fraction as long as it needs to be. What no ISO string of four-digit years can say
-// (`infinity`, years BC or after 9999) stays as it is, so that a row type that wants ISO 8601 refuses it by name.
+// Matches `2026-11-23 23:50:42.123456+00`, where the fraction has as many digits as it needs. A value that no ISO
+// string with a four-digit year can express (`infinity`, years BC or after 9999) stays unchanged, so that a row type
+// that requires ISO 8601 refuses it by name.
 const timestampPattern = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,3})\d*)?(?:\+00)?$/
 
 export function parseTimestamp (text: string): string {

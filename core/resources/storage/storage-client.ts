@@ -1,4 +1,5 @@
-// What a bucket and a folder have in common: checked keys under a prefix, deadlines, second attempts, and errors of the catalogue.
+// Gives a bucket and a folder the same behaviour: checked keys under a prefix, deadlines, retries, and errors from the
+// error catalogue.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withDeadline } from '../../concurrency/deadline.ts'
@@ -8,9 +9,9 @@ import { isStorageAnswer, mapStorageError, parseStorageError } from './storage-e
 import { checkStorageKey, checkStoragePrefix } from './storage-key.ts'
 
 export interface StorageClient {
-  /** Keys as they are, for the host itself. */
+  /** Handle of the host; its keys have no prefix. */
   readonly host: Storage
-  /** Keys under `<id>/`. */
+  /** Returns the handle of a plugin; its keys are under `<id>/`. */
   scoped (id: string): Storage
 }
 
@@ -30,17 +31,20 @@ export function createStorageClient (place: Place, pulse: Pulse, limits: Storage
   }
 }
 
-/** Where objects lie. Keys are whole and checked; a passing failure is one whose `parseStorageError` says `temporary`. */
+/**
+ * The place where objects are stored. Its methods get complete, checked keys. A failure is temporary when
+ * `parseStorageError` says `temporary`.
+ */
 export interface Place {
-  /** Rejects when the key cannot be used here. */
+  /** Rejects when the key cannot be used in this place. */
   admit (key: string): Promise<void>
   read (key: string): Promise<Buffer>
   write (key: string, content: Buffer | string, contentType: string | undefined): Promise<void>
   find (key: string): Promise<StoredObject | undefined>
   remove (key: string): Promise<void>
-  /** Absent where there are no links. */
+  /** Missing in a place that supports no links. */
   presign? (key: string, use: 'read' | 'write', seconds: number): Promise<string>
-  /** Objects whose keys begin with `prefix`, in key order, read only as far as they are asked for. */
+  /** Yields the objects whose keys begin with `prefix`, in key order. Reads only as far as the caller asks. */
   walk (prefix: string, limit: number): AsyncGenerator<StoredObject>
   check (signal: AbortSignal): Promise<void>
 }
@@ -85,7 +89,7 @@ class PrefixedStorage implements Storage {
         signal.throwIfAborted()
         if (objects.push(this.#own(object)) >= limit) break
       }
-      // Not every server sorts as S3 does.
+      // Some servers do not sort as S3 does.
       return objects.sort(byKey)
     })
   }
@@ -95,7 +99,7 @@ class PrefixedStorage implements Storage {
       throw new RangeError(`expiresInMs is ${expiresInMs}: a link lives from 1 s to 7 days (${longestLinkMs} ms)`)
     }
     const path = this.#path(key)
-    // A link is made here, without asking anybody.
+    // The link is computed locally, without a request to the service.
     return this.#attempt(this.#presignDeadlineMs, async () => this.#place.presign?.(path, use, Math.ceil(expiresInMs / 1_000)))
   }
 
@@ -117,7 +121,7 @@ class PrefixedStorage implements Storage {
     })
   }
 
-  /** Ends with the deadline, or when the service has fallen silent; a long transfer is no silence. */
+  /** Rejects when the deadline passes or the service falls silent. A long transfer does not count as silence. */
   async #asking<T> (work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     this.#pulse.begin()
     try {
@@ -128,8 +132,9 @@ class PrefixedStorage implements Storage {
   }
 
   /**
-   * Every call here may be made twice with one effect, so a passing failure is tried again, writes too. Not by the client's RetryLayer:
-   * it does not retry writes, and asks for an object whose body is cut short again and again, without end and past any deadline.
+   * Every call here has the same effect when it is made twice, so a temporary failure is retried, for writes too. The
+   * client's RetryLayer is not used: it does not retry writes, and it requests an object whose body is cut short again
+   * and again, without end and past any deadline.
    */
   async #attempt<T> (deadlineMs: number, work: (signal: AbortSignal) => Promise<T>, silence?: AbortSignal): Promise<T> {
     try {
@@ -152,7 +157,7 @@ class PrefixedStorage implements Storage {
   }
 }
 
-/** As UTF-8 sorts, which is how S3 does. */
+/** Compares keys in the order of their UTF-8 bytes, as S3 does. */
 export function byKey (one: { key: string }, other: { key: string }): number {
   return Buffer.compare(Buffer.from(one.key), Buffer.from(other.key))
 }

@@ -1,4 +1,4 @@
-// From what the storage client throws to the catalogue of errors. The client says what happened only in its message.
+// Maps errors of the storage client to the error catalogue. The client says what happened only in its message.
 
 import { DeadlinePassed } from '../../concurrency/deadline.ts'
 import { AnswerableError, BadGateway, Conflict, NotFound, ServiceUnavailable } from '../../contract/index.ts'
@@ -8,12 +8,12 @@ const retryAfterMs = 1_000
 
 interface ParsedError { kind: string, persistence: string, operation: string, code: string | undefined, message: string }
 
-/** `NotFound (permanent) at read, context: { … } => S3Error { code: "NoSuchKey", … }` */
+/** Parses a message such as `NotFound (permanent) at read, context: { … } => S3Error { code: "NoSuchKey", … }`. */
 export function parseStorageError (error: unknown): ParsedError {
   const message = error instanceof Error ? error.message : String(error)
   const [, kind = '', persistence = '', operation = ''] = /^(\w+) \((\w+)\) at (\w+)/.exec(message) ?? []
   return {
-    // In a folder a key can lie where another one needs a directory; the client has no word for that.
+    // In a folder, a key can lie where another key needs a directory; the client has no error kind for that.
     kind: kind === 'Unexpected' && /=> (is|not) a directory/.test(message) ? 'NotADirectory' : kind,
     persistence,
     operation,
@@ -22,13 +22,13 @@ export function parseStorageError (error: unknown): ParsedError {
   }
 }
 
-/** Whether the service itself said so, rather than the way to it. */
+/** True when the service itself reported the error; false when the error happened on the way to the service. */
 export function isStorageAnswer (error: unknown): boolean {
   const { kind, code } = parseStorageError(error)
   return code !== undefined || !['', 'Unexpected', 'ConfigInvalid'].includes(kind)
 }
 
-/** What does not come from the storage is given back as it is. */
+/** Returns the matching error of the catalogue. An error that does not come from the storage is returned unchanged. */
 export function mapStorageError (cause: unknown): unknown {
   if (cause instanceof AnswerableError) return cause
   if (cause instanceof DeadlinePassed) return new ServiceUnavailable('The object storage did not answer in time.', { cause })
@@ -56,7 +56,7 @@ function isSystemError (error: unknown): boolean {
   return error instanceof Error && 'syscall' in error
 }
 
-/** What an operator is told when the bucket cannot be used: which setting to look at. */
+/** Tells the operator which setting to check when the bucket cannot be used. */
 export function explainBucket ({ endpoint, bucket }: { endpoint: string, bucket: string }, error: unknown): string {
   const { kind, code, message } = parseStorageError(error)
   const at = `at ${URL.canParse(endpoint) ? new URL(endpoint).host : endpoint}`

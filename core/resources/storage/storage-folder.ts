@@ -1,21 +1,21 @@
-// What the storage in a folder needs beside the client: a safe place for it, and keys that no symbolic link leads out of.
+// Prepares the folder that stores objects, and refuses keys that lead out of it through a symbolic link.
 
 import { access, constants, mkdir, readdir, realpath, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BadRequest } from '../../contract/index.ts'
 
-/** File systems take 255 bytes; a write in progress adds its own ending. */
+/** Maximum size of one segment of a key. File systems allow 255 bytes, and a write in progress adds its own ending. */
 const segmentBytes = 200
 const abandonedAfterMs = 60 * 60 * 1_000
 
 export interface Folder {
-  /** Holds the objects; a real path. */
+  /** Folder that holds the objects; a real path. */
   root: string
-  /** Holds what is being written, on the same file system, so that an object appears whole or not at all. */
+  /** Folder for writes in progress, on the same file system, so that an object appears complete or not at all. */
   incoming: string
 }
 
-/** Makes the folder ready, or rejects with what is wrong with it. */
+/** Prepares the folder, or rejects with what is wrong with it. */
 export async function prepareFolder (path: string): Promise<Folder> {
   try {
     await mkdir(join(path, 'kept'), { recursive: true })
@@ -35,7 +35,7 @@ export async function checkFolder ({ root, incoming }: Folder): Promise<void> {
   for (const part of [root, incoming]) await access(part, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-/** A process that was killed leaves what it was writing. */
+/** Removes files that a killed process left behind while it was writing them. */
 async function removeAbandoned (incoming: string): Promise<void> {
   for (const name of await readdir(incoming)) {
     const path = join(incoming, name)
@@ -45,8 +45,8 @@ async function removeAbandoned (incoming: string): Promise<void> {
 }
 
 /**
- * Throws `BadRequest` when a symbolic link lies on the way to the key, or the key cannot be a path. Whoever can put a link there between
- * this check and the use can write the folder anyway.
+ * Throws `BadRequest` when a symbolic link lies on the way to the key, or the key cannot be a path. An attacker who can
+ * create a link there between this check and the use can write to the folder anyway.
  */
 export async function checkPath (root: string, key: string): Promise<void> {
   if (key.split('/').some(segment => Buffer.byteLength(segment) > segmentBytes)) {

@@ -1,10 +1,10 @@
-// Which keys name an object: whatever passes here means the same in a bucket and in a folder, and stays inside both.
+// Checks the keys of objects: a valid key means the same in a bucket and in a folder, and stays inside both.
 
 import { BadRequest } from '../../contract/index.ts'
 
 const keyBytes = 1_024
 
-/** Throws `BadRequest` with the rule that was broken. The key comes with its plugin's prefix, which counts. */
+/** Throws `BadRequest` with the rule that was broken. The key includes the prefix of its plugin, which counts. */
 export function checkStorageKey (key: string): void {
   const broken = brokenRule(key, key.split('/'))
   if (broken !== undefined) throw new BadRequest(`This is no key for an object: it ${broken}.`)
@@ -23,7 +23,8 @@ function brokenRule (key: string, segments: string[]): string | undefined {
   if (segments.includes('')) return 'is empty, begins or ends with a slash, or has two in a row'
   if (segments.includes('.') || segments.includes('..')) return 'has a segment "." or ".."'
   if (/[\\\p{Cc}]/u.test(key)) return 'holds a backslash or a control character'
-  // Half a surrogate pair has no UTF-8 form; two spellings of one letter would be two objects here and one there.
+  // Half a surrogate pair has no UTF-8 form. Two spellings of one letter would be two objects in one place and one
+  // object in another.
   if (!key.isWellFormed() || key.normalize('NFC') !== key) return 'is not Unicode text in normal form C'
   // The client trims its paths, so ' a' and 'a' would be one object.
   if (key.trim() !== key) return 'begins or ends with white space'

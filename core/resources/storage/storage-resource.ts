@@ -1,4 +1,4 @@
-// Objects in an S3 bucket or, in development, in a folder, through opendal.
+// Opens the object storage through opendal: an S3 bucket or, in development, a folder.
 
 import { Operator, TimeoutLayer } from 'opendal'
 import type { Entry } from 'opendal'
@@ -20,8 +20,8 @@ const attemptMs = 3_000
 const transferMs = 10_000
 
 /**
- * Makes sure that objects can be read and written there, and otherwise rejects with which setting to look at. A bucket is not created.
- * `limits`: 10 s for a read or write, 1 s for a link, unless said.
+ * Checks that the bucket can be listed, or that the folder can be read and written. Otherwise it rejects with the
+ * setting to check. A bucket is not created. `limits` are by default 10 s for a read or write and 1 s for a link.
  */
 export async function openStorage (
   settings: StorageSettings, { signal, clock, log }: OpenParts, limits: StorageLimits = {}
@@ -51,7 +51,8 @@ async function openBucket (settings: BucketSettings, signal: AbortSignal): Promi
   timeout.ioTimeout = transferMs
   const operator = new Operator('s3', {
     endpoint, bucket, region, access_key_id: accessKey, secret_access_key: secretKey,
-    // Only what the settings say: nothing from the environment of other tools, nothing from a cloud's metadata address.
+    // The client uses only the settings: it reads nothing from the environment of other tools, and nothing from a
+    // cloud's metadata address.
     disable_config_load: 'true', disable_ec2_metadata: 'true'
   }).layer(timeout.build())
   const check = async (signal: AbortSignal): Promise<void> => {
@@ -83,7 +84,8 @@ async function openFolder ({ path }: FolderSettings): Promise<Place> {
   const folder = await prepareFolder(path)
   const operator = new Operator('fs', { root: folder.root, atomic_write_dir: folder.incoming })
 
-  // A directory's name is compared with its slash, so that keys come out in order without reading the directories that follow.
+  // A directory's name is compared with its slash, so that keys come out in order without a read of the directories
+  // that follow.
   async function* walk (prefix: string, directory: string): AsyncGenerator<StoredObject> {
     const entries = (await operator.list(directory)).map(entry => ({ key: entry.path(), metadata: entry.metadata() }))
     for (const { key, metadata } of entries.sort(byKey)) {
@@ -105,7 +107,7 @@ async function openFolder ({ path }: FolderSettings): Promise<Place> {
     },
     admit: key => checkPath(folder.root, key),
     remove: async key => {
-      // The key may be one of a directory, which is no object and stays.
+      // The key may name a directory, which is not an object and stays.
       if (await find(operator, key) !== undefined) await operator.delete(key)
     },
     walk: prefix => walk(prefix, '')

@@ -1,34 +1,42 @@
-// What the real and the in-process Valkey have in common: checked keys, JSON, schemas and one load for many waiters, over a store of texts.
+// Gives the real and the in-process Valkey the same behaviour, over a store of texts: checked keys, JSON, schemas, and
+// one load for many waiting callers.
 
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Clock, Log, Valkey, z } from '../../contract/index.ts'
 import { checkKey, checkTtl } from './valkey-key.ts'
 
 export interface ValkeyClient {
-  /** Keys and channels as they are, for the host itself. */
+  /** Handle of the host; its keys and channels have no prefix. */
   readonly host: Valkey
-  /** Keys and channels under `<id>:`, which no key can leave. An id holds no colon, so no plugin's prefix begins another's. */
+  /**
+   * Returns the handle of a plugin. Its keys and channels are under `<id>:`, which no key can leave. An ID holds no
+   * colon, so no plugin's prefix begins the prefix of another.
+   */
   scoped (id: string): Valkey
   /**
-   * Calls `listener` whenever the connection for news is back after a break. What was published in between is lost, so whatever is kept
-   * up to date by news must be dropped then. Subscriptions are in place again before the call. The result ends it.
+   * Calls `listener` whenever the connection for messages is back after a break. Messages that were published in
+   * between are lost, so data that messages keep up to date must be dropped then. Subscriptions are active again before
+   * the call. Call the result to remove the listener.
    */
   onReconnect (listener: () => void): () => void
 }
 
-/** Texts under keys and texts sent to channels. Everything rejects with `ServiceUnavailable` while the server is away. */
+/**
+ * Stores texts under keys and sends texts to channels. Every method rejects with `ServiceUnavailable` while the server
+ * is unavailable.
+ */
 export interface TextStore {
   get (key: string): Promise<string | undefined>
   set (key: string, text: string, ttlMs: number): Promise<void>
   remove (keys: string[]): Promise<void>
   publish (channel: string, text: string): Promise<void>
-  /** `take` must not throw. The result leaves, and may be called again. */
+  /** `take` must not throw. The result ends the subscription, and may be called again. */
   subscribe (channel: string, take: (text: string) => void): Promise<() => Promise<void>>
 }
 
 interface Flight {
   found: Promise<{ text: string }>
-  /** The key was invalidated meanwhile, so what was read before must not be stored. */
+  /** Says that the key was invalidated in the meantime, so a value that was read before must not be stored. */
   token: { isOvertaken: boolean }
 }
 
@@ -36,7 +44,9 @@ interface ValkeyClientDeps { log: Log, clock: Clock }
 
 const complaintEveryMs = 5_000
 
-/** Several scopes share one, so that an outage is not logged once for every plugin and request. */
+/**
+ * Limits warnings. All scopes share one instance, so that an outage is not logged once for every plugin and request.
+ */
 class Complaint {
   readonly #log: Log
   readonly #clock: Clock
@@ -71,7 +81,10 @@ class PrefixedValkey implements Valkey {
   readonly #prefix: string
   readonly #log: Log
   readonly #complaint: Complaint
-  /** What is being found or loaded now. Whoever joins reads the text for itself, so that no two callers share a value. */
+  /**
+   * Lookups and loads that are under way. Each caller that joins one parses the text itself, so that no two callers
+   * share a value.
+   */
   readonly #flights = new Map<string, Flight>()
 
   constructor (store: TextStore, prefix: string, log: Log, complaint: Complaint) {
@@ -142,7 +155,7 @@ class PrefixedValkey implements Valkey {
     }
     const lifeMs = typeof ttlMs === 'function' ? ttlMs(loaded) : ttlMs
     const result = { text, value: checked.data }
-    // What has no time left to live is given, not stored.
+    // A value that has no time left to live is returned, not stored.
     if (isAway || lifeMs <= 0 || token.isOvertaken) return result
     checkTtl(key, lifeMs)
     try {
@@ -184,7 +197,7 @@ class PrefixedValkey implements Valkey {
   }
 }
 
-/** Undefined when there is no text, it is not JSON, or it does not fit. */
+/** Returns undefined when there is no text, when the text is not JSON, or when it does not match the schema. */
 function read<S extends z.ZodType> (text: string | undefined, schema: S): z.output<S> | undefined {
   if (text === undefined) return undefined
   let value: unknown

@@ -1,4 +1,5 @@
-// Valkey through iovalkey: one connection for commands, one for news, nothing queued while the server is away.
+// Opens Valkey through iovalkey: one connection for commands and one for messages. No command is queued while the
+// server is unavailable.
 
 import { Redis } from 'iovalkey'
 import { withDeadline } from '../../concurrency/deadline.ts'
@@ -10,23 +11,30 @@ import { Subscribers } from './valkey-subscribers.ts'
 
 export interface ValkeySettings {
   url: string
-  /** How long a command may take; 500–1,000 is sound. */
+  /** Time limit for one command; 500–1,000 is a sound value. */
   commandTimeoutMs: number
-  /** An attempt may have begun just before the server is back, so this and a pause are how late its return may be noticed. */
+  /**
+   * Time limit for one attempt to connect. An attempt may have begun just before the server is back, so its return may
+   * be noticed this time plus one pause later.
+   */
   connectTimeoutMs: number
 }
 
-/** A quiet connection for news is asked for a sign of life this often; a dead one is noticed a command's time later. */
+/**
+ * Interval of the pings on the connection for messages. A dead connection is noticed two command timeouts after the
+ * first ping that gets no answer.
+ */
 const heartbeatMs = 1_000
 const longestPauseMs = 200
 const goodbyeMs = 50
 
 /**
- * Connects once and rejects with what to look at when that fails; after that it reconnects by itself, within a second of the server's
- * return. While the server is away every command fails with `ServiceUnavailable`: after `commandTimeoutMs` until the silence is noticed, then
- * at once.
+ * Connects once, and rejects with what to check when that fails. After that it reconnects by itself, within a second of
+ * the server's return. While the server is unavailable, every command fails with `ServiceUnavailable`: after
+ * `commandTimeoutMs` until the silence is noticed, then at once.
  *
- * News are delivered at most once. What is published while a replica's connection is down never reaches it: see `onReconnect`.
+ * Messages are delivered at most once. A message that is published while the connection of a replica is down never
+ * reaches that replica: see `onReconnect`.
  */
 export async function openValkey (settings: ValkeySettings, { log, clock, signal }: OpenParts): Promise<Resource<ValkeyClient>> {
   const commands = createConnection('bulkhead', settings)
@@ -57,7 +65,9 @@ class ServerStore implements TextStore {
   readonly #commands: Redis
   readonly #news: Redis
   readonly #subscribers = new Subscribers()
-  /** Channels the server has been asked for, so that a second subscriber waits for the same answer. */
+  /**
+   * Channels whose subscription was requested from the server, so that a second subscriber waits for the same answer.
+   */
   readonly #joined = new Map<string, Promise<unknown>>()
   readonly #reconnectListeners = new Set<() => void>()
   readonly #heartbeat: NodeJS.Timeout
@@ -70,7 +80,7 @@ class ServerStore implements TextStore {
     news.on('message', (channel: string, text: string) => this.#subscribers.round(channel)(text))
     news.on('ready', () => { void this.#rejoin() })
     this.#heartbeat = setInterval(() => {
-      // An answer that does not come ends the connection (socketTimeout), which then reconnects: nothing is left to do here.
+      // A missing answer ends the connection (socketTimeout), which then reconnects, so nothing is left to do here.
       if (news.status === 'ready') news.ping().catch(() => undefined)
     }, heartbeatMs).unref()
   }
@@ -97,7 +107,7 @@ class ServerStore implements TextStore {
     const leave = async (): Promise<void> => {
       if (!leaveLocally().isLast) return
       this.#joined.delete(channel)
-      // When the server is away it has forgotten the subscription already, and the next connection does not ask for it.
+      // An unavailable server has forgotten the subscription already, and the next connection does not request it.
       if (this.#news.status === 'ready') await this.#news.unsubscribe(channel).catch(() => undefined)
     }
     try {
@@ -115,7 +125,10 @@ class ServerStore implements TextStore {
     return () => { this.#reconnectListeners.delete(own) }
   }
 
-  /** First the subscriptions, then the word: a cache that is dropped before it hears news again could be filled with what is stale. */
+  /**
+   * Subscribes first and then calls the listeners: a cache that is dropped before messages arrive again could be filled
+   * with stale data.
+   */
   async #rejoin (): Promise<void> {
     const channels = this.#subscribers.channels()
     try {
@@ -147,21 +160,23 @@ function createConnection (name: string, { url, commandTimeoutMs, connectTimeout
     disconnectTimeout: goodbyeMs,
     keepAlive: 10_000,
     retryStrategy: attempt => Math.min(25 * 2 ** attempt, longestPauseMs),
-    // A command is sent once or fails: a repeated one could take effect twice, a queued one arrives when nobody waits any more.
+    // A command is sent once or fails. A repeated command could take effect twice, and a queued one would arrive when
+    // no caller waits any more.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     autoResubscribe: false,
-    // After a failover the old primary, now a replica, refuses writes: the name has to be looked up again.
+    // After a failover the old primary, which is now a replica, refuses writes: the name must be resolved again.
     reconnectOnError: error => error.message.startsWith('READONLY'),
-    // Both families at once, as Node does; the client's own way spends every other attempt on the wrong one.
+    // Both address families are tried at once, as Node does. The client's own way spends every other attempt on the
+    // wrong family.
     family: 0,
     familyFallback: { enabled: false }
   })
 }
 
 async function connect (connection: Redis, { url, connectTimeoutMs }: ValkeySettings, signal: AbortSignal): Promise<void> {
-  // `connect` itself only says that the connection was closed; the reason comes as an event.
+  // `connect` itself only reports that the connection was closed; the reason arrives as an event.
   let reason: unknown
   const listen = (error: unknown): void => { reason ??= error }
   connection.on('error', listen)
@@ -177,7 +192,7 @@ async function connect (connection: Redis, { url, connectTimeoutMs }: ValkeySett
       : `Valkey at ${addressOf(url)} cannot be used: ${message}. Check VALKEY_URL, and that the server runs and can be reached from here.`, { cause })
   } finally {
     connection.off('error', listen)
-    // Without any listener the client writes to the console. Later errors show as a break.
+    // Without any listener the client writes to the console. Later errors are logged as a break of the connection.
     connection.on('error', () => undefined)
   }
 }
@@ -202,12 +217,12 @@ async function disconnect (connection: Redis): Promise<void> {
   await ended
 }
 
-/** What went wrong inside is logged with the cause; a caller learns only that the cache is away. */
+/** The error keeps its cause for the log; the caller learns only that the cache is unavailable. */
 function refuse (cause: unknown): never {
   throw new ServiceUnavailable('The cache is away.', { cause })
 }
 
-/** Without the user name and the password. */
+/** Returns the host of the URL, without the user name and the password. */
 function addressOf (url: string): string {
   return URL.canParse(url) ? new URL(url).host : 'the address in VALKEY_URL'
 }

@@ -1,11 +1,11 @@
-// Who in this process listens to which channel: any number share one subscription.
+// Tracks the subscribers of each channel in this process: any number of them share one subscription to the server.
 
 type Take = (text: string) => void
 
 export class Subscribers {
   readonly #takers = new Map<string, Set<{ take: Take }>>()
 
-  /** `isFirst` and what `leave` answers (`isLast`) say when the channel itself is to be joined or left. */
+  /** `isFirst`, and `isLast` from `leave`, say when the channel itself must be joined or left. */
   join (channel: string, take: Take): { isFirst: boolean, leave: () => { isLast: boolean } } {
     const taker = { take }
     const takers = this.#takers.get(channel)
@@ -20,7 +20,7 @@ export class Subscribers {
     return { isFirst: takers === undefined, leave }
   }
 
-  /** Who listens now; the result takes a message to those of them who still do. */
+  /** Remembers the current subscribers. The result delivers a text to those that are still subscribed. */
   round (channel: string): (text: string) => void {
     const takers = this.#takers.get(channel)
     const listening = [...takers ?? []]
