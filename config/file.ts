@@ -1,19 +1,19 @@
-// Reads `<NODE_ENV>.json` and parts the host's settings from the plugins' own.
+// Reads the config file `<NODE_ENV>.json` and separates the host's settings from those of plugins.
 
 import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import { isContent, type Content } from './load.ts'
 
 export interface File {
-  /** How messages name it. */
+  /** The path by which messages name the file. */
   readonly path: string
   readonly content: Content
-  /** `plugins.config`: a section for each plugin id. */
+  /** The content of `plugins.config`: one section for each plugin id. */
   readonly plugins: Content
   readonly problems: readonly string[]
 }
 
-/** The defaults are those of development, so only production cannot do without its file. */
+/** Reads and splits the file. The defaults suit development, so only production requires its file. */
 export function readContent (absolute: string, root: string, environment: string): File {
   const path = relative(root, absolute)
   const empty = { path, content: {}, plugins: {} }

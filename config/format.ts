@@ -1,15 +1,18 @@
-// The strict formats of settings: which text or value fits, what it stands for, and the words that say what is wanted.
+// Defines the strict formats of settings: which text or value is valid, how it is parsed, and how messages describe it.
 
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 
 interface Format<Kept, Read = Kept> {
-  /** Ends the sentence "it must be …". */
+  /** Completes the sentence "it must be …". */
   readonly wants: string
-  /** What a text from the environment stands for; undefined when it stands for nothing. */
+  /** Parses a text from the environment; returns undefined when the text is invalid. */
   readonly parse: (text: string) => Kept | undefined
   readonly fits: (value: unknown) => value is Kept
-  /** What the code gets, where that is not the value itself. Relative paths are relative to `root`. */
+  /**
+   * Converts the value for the code, when the code does not get the value itself. Relative paths are relative to
+   * `root`.
+   */
   readonly read?: (value: Kept, root: string) => Read
 }
 
@@ -36,7 +39,10 @@ const isUrl = (...schemes: string[]) => (value: string): boolean =>
 
 const isOrigin = (value: string): boolean => isUrl('http:', 'https:')(value) && new URL(value).origin === value
 
-/** `[::1]:8080` has brackets so that the port can be told from the address. */
+/**
+ * Matches an address and a port. An IPv6 address has brackets (`[::1]:8080`), so that the port can be told from the
+ * address.
+ */
 const addressPattern = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[A-Za-z0-9._-]+)):(?<port>\d{1,5})$/
 
 function readAddress (value: string): { host: string, port: number } | undefined {
@@ -47,7 +53,10 @@ function readAddress (value: string): { host: string, port: number } | undefined
 
 interface EgressException { host: string, prefix?: number, port?: number }
 
-/** A host, an address or a range, and perhaps a port; an IPv6 one with a port is in brackets. */
+/**
+ * Reads an egress exception: a host, an address or a range, with an optional port. An IPv6 address with a port is in
+ * brackets.
+ */
 function readException (item: string): EgressException | undefined {
   const { range, bare = range, tail } = /^\[(?<range>[^[\]]*)\](?::(?<tail>.*))?$/.exec(item)?.groups ??
     (item.split(':').length > 2 ? { bare: item } : /^(?<bare>[^:]*)(?::(?<tail>.*))?$/.exec(item)?.groups) ?? {}
@@ -60,13 +69,16 @@ function readException (item: string): EgressException | undefined {
   return { host, ...bits !== undefined && { prefix: Number(bits) }, ...tail !== undefined && { port: Number(tail) } }
 }
 
-/** As a URL would have it: in small letters, international names as `xn--`, and no number that is an address to some. */
+/**
+ * Tells whether the host is in the form that a URL has: lower case, international names as `xn--`, and no number that
+ * some programs read as an address.
+ */
 const isHostName = (host: string): boolean =>
   /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/.test(host) && URL.canParse(`http://${host}`) && new URL(`http://${host}`).hostname === host
 
 const isPath = (value: string): boolean => value !== '' && !value.includes('\0')
 
-/** A timer of Node fires at once when it is given more. */
+/** The longest delay of a Node timer. With a longer delay, the timer fires at once. */
 const longestTimerMs = 2 ** 31 - 1
 
 export const formats = {
@@ -111,7 +123,7 @@ export const formats = {
 } as const
 
 export type FormatName = keyof typeof formats
-/** What the code gets for a setting of this format. */
+/** The type that the code gets for a setting of this format. */
 export type ReadAs<Name extends FormatName> = (typeof formats)[Name] extends { read?: (value: never, root: string) => infer Read } ? Read : never
 
 export const isFormatName = (name: string): name is FormatName => Object.hasOwn(formats, name)

@@ -1,4 +1,4 @@
-// Brings one tree of settings together from its defaults, a config file and the environment, and says everything that is wrong with them.
+// Loads one tree of settings from its defaults, a config file and the environment, and reports every problem with them.
 
 import { isDeepStrictEqual } from 'node:util'
 import convict from 'convict'
@@ -9,11 +9,11 @@ import { fileVariable, readSecretFiles } from './secret-file.ts'
 export interface Setting {
   readonly doc: string
   readonly format: FormatName | readonly unknown[]
-  /** What the setting is when nothing sets it; an empty text means that it has no value, whatever the format. */
+  /** The value when nothing sets the setting. An empty text means that it has no value, whatever the format. */
   readonly default: unknown
   readonly env?: string
   readonly sensitive?: boolean
-  /** Production does not start without it. */
+  /** In production the host does not start without this setting. */
   readonly production?: 'required'
 }
 
@@ -23,13 +23,16 @@ export type Values<T> = { readonly [Key in keyof T]: T[Key] extends { format: in
   ? Format extends FormatName ? ReadAs<Format> : Format extends readonly (infer Option)[] ? Option : never
   : Values<T[Key]> }
 
-/** What `npm run settings` shows of one setting. */
+/** One line of `npm run settings`. */
 export interface Row {
   readonly name: string
   readonly env: string | undefined
-  /** `[secret]` when the setting is secret and set. */
+  /** The value as text; `[secret]` when the setting is a secret and is set. */
   readonly value: string
-  /** `default`, the config file's path, `environment` and the variable's name, or `file` and the path of the file that holds the secret. */
+  /**
+   * The source of the value: `default`, the config file's path, `environment` and the variable's name, or `file` and
+   * the path of the file that holds the secret.
+   */
   readonly source: string
   /** Says what the setting is for. */
   readonly doc: string
@@ -37,22 +40,22 @@ export interface Row {
 
 export interface Given {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** The part of a config file that is for this tree; `path` is how a message names the file. */
+  /** The part of a config file for this tree. Messages name the file by `path`. */
   readonly file: { readonly path: string, readonly content: Content }
-  /** Relative paths are relative to it. */
+  /** The folder to which relative paths in settings are relative. */
   readonly root: string
-  /** Stands before the names of the tree in messages and rows, with its dot. */
+  /** The prefix of the tree's names in messages and rows, with its trailing dot. */
   readonly prefix?: string
 }
 
 export interface Section {
-  /** A setting that did not pass has its default here. */
+  /** The values of the settings. A setting with an invalid value has its default here. */
   readonly values: object
   readonly rows: readonly Row[]
   readonly problems: readonly string[]
-  /** The values of what is sensitive and set; of a URL its password, too. */
+  /** The values of sensitive settings that are set; for a URL also its password. */
   readonly secrets: readonly string[]
-  /** Hold a secret, or stand for a file that does. */
+  /** The names of variables that hold a secret, or whose `_FILE` variable names a file with one. */
   readonly secretVariables: readonly string[]
 }
 
@@ -72,7 +75,7 @@ for (const [name, { wants, parse, fits }] of Object.entries(formats)) {
 export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given): Section {
   const leaves = leavesOf(tree)
   const { known, problems } = sift(tree, file.content, name => `${file.path}: "${prefix}${name}"`)
-  // A variable that is there but empty counts as not set, so that a compose file may name what it leaves open.
+  // An empty variable counts as not set, so that a compose file may list variables that it leaves open.
   const given = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ''))
   const files = readSecretFiles(given, secretVariablesOf(tree), root)
   const set = files.env
@@ -90,7 +93,7 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
     if (unread !== undefined) problems.push(`${prefix}${name}: ${unread}`)
     const value: unknown = config.get(name)
     const hasDefault = isDeepStrictEqual(value, setting.default)
-    // convict reads a number out of "2abc" when the options are numbers.
+    // convict would parse "2abc" as 2 when the options are numbers, so the text must equal the option.
     const passes = Array.isArray(setting.format)
       ? setting.format.includes(value) && (text === undefined || text === String(value))
       : hasDefault || formats[setting.format as FormatName].fits(value)
@@ -108,11 +111,11 @@ export function loadSection (tree: Tree, { env, file, root, prefix = '' }: Given
   return { values, rows, problems, secrets, secretVariables: secretVariablesOf(tree) }
 }
 
-/** The variables that hold a secret, or whose `_FILE` names one. */
+/** Lists the variables that hold a secret, or whose `_FILE` variable names a file with one. */
 export const secretVariablesOf = (tree: Tree): string[] =>
   leavesOf(tree).flatMap(([, { env, sensitive }]) => sensitive === true && env !== undefined ? [env] : [])
 
-/** As it is written there, and as it is said. */
+/** Returns the password of a URL both as written in the URL and decoded, so that both forms are masked. */
 function passwordOf (text: string): string[] {
   const { password = '' } = URL.canParse(text) ? new URL(text) : {}
   return password === '' ? [] : [password, decodeURIComponent(password)]
@@ -126,7 +129,10 @@ export function leavesOf (tree: Tree, prefix = ''): [name: string, setting: Sett
 export const wantsOf = ({ format }: Setting): string =>
   Array.isArray(format) ? `one of ${format.join(', ')}` : formats[format as FormatName].wants
 
-/** Keeps what the tree knows of a file's content; unknown keys, and objects in the place of values or the other way round, are problems. */
+/**
+ * Splits a file's content into known settings and problems. Unknown keys are problems, and so are objects in place of
+ * values and values in place of objects.
+ */
 function sift (tree: Tree, content: Content, at: (name: string) => string): { known: Content, problems: string[] } {
   const problems: string[] = []
   const names = leavesOf(tree).map(([name]) => name)
@@ -142,7 +148,10 @@ function sift (tree: Tree, content: Content, at: (name: string) => string): { kn
   return { known: walk(tree, content, ''), problems }
 }
 
-/** A key may be misspelt or in the wrong place; the last part alone finds the second. */
+/**
+ * Suggests the nearest setting. A key may be misspelt or in the wrong place; comparing only the last part finds the
+ * second case.
+ */
 function suggest (name: string, names: readonly string[]): string {
   const last = (path: string): string => path.slice(path.lastIndexOf('.') + 1)
   const cost = (other: string): number => Math.min(
@@ -157,7 +166,7 @@ function readAs (setting: Setting, value: unknown, root: string): unknown {
   return read === undefined ? value : read(value, root)
 }
 
-/** What is read into parts is shown as it was written. */
+/** Shows a value. A value that is parsed into an object is shown as it was written. */
 const show = (read: unknown, value: unknown): string =>
   [isContent(read) || (Array.isArray(read) && read.some(isContent)) ? value : read].flat().join(', ')
 

@@ -1,10 +1,10 @@
-// The master key where the settings give none: made once and kept in the data folder.
+// Loads the master key. When the settings give none, it is created once and stored in the data folder.
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** The file in the data folder holds something else than a key, or cannot be read or made. */
+/** Thrown when the file in the data folder does not hold a key, or cannot be read or created. */
 export class MasterKeyNotLoaded extends Error {
   readonly code = 'BULKHEAD_MASTER_KEY_NOT_LOADED'
 
@@ -14,7 +14,10 @@ export class MasterKeyNotLoaded extends Error {
   }
 }
 
-/** 32 bytes: the `configured` hex digits, or, when that is empty, those of `<dataPath>/master-key`, which is made (mode 0600) if there is none. */
+/**
+ * Resolves with the 32 bytes of the key: the `configured` hex digits or, when these are empty, those in
+ * `<dataPath>/master-key`. That file is created (mode 0600) if it does not exist.
+ */
 export async function loadMasterKey ({ dataPath, configured }: { dataPath: string, configured: string }): Promise<Buffer> {
   if (configured !== '') return Buffer.from(configured, 'hex')
   const path = join(dataPath, 'master-key')
@@ -36,7 +39,10 @@ async function find (path: string): Promise<string | undefined> {
   }
 }
 
-/** Written aside and linked into place, so that hosts that start together agree and none reads half a key. */
+/**
+ * Creates the key file. It is written under another name and then linked into place, so that hosts that start together
+ * agree on one key and none reads half a key.
+ */
 async function make (dataPath: string, path: string): Promise<string> {
   await mkdir(dataPath, { recursive: true })
   const draft = `${path}.${randomUUID()}`

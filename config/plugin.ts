@@ -1,4 +1,4 @@
-// A plugin's own settings, as its definition declares them: as strict as the host's.
+// Loads a plugin's own settings, as its definition declares them, as strictly as the host's.
 
 import type { ConfigFields } from '../core/contract/index.ts'
 import { formats, isFormatName } from './format.ts'
@@ -7,11 +7,14 @@ import { isContent, loadSection, wantsOf, type Given, type Section, type Setting
 interface Declared {
   readonly id: string
   readonly fields: ConfigFields
-  /** `plugins.config.<id>` of the config file. */
+  /** The content of `plugins.config.<id>` in the config file. */
   readonly content: unknown
 }
 
-/** A field that is declared wrongly is a problem and has no value. `hostEnvs` are the variables that set something of the host. */
+/**
+ * Loads the section of one plugin. A wrongly declared field is reported as a problem and has no value. `hostEnvs` are
+ * the variables that set something of the host.
+ */
 export function loadPluginSection ({ id, fields, content }: Declared, given: Given, hostEnvs: ReadonlySet<string | undefined>): Section {
   if (content === undefined && Object.keys(fields).length === 0) return nothing
   return load({ id, fields, content: content ?? {} }, given, hostEnvs)
@@ -33,7 +36,10 @@ function load ({ id, fields, content }: Declared, given: Given, hostEnvs: Readon
   return { ...section, problems: [...problems, ...section.problems] }
 }
 
-/** Fields come from code that nobody here wrote, and perhaps from JavaScript. */
+/**
+ * Checks a declared field. The types prove nothing here: fields come from other authors' code, and perhaps from
+ * JavaScript.
+ */
 function checkField (name: string, field: unknown, hostEnvs: ReadonlySet<string | undefined>): string | undefined {
   if (!/^[a-z][A-Za-z0-9]*$/.test(name)) return 'the name must be letters and digits and begin with a small letter'
   if (!isContent(field)) return 'must be { doc, format, default, env? }'

@@ -1,4 +1,4 @@
-// Settings as the table that `npm run settings` prints.
+// Renders settings as the table that `npm run settings` prints.
 
 import type { Row } from './load.ts'
 

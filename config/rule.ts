@@ -1,13 +1,13 @@
-// What settings must be together, and what production asks of them beside that.
+// Checks rules that span several settings, and the additional rules for production.
 
 import type { Settings } from './schema.ts'
 import { leavesOf, wantsOf, type Row, type Tree } from './load.ts'
 import { fileVariable } from './secret-file.ts'
 
-/** Left of the grace for the last log lines and the exit itself. */
+/** The part of the grace period that is reserved for the last log lines and the exit itself. */
 const exitMarginMs = 1_000
 
-/** After the grace Kubernetes kills: whatever a stop may take must be over by then. */
+/** Checks that a stop fits into the grace period. Kubernetes kills the process when the grace period is over. */
 export function checkBudgets ({ drainWaitMs, drainMs, stopMs, graceMs }: Settings['budgets']): string[] {
   const sumMs = drainWaitMs + drainMs + stopMs + exitMarginMs
   return sumMs <= graceMs ? [] : [
@@ -16,20 +16,26 @@ export function checkBudgets ({ drainWaitMs, drainMs, stopMs, graceMs }: Setting
   ]
 }
 
-/** What is looked up often stays where it can be looked up; the database lets nothing younger go either. */
+/**
+ * The minimum of `archive.auditDays`, in days. Recent audit entries must stay searchable, and the database refuses to
+ * release younger ones, too.
+ */
 const auditDaysMin = 30
 
 export const checkArchive = ({ auditDays }: Settings['archive']): string[] => auditDays === 0 || auditDays >= auditDaysMin ? [] : [
   `archive.auditDays: PLATFORM_ARCHIVE_AUDIT_DAYS ${auditDays} is too few; write ${auditDaysMin} or more, or 0 to keep the audit log in the database`
 ]
 
-/** The host's own connections are some of all, and plugins need at least one. */
+/** Checks the connection pool. The host's own connections are a part of the pool, and plugins need at least one. */
 export const checkPool = ({ poolMax, hostConnections }: Settings['postgres']): string[] => hostConnections === 0 || hostConnections < poolMax ? [] : [
   `postgres.hostConnections: DATABASE_HOST_CONNECTIONS ${hostConnections} leaves plugins none of the ${poolMax} connections of DATABASE_POOL_MAX; ` +
   'write fewer, or 0 for a fifth'
 ]
 
-/** Half a storage would quietly be a folder, or fail at the first object. */
+/**
+ * Checks that the storage is configured completely or not at all. A partial configuration would silently use a folder,
+ * or fail at the first object.
+ */
 export function checkStorage ({ endpoint, accessKey, secretKey }: Settings['storage']): string[] {
   const parts = Object.entries({ MINIO_ENDPOINT: endpoint, MINIO_ACCESS_KEY: accessKey, MINIO_SECRET_KEY: secretKey })
   const missing = parts.filter(([, value]) => value === '').map(([env]) => env)
@@ -38,12 +44,15 @@ export function checkStorage ({ endpoint, accessKey, secretKey }: Settings['stor
   ]
 }
 
-/** Compared without the digits and marks that people put behind. */
+/** Passwords that attackers try first. The comparison ignores digits and punctuation at the end. */
 const knownPasswords = new Set([
   '', 'admin', 'administrator', 'bulkhead', 'changeme', 'change-me', 'letmein', 'password', 'passw0rd', 'platform', 'qwertyuiop', 'secret', 'welcome'
 ])
 
-/** A required setting that is empty, and values that only development may use. */
+/**
+ * Checks the settings for production: it reports required settings that are empty, and values that only development may
+ * use.
+ */
 export function checkProduction ({ storage, masterKey, admin }: Settings, schema: Tree, rows: readonly Row[]): string[] {
   const unset = new Set(rows.filter(({ value }) => value === '').map(({ name }) => name))
   const missing = leavesOf(schema).flatMap(([name, setting]) => setting.production === 'required' && unset.has(name)

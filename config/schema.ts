@@ -1,5 +1,5 @@
-// Every setting of the host, once: what it is for, its strict format, its default, the environment variable that sets it.
-// The defaults are those of development; `production.json` holds what differs there.
+// Declares every setting of the host once: its purpose, strict format, default, and the environment variable that sets
+// it. The defaults suit development; `production.json` holds the differences for production.
 
 import { join } from 'node:path'
 import { closest, distance } from 'fastest-levenshtein'
@@ -104,19 +104,24 @@ export type Settings = Values<typeof schema>
 
 export interface Loaded {
   readonly settings: Settings
-  /** Every setting of the host in the order of the schema, then those of the plugins asked for so far. */
+  /**
+   * Returns every setting of the host in the order of the schema, then the settings of the plugins requested so far.
+   */
   readonly describe: () => readonly Row[]
-  /** The values of what is sensitive, of the host and of the plugins asked for so far. */
+  /** Returns the values of sensitive settings, of the host and of the plugins requested so far. */
   readonly secrets: () => readonly string[]
-  /** A plugin's own section: what its fields say, then `plugins.config.<id>` of the config file, then the environment variables they name. */
+  /**
+   * Loads a plugin's own section. Later sources win: the defaults of its fields, then `plugins.config.<id>` of the
+   * config file, then the environment variables that the fields name.
+   */
   readonly pluginSettings: (plugin: { id: string, fields: ConfigFields }) => Section
-  /** The ids that the config file has a section for. */
+  /** The plugin ids for which the config file has a section. */
   readonly configured: readonly string[]
-  /** Variables that look like a setting and are none, each as a sentence. */
+  /** A sentence about each environment variable that looks like a setting but is none. */
   readonly notices: readonly string[]
 }
 
-/** Every problem with the settings, each a line that says where, what is wrong and what is wanted. */
+/** Lists every problem with the settings. Each is one line that names the place, the problem and what is expected. */
 export class InvalidSettings extends Error {
   readonly code = 'BULKHEAD_SETTINGS_INVALID'
   readonly problems: readonly string[]
@@ -130,17 +135,20 @@ export class InvalidSettings extends Error {
 
 interface Where {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Holds `<NODE_ENV>.json`. */
+  /** The folder that contains `<NODE_ENV>.json`. */
   readonly folder: string
-  /** Relative paths in settings are relative to it. */
+  /** The folder to which relative paths in settings are relative. */
   readonly root: string
-  /** Called for each variable that holds a secret, or names its file, once it is read. What is read again later is read from a copy. */
+  /**
+   * Called for each variable that holds a secret, or names its file, once the variable has been read. Later reads use a
+   * copy.
+   */
   readonly forget?: (variable: string) => void
 }
 
 /**
- * Defaults, then the config file, then the environment; an empty variable counts as not set. A secret comes from its variable, or from the file that
- * `<VARIABLE>_FILE` names. Throws `InvalidSettings`.
+ * Loads the settings from the defaults, then the config file, then the environment; an empty variable counts as not
+ * set. A secret comes from its variable, or from the file that `<VARIABLE>_FILE` names. Throws `InvalidSettings`.
  */
 export function loadSettings ({ env: given, folder, root, forget = () => undefined }: Where): Loaded {
   const env = { ...given }
@@ -179,7 +187,10 @@ export function loadSettings ({ env: given, folder, root, forget = () => undefin
   }
 }
 
-/** The database's own client would read `PGPASSWORD` at each connection; here it is taken once, so that it need not stay in the environment. */
+/**
+ * Adds `PGPASSWORD` to the database URL. The database client would read the variable at each connection; reading it
+ * once here lets it be removed from the environment.
+ */
 function withPassword (url: string, password: string | undefined): string {
   if (!URL.canParse(url) || password === undefined || password === '') return url
   const whole = new URL(url)
@@ -187,7 +198,10 @@ function withPassword (url: string, password: string | undefined): string {
   return whole.href
 }
 
-/** Others may have variables that begin like ours (Kubernetes sets `…_SERVICE_HOST`), so only what is near to one of ours is told. */
+/**
+ * Finds misspelt variables. Other programs may set variables with the same prefixes (Kubernetes sets `…_SERVICE_HOST`),
+ * so only names close to one of ours are reported.
+ */
 function findMisspelt (env: Where['env'], known: ReadonlySet<string | undefined>): string[] {
   const names = [...known].filter(name => name !== undefined)
   const ofNoSecret = new Set(names.map(fileVariable).filter(name => !known.has(name)))

@@ -1,21 +1,24 @@
-// Secrets from files: a setting that is sensitive may be named by `<VARIABLE>_FILE`, as Docker, systemd and Kubernetes mount them.
+// Reads secrets from files. `<VARIABLE>_FILE` may name the file of a sensitive setting, as Docker, systemd and
+// Kubernetes mount secrets.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-/** Names the variable that names the file of a secret. */
+/** Returns the name of the variable that names the file of a secret. */
 export const fileVariable = (env: string): string => `${env}_FILE`
 
 export interface SecretFiles {
-  /** The variables, with what the files hold in the place of their names. */
+  /** The variables, with the content of the secret files filled in. */
   readonly env: Readonly<Record<string, string>>
-  /** The path that was named, by the variable it stands for; also where the file could not be read. */
+  /** The path of each secret file, by the variable that it sets. It includes files that could not be read. */
   readonly paths: ReadonlyMap<string, string>
-  /** Sentences, by the variable that the file stands for. */
+  /** Problems as sentences, by the variable that the file sets. */
   readonly problems: ReadonlyMap<string, string>
 }
 
-/** `names` are the variables that may come from a file. Relative paths are relative to `root`. */
+/**
+ * Reads the secret files. `names` are the variables that may come from a file. Relative paths are relative to `root`.
+ */
 export function readSecretFiles (env: Readonly<Record<string, string>>, names: readonly string[], root: string): SecretFiles {
   const read: Record<string, string> = { ...env }
   const paths = new Map<string, string>()
@@ -40,9 +43,9 @@ export function readSecretFiles (env: Readonly<Record<string, string>>, names: r
 
 const lengthMax = 65_536
 
-/** Leaves out the line breaks at the end, which editors and `echo` add. */
+/** Reads a secret without the line breaks at its end, which editors and `echo` add. */
 function readSecret (path: string): string {
-  // Without waiting, so that a pipe nobody writes to does not hold the start.
+  // Opening does not block, so that a named pipe without a writer does not hang the start.
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     if (!fstatSync(file).isFile()) throw new UnfitFile('is not a file')

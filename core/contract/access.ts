@@ -1,46 +1,47 @@
-// Who is calling and what they may do. People and agents are the same kind of user.
+// The resource `access`: who the caller is and what the caller may do. People and agents are the same kind of user.
 
 import type { Delegations, Roles, Users } from './administration.ts'
 import type { Audit } from './audit.ts'
 
 /**
- * The caller of a request. It is recognised by identity: `access` takes the object that the host made and refuses a copy of it
- * (`BULKHEAD_USER_NOT_RECOGNISED`). Nothing of it can be changed.
+ * The caller of a request. It is immutable and recognized by identity: `access` accepts the object that the host made
+ * and refuses a copy of it (`BULKHEAD_USER_NOT_RECOGNISED`).
  */
 export interface User {
   readonly id: string
   readonly name: string
   readonly displayName: string | null
   readonly email: string
-  /** Effective permissions outside any project, already narrowed by a token's scopes. */
+  /** The effective permissions outside any project, already narrowed by a token's scopes. */
   readonly permissions: ReadonlySet<string>
   readonly signedInBy: Session | Token
 }
 
 /**
- * A user that a plugin acts as without a request of the user's, made by `access.asUser`. It may be asked about, handed to services that take it, and
- * written into the audit log, which marks the entry as done by the plugin. It administers nothing: no tokens, sessions, users, roles or delegations.
+ * A user that a plugin acts as without a request of that user, made by `access.asUser`. A plugin can check its
+ * permissions, pass it to services that accept it, and use it as an actor in the audit log, which marks the entry as
+ * made by the plugin. It cannot administer anything: no tokens, sessions, users, roles or delegations.
  */
 export interface ActingUser extends Pick<User, 'id' | 'name' | 'displayName' | 'email' | 'permissions'> {
-  /** The id of the plugin. */
+  /** The id of the plugin that acts as the user. */
   readonly actingPlugin: string
 }
 
 export interface Session {
   readonly kind: 'session'
   readonly id: string
-  /** ISO 8601. Using the session puts it off, to 24 hours after signing in at most. */
+  /** The end of the session, in ISO 8601. Each use extends it, up to 24 hours after signing in. */
   readonly expiresAt: string
 }
 
 export interface Token {
   readonly kind: 'token'
   readonly id: string
-  /** Empty: not narrowed. */
+  /** The permissions to which the token is narrowed. An empty list means that it is not narrowed. */
   readonly scopes: readonly string[]
-  /** The only project the token works in, or null for all. */
+  /** The only project in which the token works, or null for all projects. */
   readonly projectId: string | null
-  /** ISO 8601, or null for never. */
+  /** The expiry in ISO 8601, or null when the token never expires. */
   readonly expiresAt: string | null
 }
 
@@ -60,9 +61,9 @@ export interface TokenRecord {
   readonly createdAt: string
 }
 
-/** Where a request came from, for the audit log. */
+/** The origin of a request, for the audit log. */
 export interface Origin {
-  /** The client's address behind the trusted proxies, or undefined when it is not known. */
+  /** The client's address as the trusted proxies report it, or undefined when it is not known. */
   readonly address: string | undefined
   readonly userAgent: string | undefined
 }
@@ -75,17 +76,17 @@ export interface SessionRecord {
   readonly userAgent: string | null
   readonly createdAt: string
   readonly expiresAt: string
-  /** The one that asks. */
+  /** True for the session of the current request. */
   readonly isCurrent: boolean
 }
 
 export interface Reach {
-  /** In every project there is and will be; `projectIds` is empty then. */
+  /** True when the permission holds in every current and future project; `projectIds` is then empty. */
   readonly isEverywhere: boolean
   readonly projectIds: readonly string[]
 }
 
-/** What anyone who is signed in may know of a user. */
+/** The part of a user that any signed-in user may know. */
 export interface Person {
   readonly id: string
   readonly name: string
@@ -93,14 +94,14 @@ export interface Person {
   readonly isActive: boolean
 }
 
-/** A user's own sessions. A token with scopes or a project neither sees nor ends any. */
+/** Manages a user's own sessions. Through a token with scopes or a project, every method rejects with `Forbidden`. */
 export interface Sessions {
-  /** Newest first. */
+  /** Lists the sessions, newest first. */
   list (user: User, page: Page): Promise<{ items: SessionRecord[], total: number }>
-  /** `NotFound` when it is not the user's own. */
+  /** Finds one session. Rejects with `NotFound` when it is not the user's own. */
   find (user: User, id: string): Promise<SessionRecord>
   end (user: User, id: string, origin: Origin): Promise<void>
-  /** The one that asks, too. */
+  /** Ends all sessions, including the current one. */
   endAll (user: User, origin: Origin): Promise<void>
 }
 
@@ -112,29 +113,35 @@ export interface Contact {
 }
 
 /**
- * The named resource `access`: what someone may do, the audit log, signing in and out, API tokens, administration. The plugin `identity` is
- * its API; any plugin may declare it, and none asks the tables of users, roles or tokens itself.
+ * The named resource `access`. It covers permission checks, the audit log, signing in and out, API tokens, and
+ * administration. The plugin `identity` is its HTTP API. Any plugin may declare the resource; no plugin queries the
+ * tables of users, roles or tokens itself.
  */
 export interface Access {
   /**
-   * Whether the user may, in the project or outside any: for the caller of a request narrowed to what their token may, for a user's id whatever
-   * that user may. As it was a second ago at most.
+   * Tells whether the user holds the permission, in the project or outside any project. For the caller of a request,
+   * the answer is narrowed to what the caller's token may do. For a user's id or an acting user, it covers everything
+   * that the user may do. The answer is at most one second old.
    */
   can (user: User | ActingUser | string, permission: string, projectId?: string): Promise<boolean>
-  /** `Forbidden` without the permission; `NotFound` for whoever holds nothing in the project. */
+  /**
+   * Like `can`, but rejects: with `Forbidden` when the permission is missing, and with `NotFound` when the user holds
+   * nothing in the project.
+   */
   require (user: User | ActingUser | string, permission: string, projectId?: string): Promise<void>
-  /** All that `can` answers yes to. */
+  /** Resolves with all permissions for which `can` answers true. */
   permissionsOf (user: User | ActingUser | string, projectId?: string): Promise<ReadonlySet<string>>
   /**
-   * Where the user holds the permission, for lists: everywhere, or in these projects. Narrowed for the caller of a request as in `can`. Always as
-   * the database has it now, in one query.
+   * Resolves with the places where the user holds the permission, for lists: everywhere, or in these projects. For the
+   * caller of a request it is narrowed as in `can`. It always reads the current state of the database, in one query.
    */
   projectsWith (user: User | ActingUser | string, permission: string): Promise<Reach>
-  /** Who is behind these ids, by id, to name them: no id of nobody is among them. One query. */
+  /** Finds the users of these ids, by id, to show their names. Ids of no user are left out. It makes one query. */
   people (ids: Iterable<string>): Promise<ReadonlyMap<string, Person>>
   /**
-   * The user for work that no request leads to, such as a job. `can` and the others answer for all that the user may when they are asked, narrowed by
-   * no token. Undefined for an id of no active user.
+   * Resolves with the user for work that no request causes, such as a job. `can` and the other checks answer for
+   * everything that the user may do at the time of the check; no token narrows it. Resolves with undefined when the id
+   * is not that of an active user.
    */
   asUser (userId: string): Promise<ActingUser | undefined>
   readonly audit: Audit
@@ -142,29 +149,40 @@ export interface Access {
   readonly users: Users
   readonly roles: Roles
   readonly delegations: Delegations
-  /** Whether the caller of a request that goes on and on is still signed in as then. Asking is no use of the session. */
+  /**
+   * Tells whether the caller of a long-lived request is still signed in by the same session or token. The check does
+   * not count as a use of the session.
+   */
   isSignedIn (user: User): Promise<boolean>
-  /** How to reach a user; undefined for one who is not active, and for nobody. Not for other users' eyes. */
+  /** Resolves with the contact data of an active user; undefined for any other id. Do not show it to other users. */
   contact (userId: string): Promise<Contact | undefined>
   /**
-   * `Unauthorized` for an unknown name, a wrong password and an inactive user alike, in the same time; `TooManyRequests` past 10 failures in
-   * five minutes, counted by name and by address, and apart for an address the user has signed in from before.
+   * Signs a user in. Rejects with `Unauthorized` for an unknown name, a wrong password and an inactive user alike, in
+   * the same time. Rejects with `TooManyRequests` after 10 failures in five minutes. These are counted by name and by
+   * address, and separately for an address from which the user has signed in before.
    */
   login (input: { name: string, password: string }, origin: Origin): Promise<NewSession>
-  /** Ends the session the user is signed in by; `BadRequest` for a caller who came with an API token. */
+  /** Ends the session by which the user is signed in. Rejects with `BadRequest` for a caller who used an API token. */
   logout (user: User, origin: Origin): Promise<void>
   /**
-   * `token` is shown here and never again. `ValidationFailed` for a scope nobody knows, a project the caller may not know of or a life over 365
-   * days; `Forbidden` for a scope that the caller's own token does not have, and for one that grants or reveals and that the caller does not hold
-   * by a role; `TooManyRequests` past 20 an hour.
+   * Creates an API token. The value `token` is returned only here. Rejects with `ValidationFailed` for an unknown
+   * scope, a project that the caller may not know of, or a lifetime over 365 days. Rejects with `Forbidden` for a scope
+   * that the caller's own token does not have, and for a scope that grants or reveals and that the caller does not hold
+   * by a role. Rejects with `TooManyRequests` after 20 tokens in an hour.
    */
   createToken (
     user: User, input: { name: string, scopes: string[], projectId?: string | undefined, expiresInDays: number }, origin: Origin
   ): Promise<TokenRecord & { token: string }>
-  /** A token with scopes or a project sees itself only. */
+  /** Lists the user's tokens. Through a token with scopes or a project, it lists only that token. */
   listTokens (user: User, page: Page): Promise<{ items: TokenRecord[], total: number }>
-  /** `NotFound` when the token is not the user's own; `Forbidden` through a token with scopes or a project, but for itself. */
+  /**
+   * Revokes a token. Rejects with `NotFound` when the token is not the user's own. Rejects with `Forbidden` through a
+   * token with scopes or a project, unless the token revokes itself.
+   */
   revokeToken (user: User, id: string, origin: Origin): Promise<void>
-  /** All of them, the one that asks, too. `Forbidden` through a token with scopes or a project. */
+  /**
+   * Revokes all tokens of the user, including the current one. Rejects with `Forbidden` through a token with scopes or
+   * a project.
+   */
   revokeTokens (user: User, origin: Origin): Promise<void>
 }

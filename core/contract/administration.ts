@@ -1,4 +1,5 @@
-// Administration: users, roles and who has them, and permissions lent to others. Every method checks what its caller may do.
+// The administration part of the resource `access`: users, roles and their assignment, and delegated permissions. Every
+// method checks the permissions of its caller.
 
 import type { Contact, Origin, Page, User } from './access.ts'
 
@@ -26,43 +27,52 @@ export interface UserChange {
   readonly displayName?: string | null | undefined
   readonly email?: string | undefined
   readonly password?: string | undefined
-  /** Goes with `password` when callers change their own. */
+  /** The current password. It is required with `password` when callers change their own. */
   readonly currentPassword?: string | undefined
-  /** Goes with `password`: the user's API tokens, which otherwise go on working, are revoked with it. */
+  /** Also revokes the user's API tokens, which otherwise stay valid. It is allowed only together with `password`. */
   readonly revokeTokens?: boolean | undefined
-  /** Needs `admin:users`, as does everything about another user. */
+  /** Activates or deactivates the user. It needs `admin:users`, as every change of another user does. */
   readonly isActive?: boolean | undefined
 }
 
-/** Needs `admin:users`, but for what users see and change of themselves. */
+/** Manages users. Every method needs `admin:users`, except when users read or change themselves. */
 export interface Users {
-  /** `Conflict` for a name or an e-mail address that someone has. */
+  /** Creates a user. Rejects with `Conflict` when another user has the name or the e-mail address. */
   create (actor: User, input: NewUser, origin: Origin): Promise<UserRecord>
-  /** By name. */
+  /** Lists the users by name. */
   list (actor: User, page: Page): Listed<UserRecord>
   find (actor: User, id: string): Promise<UserRecord>
   /**
-   * A new password ends the user's other sessions, and with `revokeTokens` the API tokens, too; `TooManyRequests` past 5 an hour. `Forbidden` for
-   * the password, e-mail or activity of a user who holds anything, anywhere, that the caller does not hold there by a role or by owning the
-   * project: `createPasswordLink` is for them. `Forbidden`, too, through a token with scopes, unless the caller may manage users.
+   * Changes a user. A new password ends the user's other sessions and, with `revokeTokens`, revokes the API tokens too.
+   * Rejects with `TooManyRequests` after 5 password changes in an hour.
+   *
+   * Rejects with `Forbidden` for the password, e-mail or activity of a user who holds any permission, in any place,
+   * that the caller does not hold there by a role or by owning the project; use `createPasswordLink` for such users.
+   * Also rejects with `Forbidden` when users change themselves through a token with scopes or a project, unless the
+   * caller may manage users.
    */
   change (actor: User, id: string, change: UserChange, origin: Origin): Promise<UserRecord>
-  /** Ends the user's sessions, tokens and what they delegate. `Forbidden` as in `change`; `Conflict` for the last active admin. */
+  /**
+   * Deactivates a user. It ends the user's sessions, tokens and delegations to others. Rejects with `Forbidden` as in
+   * `change`, and with `Conflict` for the last active admin.
+   */
   deactivate (actor: User, id: string, origin: Origin): Promise<void>
   /**
-   * A token by which the user may set a new password once, within an hour; a link made before is void, and so is this one after any change of the
-   * user. It is for the user's mailbox and for no one else's eyes. `Conflict` when the user is not active; `TooManyRequests` past 5 an hour.
+   * Creates a token by which the user can set a new password once, within one hour. An earlier link becomes void, and
+   * so does this one after any change of the user. Send the token only to the user's mailbox and show it to no other
+   * person. Rejects with `Conflict` when the user is not active, and with `TooManyRequests` after 5 links in an hour.
    */
   createPasswordLink (actor: User, id: string, origin: Origin): Promise<PasswordLink>
   /**
-   * Needs the token of a link and nothing else; ends all sessions of the user. `Unauthorized` for any link that is not good, whatever the reason;
-   * `TooManyRequests` past 10 failures in five minutes from one network.
+   * Sets a new password. It needs only the token of a link, and ends all sessions of the user. Rejects with
+   * `Unauthorized` for any invalid link, whatever the reason, and with `TooManyRequests` after 10 failures in five
+   * minutes from one network.
    */
   setPasswordByLink (input: { token: string, password: string, revokeTokens?: boolean | undefined }, origin: Origin): Promise<void>
 }
 
 export interface PasswordLink {
-  /** Shown here and never again. */
+  /** The value of the token. It is returned only here. */
   readonly token: string
   readonly expiresAt: string
   readonly contact: Contact
@@ -72,7 +82,7 @@ export interface RoleRecord {
   readonly id: string
   readonly name: string
   readonly description: string | null
-  /** Neither changed nor deleted: `Conflict`. */
+  /** True for a system role. Changing or deleting it is a `Conflict`. */
   readonly isSystem: boolean
   readonly createdAt: string
 }
@@ -80,7 +90,10 @@ export interface RoleRecord {
 export interface PermissionRecord {
   readonly name: string
   readonly description: string | null
-  /** The id of the plugin that contributes it; `host` for the host's own; null when nothing that runs here does. */
+  /**
+   * The id of the plugin that contributes the permission; `host` for the host's own. It is null when no plugin that
+   * runs here contributes it.
+   */
   readonly plugin: string | null
 }
 
@@ -89,13 +102,16 @@ export interface AssignmentRecord {
   readonly userId: string
   readonly roleId: string
   readonly roleName: string
-  /** Null: everywhere. */
+  /** The project in which the role holds, or null for everywhere. */
   readonly projectId: string | null
   readonly grantedBy: string | null
   readonly createdAt: string
 }
 
-/** Needs `admin:roles`. What changes counts for whoever has the role within a second, everywhere. */
+/**
+ * Manages roles and their assignment. Every method needs `admin:roles`. A change takes effect for all users who have
+ * the role, in every replica, within one second.
+ */
 export interface Roles {
   list (actor: User, page: Page): Listed<RoleRecord>
   create (actor: User, input: { name: string, description?: string | null | undefined }, origin: Origin): Promise<RoleRecord>
@@ -105,28 +121,28 @@ export interface Roles {
   remove (actor: User, id: string, origin: Origin): Promise<void>
   permissionsOf (actor: User, id: string): Listed<PermissionRecord>
   /**
-   * From then on it has these and no others. `ValidationFailed` for one that nobody knows; `Forbidden` to add one that the caller does not hold
-   * everywhere by a role.
+   * Replaces the permissions of a role with these. Rejects with `ValidationFailed` for an unknown permission. Rejects
+   * with `Forbidden` when it adds a permission that the caller does not hold everywhere by a role.
    */
   setPermissions (actor: User, id: string, names: readonly string[], origin: Origin): Listed<PermissionRecord>
-  /** Every permission there is. */
+  /** Lists all permissions. */
   permissions (actor: User, page: Page): Listed<PermissionRecord>
   assignmentsOf (actor: User, userId: string, page: Page): Listed<AssignmentRecord>
   /**
-   * Everywhere, or in one project. `Conflict` when it is so already; `Forbidden` for a role with a permission that the caller does not hold there by
-   * a role.
+   * Assigns a role to a user, everywhere or in one project. Rejects with `Conflict` when the user already has it there.
+   * Rejects with `Forbidden` for a role with a permission that the caller does not hold there by a role.
    */
   assign (actor: User, userId: string, role: { roleId: string, projectId?: string | undefined }, origin: Origin): Promise<AssignmentRecord>
-  /** `Conflict` for the last active admin. */
+  /** Removes a role from a user. Rejects with `Conflict` for the last active admin. */
   unassign (actor: User, userId: string, role: { roleId: string, projectId?: string | undefined }, origin: Origin): Promise<void>
 }
 
 export interface NewDelegation {
   readonly delegateId: string
   readonly permission: string
-  /** Everywhere unless said. */
+  /** The project in which the delegation holds. The default is everywhere. */
   readonly projectId?: string | undefined
-  /** ISO 8601; until revoked unless said. */
+  /** The expiry in ISO 8601. By default the delegation holds until it is revoked. */
   readonly expiresAt?: string | undefined
   readonly reason?: string | undefined
 }
@@ -143,21 +159,32 @@ export interface DelegationRecord {
   readonly reason: string | null
   readonly createdAt: string
   readonly revokedAt: string | null
-  /** Not revoked, not past its expiry, and the delegator still holds the permission there by a role. Without that it lends nothing. */
+  /**
+   * True while the delegation is not revoked, has not expired, and the delegator still holds the permission there by a
+   * role. Otherwise it grants nothing.
+   */
   readonly isEffective: boolean
 }
 
 export interface Delegations {
   /**
-   * Lends what the caller holds there by a role. `BadRequest` to oneself, for what the caller holds only because someone lent it, and for what
-   * grants or reveals (`admin:…`, `host:operate`, `host:approve`, `secret:reveal`); `Forbidden` for what the caller does not hold; `Conflict` when it
-   * is lent already; `TooManyRequests` past 30 granted and revoked within an hour.
+   * Delegates a permission that the caller holds there by a role. Rejects with `BadRequest` for a delegation to
+   * oneself, for a permission that the caller holds only by delegation, and for a permission that grants or reveals
+   * (`admin:…`, `host:operate`, `host:approve`, `secret:reveal`). Rejects with `Forbidden` for a permission that the
+   * caller does not hold, with `Conflict` when it is already delegated, and with `TooManyRequests` after 30 grants and
+   * revocations in an hour.
    */
   grant (actor: User, input: NewDelegation, origin: Origin): Promise<DelegationRecord>
-  /** Those from and to the caller; all of them with `admin:delegate`. Newest first. */
+  /**
+   * Lists the delegations from and to the caller, or all delegations for a caller with `admin:delegate`, newest first.
+   * Through a token with scopes, callers see only those of the delegations from and to them whose permission is in the
+   * scopes.
+   */
   list (actor: User, page: Page): Listed<DelegationRecord>
   /**
-   * One's own, but not through a token with scopes, or anyone's with `admin:delegate`. `Forbidden` for whoever it was lent to, `NotFound` for others.
+   * Revokes a delegation: the caller's own, except through a token with scopes or a project, or any with
+   * `admin:delegate`. Rejects with `Forbidden` for the user to whom it was delegated, and with `NotFound` for all other
+   * users.
    */
   revoke (actor: User, id: string, origin: Origin): Promise<void>
 }

@@ -1,31 +1,35 @@
-// The audit log: who did what, to what, from where. Rows are added and never change.
+// The audit log: it records who did what, to what, and from where. Rows are added and never change.
 
 import type { Page, User, Origin } from './access.ts'
 import type { Transaction } from './postgres.ts'
 
 export interface AuditEntry {
   /**
-   * The caller of the request (`ctx.user` itself), the user that `access.asUser` gave, or undefined for what the host or a task did by itself. An
-   * entry with any other actor is written as well, marked as done by the plugin; the next major version refuses it.
+   * The user who acted: the caller of the request (`ctx.user` itself) or a user from `access.asUser`. Undefined stands
+   * for an action of the host, or of a task on its own. An entry with any other actor is written too, but marked as
+   * made by the plugin; the next major version refuses it.
    */
   readonly actor: Pick<User, 'id' | 'name'> | undefined
-  /** `thing.verb`: `invoice.pay`. */
+  /** The action, as `thing.verb`: `invoice.pay`. */
   readonly action: string
-  /** The kind of thing: `invoice`. */
+  /** The kind of thing that the action affects: `invoice`. */
   readonly resource: string
   readonly resourceId?: string | null
   readonly projectId?: string | null
-  /** What is worth knowing later, as JSON of 16 kB at most. Never a password or a secret; a token of the host's is masked. */
+  /**
+   * Details for a later reader, at most 16,384 characters as JSON. Never include a password or a secret; the host's own
+   * tokens are masked.
+   */
   readonly detail?: Readonly<Record<string, unknown>>
-  /** Where the request came from: `{ address: ctx.ip }`. */
+  /** The origin of the request: `{ address: ctx.ip }`. */
   readonly origin?: Pick<Origin, 'address'>
 }
 
 export interface AuditRecord {
   readonly id: string
-  /** `00000000-0000-0000-0000-000000000000` for whoever is no user. */
+  /** The id of the actor; `00000000-0000-0000-0000-000000000000` when the actor is not a user. */
   readonly actorId: string
-  /** As it was at the time. */
+  /** The actor's name at the time of the action. */
   readonly actorName: string
   readonly action: string
   readonly resource: string
@@ -33,14 +37,17 @@ export interface AuditRecord {
   readonly projectId: string | null
   readonly detail: unknown
   readonly address: string | null
-  /** The id of the plugin that wrote the entry, or through which it came about; null for the host's own, and for entries of versions before 1.3. */
+  /**
+   * The id of the plugin that wrote the entry, or whose call caused it. It is null for the host's own entries and for
+   * entries of versions before 1.3.
+   */
   readonly plugin: string | null
-  /** The plugin did it as the actor, and no request of the actor's led to it. */
+  /** True when the plugin acted as the actor, without a request of the actor. */
   readonly isByPlugin: boolean
   readonly createdAt: string
 }
 
-/** What is given must all hold. */
+/** A filter of audit records. A record must match every given field. */
 export interface AuditFilter {
   readonly actorId?: string | undefined
   readonly action?: string | undefined
@@ -49,15 +56,15 @@ export interface AuditFilter {
   readonly projectId?: string | undefined
   /** A plugin's id. */
   readonly plugin?: string | undefined
-  /** ISO 8601; that moment included. */
+  /** The start of the period, inclusive, in ISO 8601. */
   readonly from?: string | undefined
-  /** ISO 8601; that moment excluded. */
+  /** The end of the period, exclusive, in ISO 8601. */
   readonly to?: string | undefined
 }
 
 export interface Audit {
-  /** Writes a row in the transaction of the change it tells of: both are there, or neither. */
+  /** Writes a row in the transaction of the change that it records. Either both are stored, or neither. */
   record (tx: Pick<Transaction, 'query'>, entry: AuditEntry): Promise<void>
-  /** Newest first. Needs `admin:users`. */
+  /** Finds records, newest first. Needs `admin:users`. */
   find (user: User, filter: AuditFilter, page: Page): Promise<{ items: AuditRecord[], total: number }>
 }

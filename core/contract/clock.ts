@@ -1,4 +1,4 @@
-// Time as something that is handed over, so that a test can hold it still.
+// The clock that the host and its plugins use. It is passed in, so that a test can control time.
 
 export interface Clock {
   /** Milliseconds since the Unix epoch. */

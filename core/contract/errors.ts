@@ -1,21 +1,21 @@
-// The one catalogue of errors that reach a caller; everything else becomes a 500 that says nothing about the inside.
+// The catalogue of all errors that reach a caller. Any other error becomes a 500 that reveals nothing about the host.
 
-/** One field that did not pass: `path` is dotted from the part of the request (`body.title`, `query.limit`). */
+/** One invalid field. `path` is dotted and begins with the part of the request (`body.title`, `query.limit`). */
 export interface FieldError {
   path: string
   message: string
 }
 
 export interface ErrorOptions {
-  /** What led to this error. Logged, never sent. */
+  /** The underlying error. It is logged, never sent. */
   cause?: unknown
-  /** Sent as `Retry-After`, whole seconds, rounded up. */
+  /** Sent as `Retry-After`, in whole seconds, rounded up. */
   retryAfterMs?: number
 }
 
 /**
- * An error with an answer: `status` and `message` are sent to the caller as RFC 9457 problem details,
- * so the message must hold nothing that the caller may not know.
+ * An error with an HTTP answer. The host sends `status` and `message` to the caller as RFC 9457 problem details, so the
+ * message must contain nothing that the caller may not know.
  */
 export abstract class AnswerableError extends Error {
   abstract readonly status: number
@@ -49,7 +49,7 @@ export class Forbidden extends AnswerableError {
   readonly title = 'Not permitted'
 }
 
-/** Also the answer for a private thing that the caller may not see. */
+/** Also the answer for a private resource that the caller may not see. */
 export class NotFound extends AnswerableError {
   readonly status = 404
   readonly code = 'BULKHEAD_NOT_FOUND'
@@ -104,14 +104,14 @@ export class TooManyRequests extends AnswerableError {
   readonly title = 'Too many requests'
 }
 
-/** A system behind the host answered, and the answer made no sense. */
+/** A system behind the host sent an answer that the host could not use. */
 export class BadGateway extends AnswerableError {
   readonly status = 502
   readonly code = 'BULKHEAD_BAD_GATEWAY'
   readonly title = 'Bad gateway'
 }
 
-/** Something the request needs is away, overloaded or past its deadline; trying again later may help. */
+/** A system that the request needs is unavailable, overloaded or past its deadline. A retry may succeed. */
 export class ServiceUnavailable extends AnswerableError {
   readonly status = 503
   readonly code = 'BULKHEAD_SERVICE_UNAVAILABLE'

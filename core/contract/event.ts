@@ -1,4 +1,4 @@
-// How plugins tell each other what has happened.
+// How plugins publish events and subscribe to events of other plugins.
 
 import type { z } from 'zod'
 import type { SendOptions, TaskRun } from './task.ts'
@@ -14,26 +14,38 @@ export interface EventDeclaration {
 }
 
 /**
- * Event names are lower case, digits, dashes and dots: `merge-request.merged`. An event belongs to the plugin whose manifest declares it in `events`:
- * the name and the payload are that plugin's promise, and any plugin may subscribe. An event that another plugin declares is refused
- * (`BULKHEAD_EVENT_NOT_OWNED`) by `publish` and `broadcast`; one that no plugin declares is a warning in the log, and an error from the next major
- * version on.
+ * Publishes and receives events. Event names are lower case, digits, dashes and dots: `merge-request.merged`. An event
+ * belongs to the plugin whose manifest declares it in `events`. The name and the payload are that plugin's contract,
+ * and any plugin may subscribe.
+ *
+ * `publish` and `broadcast` refuse an event that another plugin declares (`BULKHEAD_EVENT_NOT_OWNED`). An event that no
+ * plugin declares causes a warning in the log; from the next major version on it is an error.
  */
 export interface Events {
   /**
-   * Tells every plugin that subscribes, at least once each, also one that is down or being replaced now, through a queue of its own. With `in`
-   * it is told if and only if that transaction commits. Events of one `key` arrive in the order they were published. Whoever subscribes later is
-   * not told.
+   * Delivers the event at least once to every plugin that subscribes, through a queue for each. This includes plugins
+   * that are currently down or being replaced. With `in`, the event is delivered if and only if that transaction
+   * commits. Events of one `key` arrive in the order in which they were published. A plugin that subscribes later does
+   * not get the event.
    */
   publish (name: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
   /**
-   * One replica runs `handler` for each event, like a job of a queue with 10 retries: what it does through `tx` is done exactly once. A payload
-   * that does not fit `schema` counts as a failure. Once a plugin has subscribed, events wait for it while it is away; they stop when it starts
-   * with tasks or events, but without the subscription.
+   * Subscribes to an event. One replica runs `handler` for each event, like a queue job with 10 retries, and the
+   * changes that the handler makes through `tx` are made exactly once. A payload that does not fit `schema` counts as a
+   * failure.
+   *
+   * Once a plugin has subscribed, events wait for it while it is down. The subscription ends when the plugin starts
+   * with tasks or other events but without this subscription.
    */
   on<Payload extends z.ZodType> (name: string, schema: Payload, handler: (run: EventRun<z.output<Payload>>) => void | Promise<void>): void
-  /** Tells every replica at once, at most once: for what may be missed, such as news that a cached value is stale. */
+  /**
+   * Sends the event to every replica at once, at most once each. Use it for messages that may be lost, such as cache
+   * invalidation.
+   */
   broadcast (name: string, payload: unknown): Promise<void>
-  /** Hears broadcasts in this replica, its own ones too, until the plugin ends. What does not fit `schema` is logged and left out. */
+  /**
+   * Receives broadcasts in this replica, including its own, until the plugin ends. A payload that does not fit `schema`
+   * is logged and skipped.
+   */
   onBroadcast<Payload extends z.ZodType> (name: string, schema: Payload, handler: (payload: z.output<Payload>) => void | Promise<void>): void
 }

@@ -1,56 +1,65 @@
-// Asking other servers, as a plugin does it: over HTTP, and only where the public internet is.
+// The guarded `fetch`: HTTP requests of a plugin to other servers, limited to the public internet.
 
 import type { Duration } from './duration.ts'
 
 export interface GuardedFetchOptions extends Pick<RequestInit, 'method' | 'headers' | 'signal'> {
   body?: string | Uint8Array
-  /** To find the address and connect to it, TLS included; 5 s unless said. */
+  /** The time limit to resolve the name and to connect, TLS included. The default is 5 s. */
   connectTimeout?: Duration
-  /** For all of it: every redirect, and the answer to its last byte. 10 s unless said. */
+  /** The time limit of the whole request: every redirect, and the answer up to its last byte. The default is 10 s. */
   timeout?: Duration
   /**
-   * `error` unless said. `follow` goes along at most 5 of them, checks the address of each as if it were the first, never goes from https to http,
-   * and takes `Authorization` and `Cookie` to no other origin.
+   * The handling of redirects. The default is `error`. `follow` follows at most 5 redirects and checks each address as
+   * it does the first one. It never goes from https to http, and it sends `Authorization` and `Cookie` to no other
+   * origin.
    */
   redirect?: 'error' | 'manual' | 'follow'
-  /** Of the answer's body, unpacked; 1 MB unless said. */
+  /** The maximum size of the answer's body after decompression. The default is 1 MB. */
   maxBytes?: number
 }
 
-/** The whole of an answer, whatever its status. */
+/** A complete answer, whatever its status. */
 export interface GuardedAnswer {
   readonly status: number
   readonly headers: Headers
-  /** Unpacked. */
+  /** The body after decompression. */
   readonly body: Uint8Array
-  /** As UTF-8. */
+  /** Decodes the body as UTF-8. */
   text (): string
-  /** Throws `SyntaxError` for what is no JSON. */
+  /** Parses the body as JSON. Throws `SyntaxError` when it is not JSON. */
   json (): unknown
 }
 
 /**
- * As `fetch` of the web platform, but only to public addresses: the name is resolved once, every address that is private, loopback, link-local or
- * in any other way not of the public internet is left out, and the connection goes to one of those that were checked. `PLATFORM_EGRESS_ALLOW` names
- * exceptions. http and https, without a name and password in the URL; no proxy is used; a connection serves one request. It ends with the plugin.
+ * Works like `fetch` of the web platform, but only for public addresses. The name is resolved once; private, loopback,
+ * link-local and all other non-public addresses are discarded, and the connection goes to one of the checked addresses.
+ * `PLATFORM_EGRESS_ALLOW` names exceptions. It supports http and https, without a name and password in the URL. It uses
+ * no proxy, and a connection serves one request. Requests are aborted when the plugin ends.
  *
- * Rejects with `AddressRefused`, `DeadlineExceeded`, `FetchFailed`, with the reason of `signal`, and with a `TypeError` for what cannot be asked.
+ * Rejects with `AddressRefused`, `DeadlineExceeded` or `FetchFailed`, with the reason of `signal`, or with a
+ * `TypeError` for an invalid request.
  */
 export type GuardedFetch = (url: string | URL, options?: GuardedFetchOptions) => Promise<GuardedAnswer>
 
-/** The address is none that plugins may reach. The message names host and address: for the log, not for callers. */
+/**
+ * Thrown for an address that plugins may not reach. The message names the host and the address: log it, but do not send
+ * it to callers.
+ */
 export class AddressRefused extends Error {
   readonly code = 'BULKHEAD_ADDRESS_REFUSED'
   override readonly name = 'AddressRefused'
 }
 
-/** It took longer than it may. */
+/** Thrown when the request exceeds one of its time limits. */
 export class DeadlineExceeded extends Error {
   readonly code = 'BULKHEAD_DEADLINE_EXCEEDED'
   override readonly name = 'DeadlineExceeded'
 }
 
-/** There is no answer, or none that may be used; the message says why, `cause` has what led to it. */
+/**
+ * Thrown when there is no answer, or none that can be used. The message gives the reason; `cause` holds the underlying
+ * error.
+ */
 export class FetchFailed extends Error {
   readonly code = 'BULKHEAD_FETCH_FAILED'
   override readonly name = 'FetchFailed'

@@ -1,32 +1,38 @@
-// The host as those who operate it see it: what its plugins do and why, and how one is replaced, switched off and on.
+// The resource `host`, for plugins that operate the host. It reports the state of every plugin and the reason for it,
+// and it reloads, disables and enables plugins.
 
 import type { User } from './access.ts'
 import type { TaskOperation } from './task.ts'
 
 /**
- * `running` serves. `waiting`, `starting` and `stopping` are on their way. `held` waits for something it needs, `quarantined` failed and is tried
- * again at `retryAt`, `disabled` was switched off; the paths of these three answer 503. `failed` and `stopped` are ends.
+ * A `running` unit serves. A `waiting`, `starting` or `stopping` unit is in transition. A `held` unit waits for
+ * something that it needs. A `quarantined` unit failed and is started again at `retryAt`. A `disabled` unit was
+ * switched off by an operator. The paths of plugins in these last three states answer 503. `failed` and `stopped` are
+ * final.
  */
 export type UnitState = 'waiting' | 'starting' | 'running' | 'quarantined' | 'held' | 'failed' | 'disabled' | 'stopping' | 'stopped'
 
-/** Of this replica. Times are ISO 8601. */
+/** The status of one plugin in this replica. Times are in ISO 8601. */
 export interface PluginStatus {
   readonly id: string
   readonly version: string
-  /** Counts the copies of its code that were loaded since the host started; the one that serves, or would. */
+  /**
+   * The number of the generation that serves, or would serve. It counts the copies of the plugin's code that were
+   * loaded since the host started.
+   */
   readonly generation: number
   readonly state: UnitState
   readonly since: string
-  /** Why it is in this state, for operators: it may name what callers must not know. */
+  /** The reason for the state. It is for operators: it may name things that callers must not learn. */
   readonly reason: string | null
   readonly retryAt: string | null
-  /** After its first start: recoveries, and generations that took the place of another. */
+  /** The number of starts after the first one: recoveries, and generations that replaced another. */
   readonly restarts: number
   readonly readiness: 'required' | 'degraded'
-  /** Resources and plugins it does not run without. */
+  /** The resources and plugins that the plugin cannot run without. */
   readonly needs: readonly string[]
   readonly mounts: readonly string[]
-  /** What its running generation owns, by kind; zeros when none runs. */
+  /** The number of things that the running generation owns, by kind. All are zero when no generation runs. */
   readonly owns: {
     readonly routes: number
     readonly tasks: number
@@ -37,74 +43,84 @@ export interface PluginStatus {
     /** Servers, child processes, workers and file watchers. */
     readonly others: number
   }
-  /** What generations that have ended left behind, by name, while it is there. */
+  /** The names of things that ended generations did not clean up, for as long as these exist. */
   readonly leftBehind: readonly string[]
-  /** Why this replica has not done what was asked of all; null when it has. */
+  /** The reason why this replica has not carried out an operator's request to all replicas; null when it has. */
   readonly behind: string | null
 }
 
-/** Who asked for a change: kept beside it, shown as its reason, and written to the audit log. */
+/**
+ * The operator who requests a change. The name is stored with the change, shown as its reason and written to the audit
+ * log.
+ */
 export interface Operator extends Pick<User, 'id' | 'name'> {
-  /** The client's address, where it is known: `ctx.ip`. */
+  /** The client's address, if known: `ctx.ip`. */
   readonly address?: string | undefined
-  /** The user of the request (`ctx.user` itself). Without it the audit log marks the change as done by the plugin that asked for it. */
+  /**
+   * The user of the request: `ctx.user` itself. Without it, the audit log marks the change as made by the plugin that
+   * requested it.
+   */
   readonly user?: User | undefined
 }
 
-/** How one unit came up. Times in milliseconds. */
+/** Describes how one unit started. Durations are in milliseconds. */
 export interface LifecycleSpan {
   readonly id: string
   readonly kind: 'resource' | 'plugin' | 'host'
   readonly state: UnitState
-  /** Until all it waited for was there, or it was held. */
+  /** The time until everything that the unit waited for was available, or until the unit was held. */
   readonly waitedForMs: number
-  /** ISO 8601; null when it never began. */
+  /** The time of the first attempt in ISO 8601; null when the unit never began to start. */
   readonly startedAt: string | null
-  /** All attempts together. */
+  /** The time from the first attempt until the unit settled, all attempts included. */
   readonly durationMs: number
   readonly attempts: number
   readonly needs: readonly string[]
-  /** The one it waited for longest, or the one that holds it. */
+  /** The unit that it waited for longest, or the unit that holds it. */
   readonly lastNeed: string | null
   readonly reason: string | null
 }
 
 export interface Lifecycle {
-  /** From the start of the process until it was ready. */
+  /** The time from the start of the process until the host was ready. */
   readonly totalMs: number
-  /** Units in the order they were given, as they were when the host became ready. */
+  /** The units in the order in which they were declared, as they were when the host became ready. */
   readonly units: readonly LifecycleSpan[]
-  /** From the first unit to the one that came last, each waiting for the one before. */
+  /** The chain of units from the first unit to the one that settled last. Each waited for the one before it. */
   readonly criticalPath: readonly string[]
 }
 
 /**
- * The named resource `host`: operating the host's plugins and what they have in the background. Whoever declares it can switch off and replace any
- * plugin, and see and cancel any job, so its routes must ask for a permission.
+ * The named resource `host`. It operates the host's plugins and their background work. A plugin that declares it can
+ * disable and replace any plugin, and can see and cancel any job, so its routes must require a permission.
  */
 export interface Host extends PluginOperation, TaskOperation {}
 
 /**
- * Part of the resource `host`. What is asked is written to the database, a reload once it has succeeded here, and followed by the other replicas
- * within seconds.
+ * The part of the resource `host` that operates plugins. Each request is written to the database (a reload once it has
+ * succeeded in this replica), and the other replicas follow within seconds.
  */
 export interface PluginOperation {
-  /** In the order of their ids. */
+  /** Returns the status of every plugin, ordered by id. */
   plugins (): readonly PluginStatus[]
-  /** `NotFound` for an id that no plugin has. */
+  /** Returns the status of one plugin. Throws `NotFound` for an id that no plugin has. */
   plugin (id: string): PluginStatus
   /**
-   * Makes the plugin what its folder says now: the next generation is imported, checked, migrated and started beside the one that serves, and takes
-   * over; a plugin that is new there is installed, one whose folder has gone is removed. Resolves at the switch; the last generation finishes its
-   * requests after that. `Conflict` with the reason when it could not take over: the last one goes on. `NotFound` when there is neither
-   * such a plugin nor such a folder.
+   * Brings the plugin in line with its folder. The next generation is imported, checked, migrated and started beside
+   * the one that serves, and then replaces it. A plugin that is new in the folder is installed; a plugin whose folder
+   * is gone is removed.
+   *
+   * Resolves at the switch; the previous generation finishes its requests after that. Rejects with `Conflict` and the
+   * reason when the next generation could not take over; the previous one then continues to serve. Rejects with
+   * `NotFound` when there is neither such a plugin nor such a folder.
    */
   reload (id: string, by: Operator): Promise<PluginStatus>
-  /** Lets it start again. Resolves when it runs, or does not for now. */
+  /** Allows the plugin to start again. Resolves when it runs, or when it is clear that it cannot run at present. */
   enable (id: string, by: Operator): Promise<PluginStatus>
   /**
-   * Ends it after those that need it; holds for the next starts, too. Resolves when it has ended, or after a second: its `state` then says how far
-   * that is, while it and those that need it finish what they have under way.
+   * Stops the plugin after the plugins that need it. The plugin stays disabled after a restart of the host. Resolves
+   * when the plugin has ended, or after one second: `state` then shows the progress, while the plugin and those that
+   * need it finish the work under way.
    */
   disable (id: string, by: Operator, reason?: string): Promise<PluginStatus>
   lifecycle (): Lifecycle

@@ -1,4 +1,5 @@
-// What `import … from 'bulkhead'` gives. It changes slowly and by semver.
+// The public API of Bulkhead for plugins: everything that `import … from 'bulkhead'` gives. It changes slowly and
+// follows semver.
 
 export { z } from 'zod'
 export { sql } from './postgres.ts'

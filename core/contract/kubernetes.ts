@@ -1,4 +1,4 @@
-// The cluster as a plugin sees it. Where there is none the handle is still there and says so.
+// The Kubernetes cluster as a plugin sees it. Without a cluster the handle still exists and its `state` is `absent`.
 
 import type { CoreV1Api, AppsV1Api, BatchV1Api, CustomObjectsApi } from '@kubernetes/client-node'
 
@@ -9,7 +9,7 @@ export interface KubernetesApis {
   custom: CustomObjectsApi
 }
 
-/** An object as the API writes it: JSON, so times are ISO 8601 text. */
+/** An object as the API returns it. It is JSON, so times are ISO 8601 text. */
 export interface KubernetesObject {
   apiVersion: string
   kind: string
@@ -26,17 +26,17 @@ export interface KubernetesObject {
 }
 
 export interface KubernetesWatchTarget {
-  /** Of the resource, without a namespace: `/api/v1/pods`, `/apis/apps/v1/deployments`. */
+  /** The API path of the resource, without a namespace: `/api/v1/pods`, `/apis/apps/v1/deployments`. */
   path: string
-  /** All of them unless said. */
+  /** The namespace to watch. The default is all namespaces. */
   namespace?: string
-  /** `app=web,tier!=cache` */
+  /** A label selector: `app=web,tier!=cache`. */
   labelSelector?: string
-  /** `metadata.name=web` */
+  /** A field selector: `metadata.name=web`. */
   fieldSelector?: string
 }
 
-/** Of what was deleted, `object` is its last known state. */
+/** One change of an object. For `DELETED`, `object` is the last known state. */
 export interface KubernetesChange<T extends KubernetesObject = KubernetesObject> {
   type: 'ADDED' | 'MODIFIED' | 'DELETED'
   object: T
@@ -44,19 +44,23 @@ export interface KubernetesChange<T extends KubernetesObject = KubernetesObject>
 
 export interface Kubernetes {
   readonly state: 'available' | 'absent'
-  /** Why it is absent, or which cluster it is. */
+  /** The reason why the cluster is absent, or the version and address of the connected cluster. */
   readonly detail: string
   /**
-   * Runs one call under a deadline of `deadlineMs` (5,000 unless said) and maps its error: 404 → NotFound, 409 → Conflict, 403 → Forbidden,
-   * 429 → TooManyRequests, no answer → ServiceUnavailable, the rest → BadGateway. Absent: ServiceUnavailable.
-   * A parameter that would lead the request to another object (empty, `.`, `..`, with a slash) → BadRequest, before anything is sent.
+   * Runs one call with a deadline of `deadlineMs` (default 5,000) and maps its error: 404 → NotFound, 409 → Conflict,
+   * 403 → Forbidden, 429 → TooManyRequests, no answer → ServiceUnavailable, all others → BadGateway. Without a cluster
+   * it rejects with ServiceUnavailable. A parameter that would lead the request to another object (empty, `.`, `..`, or
+   * with a slash) is a BadRequest, and nothing is sent.
    */
   call<T> (request: (apis: KubernetesApis) => Promise<T>, options?: { deadlineMs?: number }): Promise<T>
   /**
-   * Keeps up with the objects of one resource: calls `handler` with each that is there (`ADDED`), then with each change, in order and one at a time.
-   * Resolves once all that were there have been handed over, rejects as `call` does when they cannot be listed; call the result to leave.
-   * From then on a connection that breaks is taken up again, and what changed or vanished meanwhile is told as changes; several changes of one object
-   * may arrive as one. What `handler` throws is logged, and the next change comes all the same. `T` is not checked.
+   * Follows the objects of one resource. It calls `handler` with each existing object (`ADDED`), then with each change,
+   * in order and one at a time. Resolves once all existing objects have been handed over, with a function that ends the
+   * watch. Rejects as `call` does when the objects cannot be listed.
+   *
+   * A broken connection is opened again, and objects that changed or vanished meanwhile arrive as changes; several
+   * changes of one object may arrive as one. An error that `handler` throws is logged, and the next change follows as
+   * usual. `T` is not checked at run time.
    */
   watch<T extends KubernetesObject = KubernetesObject> (
     target: KubernetesWatchTarget, handler: (change: KubernetesChange<T>) => void | Promise<void>

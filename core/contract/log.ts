@@ -1,4 +1,4 @@
-// What the host and its plugins write their log lines with: facts first, then a sentence.
+// The logger of the host and its plugins. A log call takes the facts first, then a sentence.
 
 export interface LogMethod {
   (message: string): void
@@ -10,7 +10,7 @@ export interface Log {
   debug: LogMethod
   info: LogMethod
   warn: LogMethod
-  /** An error goes in as the fact `err`: `log.error({ err }, 'the invoice was not sent')`. */
+  /** Logs an error. Pass the error as the fact `err`: `log.error({ err }, 'the invoice was not sent')`. */
   error: LogMethod
   fatal: LogMethod
   child (facts: object): Log

@@ -1,4 +1,5 @@
-// What a plugin is: a manifest (data, read first) and a definition (code, run under the host's supervision).
+// Defines what a plugin consists of: a manifest (data, read first) and a definition (code that runs under the host's
+// supervision).
 
 import type { Access } from './access.ts'
 import type { Clock } from './clock.ts'
@@ -15,7 +16,7 @@ import type { Tasks } from './task.ts'
 import type { Listen, Timers } from './timer.ts'
 import type { Valkey } from './valkey.ts'
 
-/** The resources a manifest may name, and what the scope then holds under that name. */
+/** The resources that a manifest may name. The scope provides each under the same name. */
 export interface Resources {
   postgres: Postgres
   valkey: Valkey
@@ -28,7 +29,7 @@ export interface Resources {
 export const resourceNames = ['postgres', 'valkey', 'storage', 'kubernetes', 'access', 'host', 'encryption'] as const satisfies readonly (keyof Resources)[]
 export type ResourceName = (typeof resourceNames)[number]
 
-/** The `bulkhead` key of a plugin's `package.json`, defaults filled in. */
+/** The `bulkhead` key of a plugin's `package.json`, with defaults filled in. */
 export interface Manifest {
   readonly id: string
   /** A semver range over the host's version. */
@@ -40,8 +41,8 @@ export interface Manifest {
   readonly events: Readonly<Record<string, EventDeclaration>>
   readonly resources: readonly ResourceName[]
   /**
-   * Of the resources, those without which it goes on: it starts though they are absent, and its paths answer while they are away. Without
-   * the others it is held, and its paths answer 503.
+   * The subset of `resources` that the plugin can run without. It starts even if they are absent, and its paths answer
+   * while they are unavailable. While any other resource is unavailable, the plugin is held and its paths answer 503.
    */
   readonly tolerates: readonly ResourceName[]
   readonly readiness: 'required' | 'degraded'
@@ -49,13 +50,13 @@ export interface Manifest {
   readonly example: boolean
 }
 
-/** One setting of a plugin, in convict's words. `env` must be named for the environment to reach it. */
+/** One setting of a plugin, in the form that convict uses. The environment can set it only when `env` is given. */
 export interface ConfigField<T = unknown> {
   doc: string
   format: string | readonly T[]
   default: T
   env?: string
-  /** A secret shows as `[secret]` wherever settings are printed. */
+  /** True for a secret. It is printed as `[secret]` wherever settings are shown. */
   sensitive?: boolean
 }
 export type ConfigFields = Record<string, ConfigField>
@@ -64,54 +65,64 @@ export type ConfigOf<C extends ConfigFields> = { readonly [K in keyof C]: Widen<
 
 export interface PermissionDeclaration {
   description: string
-  /** System roles that hold it from the start; `admin` always does. */
+  /** The system roles that hold the permission from the start; `admin` always does. */
   roles?: readonly ('developer' | 'ops' | 'viewer')[]
 }
 
 /**
- * What other plugins offer, by id. A plugin adds its own by declaration merging:
+ * The services that plugins offer to others, by plugin id. A plugin adds its own by declaration merging:
  * `declare module 'bulkhead' { interface Services { invoices: Invoices } }`.
  */
 export interface Services {}
 
-/** Everything a plugin reaches, it reaches through this; what is registered here is undone, newest first, when the plugin ends. */
+/**
+ * The only access that a plugin has to the host. Everything that it registers here is undone, newest first, when the
+ * plugin ends.
+ */
 export interface Scope<Config = Record<string, unknown>> extends Resources {
   readonly id: string
   readonly version: string
-  /** 1 for the first copy of its code that this process loaded. */
+  /** The generation of the plugin's code; 1 for the first copy that this process loaded. */
   readonly generation: number
   readonly config: Config
   readonly log: Log
-  /** What sleeps on it is woken, with an error, when the plugin has ended. */
+  /** Pending sleeps reject when the plugin has ended. */
   readonly clock: Clock
   readonly timers: Timers
   readonly listen: Listen
-  /** Aborts when the plugin is to end: its start budget ran out, it stops, or it was replaced. Requests under way are finished after that. */
+  /**
+   * Aborts when the plugin must end: its start budget ran out, it stops, or it was replaced. Requests under way still
+   * finish after that.
+   */
   readonly signal: AbortSignal
   readonly routes: Routes
   readonly tasks: Tasks
   readonly events: Events
-  /** What is under way is aborted when the plugin has ended. */
+  /** Requests under way are aborted when the plugin has ended. */
   readonly fetch: GuardedFetch
   /**
-   * What `requires` and `optional` plugins returned from `start`; an optional one that is not there is undefined. Objects and functions may be
-   * kept: they lead to the generation that serves when they are used, and throw `ServiceUnavailable` while none does.
+   * The services that the `requires` and `optional` plugins returned from `start`. An optional plugin that is not
+   * present is undefined. Objects and functions may be stored: each use reaches the generation that serves at that
+   * time, and throws `ServiceUnavailable` while none does.
    */
   readonly plugins: Services & Readonly<Record<string, unknown>>
-  /** Adds a step to take when the plugin ends. Steps run newest first, and none is skipped because another failed. */
+  /** Adds a step that runs when the plugin ends. Steps run newest first, and none is skipped because another failed. */
   undo (name: string, step: () => void | Promise<void>): void
 }
 
 export interface PluginDefinition<C extends ConfigFields = ConfigFields, Service = unknown> {
   config?: C
   permissions?: Record<string, PermissionDeclaration>
-  /** Registers what the plugin contributes; what it returns is what other plugins get. */
+  /** Registers the plugin's contributions. Its return value is the service that other plugins get. */
   start (scope: Scope<ConfigOf<C>>): Service | Promise<Service>
-  /** Rejects when the plugin is not well. Asked twice a second; after three refusals in a row the plugin is quarantined, and started again later. */
+  /**
+   * Rejects when the plugin is unhealthy. The host calls it twice a second. After three failures in a row the plugin is
+   * quarantined and started again later.
+   */
   check? (signal: AbortSignal): void | Promise<void>
 }
 
-/** Types a plugin's default export. */
+/** Declares a plugin. Use it as the default export. */
 export function definePlugin<const C extends ConfigFields = Record<never, never>, Service = unknown> (
   definition: PluginDefinition<C, Service>
 ): PluginDefinition<C, Service> {

@@ -1,4 +1,4 @@
-// What every outside system looks like to the host once it is open.
+// The common shape of every outside system (database, cache, storage, cluster) once the host has opened it.
 
 import type { Clock } from './clock.ts'
 import type { Log } from './log.ts'
@@ -11,10 +11,13 @@ export interface Resource<Value> {
   close (): Promise<void>
 }
 
-/** What an `open…` function is given beside its own settings. */
+/** The arguments that every `open…` function gets in addition to its own settings. */
 export interface OpenParts {
   readonly log: Log
   readonly clock: Clock
-  /** Aborts when the start budget runs out or the host stops; opening must then give up and close what it holds. */
+  /**
+   * Aborts when the start budget runs out or the host stops. Opening must then stop and close everything that it has
+   * opened.
+   */
   readonly signal: AbortSignal
 }

@@ -1,16 +1,19 @@
-// Finds text within JSON that PostgreSQL does not store: a NUL character, or half of a surrogate pair.
+// Finds text in JSON that PostgreSQL cannot store: a NUL character, or half of a surrogate pair.
 
 export interface Unstorable {
-  /** Dotted: `user.names.0`. Empty when it is the value itself. */
+  /** The dotted path of the value: `user.names.0`. It is empty when the fault is in the top-level value. */
   readonly path: string
-  /** Continues a sentence about what stands there. */
+  /** The fault, as the end of a sentence that begins with the path. */
   readonly fault: string
 }
 
-/** JSON writes both as an escape, and so almost all JSON is passed over at once; a backslash before it may still make it harmless. */
+/**
+ * Matches the escapes by which JSON writes both. Almost all JSON does not match and needs no further check. A match may
+ * still be harmless, because a backslash may precede it.
+ */
 const suspect = /\\u(?:0000|d[89a-f])/
 
-/** `json` is what JSON.stringify gave. */
+/** Finds the first fault. `json` is the output of JSON.stringify. */
 export function findUnstorable (json: string): Unstorable | undefined {
   if (!suspect.test(json)) return undefined
   const left: { path: readonly string[], value: unknown }[] = [{ path: [], value: JSON.parse(json) as unknown }]
@@ -30,7 +33,7 @@ export function findUnstorable (json: string): Unstorable | undefined {
   return undefined
 }
 
-/** Undefined for text that can be stored. */
+/** Names the fault of the text; undefined for text that can be stored. */
 export function faultOf (text: string): string | undefined {
   if (text.includes('\0')) return 'a NUL character, which the database cannot store'
   return text.isWellFormed() ? undefined : 'half of a surrogate pair, which the database cannot store'

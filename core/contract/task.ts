@@ -1,4 +1,4 @@
-// How a plugin declares work that runs without a request, and hands work over to it.
+// How a plugin declares background work (intervals, cron tasks, queues), and how it sends jobs to its queues.
 
 import type { z } from 'zod'
 import type { Duration } from './duration.ts'
@@ -6,22 +6,31 @@ import type { Log } from './log.ts'
 import type { Transaction } from './postgres.ts'
 
 export interface TaskRun {
-  /** Of the job: the same in every attempt, so an effect outside Postgres is made once under this name. */
+  /**
+   * The id of the job. It is the same in every attempt, so use it as the idempotency key of an effect outside Postgres.
+   */
   readonly id: string
-  /** Names this attempt, and fences it: once another attempt has begun, nothing of this one counts any more. */
+  /**
+   * The id of this attempt. It is also a fence: once another attempt has begun, the result of this one does not count,
+   * and its `tx` cannot commit.
+   */
   readonly attemptId: string
-  /** 1 for the first. */
+  /** The number of this attempt, from 1. */
   readonly attempt: number
   /**
-   * Aborts when the time is up, when the plugin ends, and when another replica has taken the job over. After the plugin's end a run still has the
-   * drain to finish in; what has not finished by then goes back at once and is run again.
+   * Aborts when the timeout is over, when the plugin ends, and when another replica has taken over the job. After the
+   * plugin's end a run still has the drain to finish in. A run that has not finished by then goes back to the queue at
+   * once and is run again.
    */
   readonly signal: AbortSignal
   readonly log: Log
   /**
-   * A transaction that begins with its first statement and commits together with the completion: what is done through it is done exactly once,
-   * whatever dies or freezes. It rolls back when the handler throws. Needs `postgres` in the manifest's resources. Left idle for 15 s it is
-   * rolled back, so that a frozen replica holds no locks: make calls to others before the first statement.
+   * A transaction that begins with its first statement and commits together with the completion of the job. Its changes
+   * are therefore made exactly once, even if a replica dies or freezes. It rolls back when the handler throws. It needs
+   * `postgres` in the manifest's resources.
+   *
+   * Postgres rolls the transaction back after 15 s idle, so that a frozen replica holds no locks: call other systems
+   * before the first statement.
    */
   readonly tx: Transaction
 }
@@ -29,28 +38,42 @@ export interface TaskRun {
 export type TaskHandler = (run: TaskRun) => void | Promise<void>
 
 export interface TaskOptions {
-  /** `cluster` (unless said): one run a tick among all replicas. `replica`: each replica for itself, and not in the history. */
+  /**
+   * `cluster` (the default) runs each tick once among all replicas. `replica` runs it in each replica, and these runs
+   * are not in the history.
+   */
   once?: 'cluster' | 'replica'
-  /** A duration (`'30s'`, `'5m'`, or milliseconds) after which a run is aborted and counts as failed. 60 s unless said. */
+  /**
+   * A duration (`'30s'`, `'5m'`, or milliseconds) after which a run is aborted and counts as failed. The default is
+   * 60 s.
+   */
   timeout?: Duration
 }
 
 export interface CronOptions extends TaskOptions {
-  /** An IANA name such as `Europe/Paris`; UTC by default. A time that the zone repeats is due once; one that it leaves out is due as much later. */
+  /**
+   * An IANA name such as `Europe/Paris`. The default is UTC. A local time that the zone repeats is due once, at its
+   * first occurrence; one that the zone skips is due later by the skipped time. An expression that matches every hour
+   * is due at each instant whose local time fits.
+   */
   timezone?: string
 }
 
 export interface QueueOptions<Input extends z.ZodType = z.ZodType> {
-  /** What is sent is checked against it as JSON, at the send and again before the handler, which gets what it makes of that. */
+  /**
+   * The schema of the input. The input is checked against it as JSON, both when it is sent and before the handler runs.
+   * The handler gets the schema's output.
+   */
   input: Input
   /**
-   * How often a failed job is tried again (5 times unless said), and after how long: `exponential` (unless said) doubles `delay` (1 s) up to an hour,
-   * `fixed` keeps it. After that it is a dead letter, kept with its error until it is retried or discarded by hand.
+   * Defines how often a failed job is retried (`limit`, default 5) and after how long. `exponential` (the default)
+   * doubles `delay` (default 1 s) up to one hour; `fixed` always waits `delay`. After the last retry the job is a dead
+   * letter: it is stored with its error until an operator retries or discards it, or the history expires.
    */
   retry?: { limit?: number, backoff?: 'exponential' | 'fixed', delay?: Duration }
-  /** For one attempt. 60 s unless said, at most a day. */
+  /** The timeout of one attempt. The default is 60 s, the maximum one day. */
   timeout?: Duration
-  /** Jobs of this queue at a time, in each replica: 4 unless said. */
+  /** The number of jobs of this queue that each replica runs at a time. The default is 4. */
   concurrency?: number
 }
 
@@ -61,42 +84,51 @@ export interface QueueRun<Input = unknown> extends TaskRun {
 export type QueueHandler<Input = unknown> = (run: QueueRun<Input>) => void | Promise<void>
 
 export interface SendOptions {
-  /** The caller's transaction: the job is there if and only if it commits. */
+  /** The caller's transaction. The job exists if and only if the transaction commits. */
   in?: Transaction
   /**
-   * Jobs of one key run one at a time, in the order they were sent. One that failed holds back those behind it until it succeeds, is discarded by
-   * hand, or is forgotten with the history (`PLATFORM_TASKS_HISTORY_HOURS`). 1 to 200 characters.
+   * An ordering key of 1 to 200 characters. Jobs of one key run one at a time, in the order in which they were sent. A
+   * failed job blocks those behind it until it succeeds, an operator discards it, or it is deleted with the history
+   * (`PLATFORM_TASKS_HISTORY_HOURS`).
    */
   key?: string
-  /** Not before this has passed. Among jobs of one key it counts from then. */
+  /**
+   * The delay before the job may run. A job with a key takes its place in the order of the key only after the delay;
+   * until then it does not hold back later jobs.
+   */
   after?: Duration
-  /** The highest first; 0 unless said. Not among jobs of one key. */
+  /** The priority of the job; the highest runs first. The default is 0. It has no effect among jobs of one key. */
   priority?: number
 }
 
 /**
- * Task names are unique within a plugin: lower case, digits and dashes. At least once: a run whose replica died or froze is run again by another
- * within 20 s, and what the first one does through `tx` after that is refused. An effect elsewhere may happen twice.
+ * Registers the plugin's tasks and queues. Task names are unique within a plugin: lower case, digits and dashes.
  *
- * A replica works only what its own version of the plugin declares: one that has not the plugin, or not the task, claims nothing of it. While two
- * versions are at work (a rolling update), a task of both is one task: each tick is one run, by either version. Where they differ in when it is due,
- * the ticks of both count until the older one has gone. So the newer version must take what the older one sent; what the older one cannot take of
- * the newer is told at `queue`.
+ * Delivery is at least once. A run whose replica died or froze is run again by another replica within 20 s, and
+ * anything the first run then does through `tx` is refused. An effect outside Postgres may happen twice.
+ *
+ * A replica runs only the tasks that its own version of the plugin declares. A replica without the plugin, or without
+ * the task, claims none of its jobs. While two versions run (a rolling update), a task of both is one task: each tick
+ * is one run, by either version. Where the two versions differ in when the task is due, the ticks of both count until
+ * the older version has ended. So the newer version must accept the inputs that the older one sent. `queue` says what
+ * happens to an input that only the newer version accepts.
  */
 export interface Tasks {
   every (name: string, interval: Duration, handler: TaskHandler): void
   every (name: string, interval: Duration, options: TaskOptions, handler: TaskHandler): void
-  /** Five fields: minute, hour, day of month, month, day of week. */
+  /** Registers a task with a cron expression of five fields: minute, hour, day of month, month, day of week. */
   cron (name: string, expression: string, handler: TaskHandler): void
   cron (name: string, expression: string, options: CronOptions, handler: TaskHandler): void
   /**
-   * Works what is sent under this name, in every replica that has the plugin. An input that does not fit counts as a failed attempt; unless a newer
-   * version of the plugin sent it than the one that got it: then it goes back for a replica that has that, uncounted, for about an hour.
+   * Registers a queue and the handler of its jobs, in every replica that has the plugin. An input that does not fit the
+   * schema counts as a failed attempt, with one exception: when a newer version of the plugin sent the job, it goes
+   * back for a replica with that version, without counting as an attempt, for about one hour.
    */
   queue<Input extends z.ZodType> (name: string, options: QueueOptions<Input>, handler: QueueHandler<z.output<Input>>): void
   /**
-   * Hands a job to a queue of this plugin; resolves with the job's id. Of any size up to 1 MB as JSON: what is larger belongs into the storage.
-   * `ValidationFailed` when the input does not fit, `ServiceUnavailable` when the database is away.
+   * Sends a job to a queue of this plugin. Resolves with the job's id. The input may have up to 1 MB as JSON; larger
+   * data belongs in the storage. Rejects with `ValidationFailed` when the input does not fit, and with
+   * `ServiceUnavailable` when the database is unavailable.
    */
   send (name: string, input: unknown, options?: SendOptions): Promise<string>
 }
@@ -105,7 +137,7 @@ interface DeclaredTask {
   readonly name: string
 }
 
-/** A declared task as the host keeps it. */
+/** A declared task as the host stores it. */
 export type TaskRecord =
   | DeclaredTask & { readonly kind: 'every', readonly interval: Duration, readonly options: TaskOptions, readonly handler: TaskHandler }
   | DeclaredTask & { readonly kind: 'cron', readonly expression: string, readonly options: CronOptions, readonly handler: TaskHandler }
@@ -113,64 +145,73 @@ export type TaskRecord =
     readonly kind: 'queue'
     readonly options: QueueOptions
     readonly handler: QueueHandler
-    /** Of the plugin that declares it. */
+    /** The version of the plugin that declares the queue. */
     readonly version?: string
   }
-  /** Of the event with this name. */
+  /** A subscription to the event with this name. */
   | DeclaredTask & { readonly kind: 'event', readonly handler: QueueHandler }
 
-/** `dead`: given up after its last attempt. */
+/** The state of a job. A `dead` job failed in its last attempt and is not retried automatically. */
 export type JobState = 'waiting' | 'retrying' | 'running' | 'done' | 'dead' | 'failed' | 'cancelled'
 
 /** One job of a queue, an event on its way to a subscriber, or one tick of a task. Times are ISO 8601. */
 export interface Job {
   readonly id: string
-  /** `<plugin>/<task>`, or `<plugin>/on/<event>`. */
+  /** The task of the job: `<plugin>/<task>`, or `<plugin>/on/<event>` for an event. */
   readonly task: string
   readonly key: string | null
-  /** `failed` is a tick whose run threw: the next tick is its retry. */
+  /** A `failed` job is a tick whose run threw. It is not retried; the next tick runs as usual. */
   readonly state: JobState
-  /** The one that runs, or the last one; 0 before the first. */
+  /** The number of the running or last attempt; 0 before the first. */
   readonly attempt: number
   readonly attemptsMax: number
   readonly sentAt: string
-  /** Not before. */
+  /** The earliest time at which the job may run. */
   readonly dueAt: string
   readonly startedAt: string | null
   readonly endedAt: string | null
-  /** Of the last attempt, once it has ended. */
+  /** The duration of the last attempt, once it has ended. */
   readonly durationMs: number | null
-  /** Of the last attempt that failed; at most 2,000 characters. */
+  /** The error of the last failed attempt; at most 2,000 characters. */
   readonly error: string | null
-  /** How many jobs of its key wait for it to be retried or discarded; 0 unless it is dead. */
+  /**
+   * The number of jobs with the same key that wait until this job is retried or discarded; 0 unless this job is dead.
+   */
   readonly holdsBack: number
 }
 
 export interface JobFilter {
   /** A plugin's id. */
   plugin?: string | undefined
-  /** As in `Job.task`. */
+  /** The task, in the form of `Job.task`. */
   task?: string | undefined
   state?: JobState | undefined
-  /** At most, those sent last first; 100 unless said, at most 1,000. */
+  /** The maximum number of jobs, most recently sent first. The default is 100, the maximum 1,000. */
   limit?: number | undefined
 }
 
-/** Part of the resource `host`: what runs in the background, of all plugins and replicas. */
+/** The part of the resource `host` for background work. It covers the jobs of all plugins and replicas. */
 export interface TaskOperation {
   jobs (filter?: JobFilter): Promise<readonly Job[]>
-  /** Runs what was given up or cancelled once more. `NotFound`, or `Conflict` when it is neither. */
+  /**
+   * Runs a dead or cancelled job once more. Rejects with `NotFound` for an unknown job, and with `Conflict` for a job
+   * in another state.
+   */
   retryJob (id: string): Promise<Job>
   /**
-   * Takes a job that has not begun out of its queue, aborts one that runs (its completion is refused), discards a dead one. `Conflict` when it is
-   * over.
+   * Removes a job that has not begun from its queue, aborts a running job (its completion is refused), or discards a
+   * dead one. Rejects with `Conflict` when the job has already ended.
    */
   cancelJob (id: string): Promise<Job>
-  /** Runs a tick of a task (`<plugin>/<task>`) now. `NotFound` when this replica has no such task; `Conflict` while a run of it waits or goes on. */
+  /**
+   * Runs a tick of a task (`<plugin>/<task>`) now. Rejects with `NotFound` when this replica has no such task, and with
+   * `Conflict` while a run of the task waits or runs.
+   */
   runTask (task: string): Promise<Job>
   /**
-   * For a plugin that is removed for good: it is told of no more events, and what waits in its queues is cancelled. Resolves with what was
-   * cancelled, the first 1,000 of it. `Conflict` while this replica has the plugin; if another has it, it hears of events again from its next start.
+   * Cleans up after a plugin that is removed permanently: it gets no more events, and the jobs that wait in its queues
+   * are cancelled. Resolves with the cancelled jobs, the first 1,000 of them. Rejects with `Conflict` while this
+   * replica has the plugin. If another replica has it, that replica subscribes it to events again at its next start.
    */
   forgetPlugin (plugin: string): Promise<readonly Job[]>
 }

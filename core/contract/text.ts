@@ -1,39 +1,52 @@
-// Schemas of text that callers send: what the database cannot store is refused, and so is text that shows something else than it holds, or nothing.
+// Zod schemas for text that callers send. They refuse text that the database cannot store, text that displays
+// differently from its content, and text that shows nothing.
 
 import { z } from 'zod'
 
-/** Matches what one line must not hold, as a first question that most text answers at once. */
+/**
+ * Matches characters that may be forbidden in one line. It is a fast first check that most text passes; the exact
+ * checks run only on a match.
+ */
 const suspectInLine = /[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]/u
-/** The same for several lines, where tabs and line breaks are allowed. */
+/** The same check for several lines, where tabs and line breaks are allowed. */
 const suspectInLines = /[[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]--[\t\n\r]]/v
 const control = /\p{Cc}/u
 const controlInLines = /[\p{Cc}--[\t\n\r]]/v
-/** U+2800, U+16FE4 and U+1D159 are letters or symbols by their category, and blank in every font. */
+/**
+ * Matches a character that can be seen. U+2800, U+16FE4 and U+1D159 are letters or symbols by category, but blank in
+ * every font.
+ */
 const visible = /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{Cs}\p{Noncharacter_Code_Point}\u2800\u{16fe4}\u{1d159}]/u
 
-/** Whether PostgreSQL can store the text, in a column of text and in JSON. */
+/** Tells whether PostgreSQL can store the text, both in a text column and in JSON. */
 export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
-/** Whether someone who looks at the text sees anything. */
+/** Tells whether the text shows at least one visible character to a reader. */
 export const isVisible = (text: string): boolean => visible.test(text)
 
-/** One line that people read: a title, a name, a label, a reason. 1 to `max` characters, of which one at least can be seen. */
+/**
+ * The schema of one line that people read: a title, a name, a label, a reason. It takes 1 to `max` characters, and at
+ * least one must be visible.
+ */
 export const singleLine = (max: number): z.ZodString => z.string().min(1, { abort: true }).max(max, { abort: true }).check(({ value, issues }) => {
   const message = findLineFault(value)
   if (message !== undefined) issues.push({ code: 'custom', message, input: value, continue: false })
 })
 
-/** Several lines that people read: a description, a comment. At most `max` characters; it may be empty. */
+/**
+ * The schema of several lines that people read: a description, a comment. It takes at most `max` characters and may be
+ * empty.
+ */
 export const multiLine = (max: number): z.ZodString => z.string().max(max, { abort: true }).check(({ value, issues }) => {
   const message = suspectInLines.test(value) ? findFault(value, controlInLines, 'There must be no control characters in it but tabs and line breaks.') : undefined
   if (message !== undefined) issues.push({ code: 'custom', message, input: value, continue: false })
 })
 
-/** Text that people do not read, such as a password: any characters that can be stored. */
+/** The schema of text that people do not read, such as a password. It takes any characters that can be stored. */
 export const storableText = (max: number): z.ZodString =>
   z.string().max(max, { abort: true }).refine(isStorable, 'It must hold no NUL character and no half of a surrogate pair.')
 
-/** Undefined when nothing is wrong with the line. */
+/** Returns a message about the first fault of the line, or undefined when there is none. */
 export function findLineFault (text: string): string | undefined {
   const fault = suspectInLine.test(text) ? findFault(text, control, 'There must be no control characters in it.') : undefined
   if (fault !== undefined) return fault
@@ -46,11 +59,14 @@ function findFault (text: string, controls: RegExp, message: string): string | u
   return controls.test(text) ? message : findOrderFault(text)
 }
 
-/** Embeddings and overrides are refused; an isolate must be closed in its own paragraph, so that it changes nothing behind the text. */
+/**
+ * Finds characters that change the order in which text is displayed. Embeddings and overrides are refused. An isolate
+ * must be closed in its own paragraph, so that it does not affect anything after the text.
+ */
 function findOrderFault (text: string): string | undefined {
   let open: number | undefined
   let depth = 0
-  // Every character of ordering is one unit of UTF-16.
+  // Every bidirectional control character is one UTF-16 code unit.
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (code >= 0x202a && code <= 0x202e) return `There must be no ${nameOf(code)} in it, which changes the order in which text is shown.`

@@ -1,4 +1,4 @@
-// /api/admin/audit: who did what.
+// Routes of /api/admin/audit: read the audit log.
 
 import { instant, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'

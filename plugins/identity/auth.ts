@@ -1,4 +1,4 @@
-// /api/auth: sign in, sign out, who am I.
+// Routes of /api/auth: sign in, sign out, and read the caller's own user.
 
 import { Forbidden, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
@@ -42,7 +42,8 @@ export function registerAuth (routes: Routes, access: Access): void {
     bodyLimitBytes: 16 * 1024,
     returns: NewSession
   }, async (ctx) => {
-    // Signed in by a foreign page as somebody else, a visitor would write what that user reads.
+    // If a foreign page could sign its visitor in as the attacker's user, the attacker could read what the visitor then
+    // writes.
     if (ctx.isFromForeignPage) throw new Forbidden('A page of another origin cannot sign its visitor in. PLATFORM_CORS_ORIGINS names the origins that can.')
     const { token, user, expiresAt } = await access.login(ctx.input.body, originOf(ctx))
     ctx.sessionCookie.set(token, expiresAt)

@@ -1,4 +1,4 @@
-// /api/admin/delegations: permissions lent to another user.
+// Routes of /api/admin/delegations: permissions that one user delegates to another.
 
 import { instant, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'

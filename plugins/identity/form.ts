@@ -1,20 +1,20 @@
-// What the routes here take and give, as far as several of them do.
+// Zod schemas that several routes of this plugin share.
 
 import { isVisible, multiLine, singleLine, storableText, z } from 'bulkhead'
 
-/** A line of text. */
 export const Line = singleLine(255)
-/** Text of several lines. */
 export const Text = multiLine(10_000)
-/** Text of several lines that says something, or is empty. */
+/** Text of several lines that is empty or shows at least one visible character. */
 export const Reason = Text.refine(text => text === '' || isVisible(text), 'There must be something to see in it.')
 
-/** Of a user or a role. */
+/** The name of a user or a role. */
 export const Name = z.string().regex(/^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]{1,255}(?<!\.)$/,
   'It must be 1 to 255 letters, digits, "-", "_" or ".", without a dot at either end or two in a row.')
 export const Email = singleLine(254).regex(/^[^\s@]+@[^\s@]+$/u, 'It must be an e-mail address of 3 to 254 characters.')
 export const NewPassword = storableText(1_024).min(8)
-/** As short as it likes: what no password can be is a wrong one, and is answered as such. */
+/**
+ * A password to check. It has no minimum length: a text that cannot be a password is answered like a wrong password.
+ */
 export const Password = storableText(1_024)
 
 export const Id = z.object({ id: z.uuid() })

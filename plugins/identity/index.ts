@@ -1,4 +1,5 @@
-// The API of access: signing in and out, sessions, API tokens, users, roles, delegations, the audit log.
+// The HTTP API of the resource `access`: signing in and out, sessions, API tokens, users, roles, delegations, and the
+// audit log.
 
 import { definePlugin, type Services } from 'bulkhead'
 import { registerAudit } from './audit.ts'
@@ -30,5 +31,8 @@ export default definePlugin({
   }
 })
 
-/** Asked anew for each mail: "notify" may be switched on and off, and another generation of it may have another mail server. */
+/**
+ * Finds the current `mailNow` service for each mail: "notify" may be switched on and off, and another generation of it
+ * may use another mail server.
+ */
 const mailNowOf = ({ notify }: Partial<Services>) => notify?.mailNow

@@ -1,8 +1,8 @@
-// Where a request came from, as the audit log keeps it.
+// Returns the origin of a request for the audit log.
 
 import type { Origin, RequestContext } from 'bulkhead'
 
-/** The host has seen to it that `ctx.ip` is the client's address behind the proxies it trusts. */
+/** The host guarantees that `ctx.ip` is the client's address behind the proxies that it trusts. */
 export function originOf ({ ip, headers }: Pick<RequestContext, 'ip' | 'headers'>): Origin {
   return { address: ip === '' ? undefined : ip, userAgent: headers['user-agent'] }
 }

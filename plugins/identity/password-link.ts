@@ -1,4 +1,5 @@
-// /api/users/:id/password-link and /api/auth/password: a new password by a link in the user's mailbox.
+// Routes of /api/users/:id/password-link and /api/auth/password: a user sets a new password by a link in the user's
+// mailbox.
 
 import { Conflict, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
@@ -7,14 +8,14 @@ import { originOf } from './origin.ts'
 
 interface Parts {
   readonly access: Pick<Access, 'users'>
-  /** Empty: there is none. */
+  /** The URL of the page that sets a new password; empty when there is no such page. */
   readonly passwordPage: string | undefined
-  /** Undefined while no mail can be sent. */
+  /** Returns the function that sends a mail, or undefined while no mail can be sent. */
   readonly mailNow: () => ((userId: string, mail: { subject: string, text: string }) => Promise<void>) | undefined
 }
 
 const Sent = z.object({ expiresAt: z.iso.datetime() })
-// The token may be any text: what no link can be is a wrong one, and is answered as such.
+// The token may be any text: a text that cannot be a token is answered like a wrong token.
 const ByLink = z.object({ token: z.string().max(255), password: NewPassword, revokeTokens: z.boolean().optional() })
 
 export function registerPasswordLinks (routes: Routes, { access: { users }, passwordPage = '', mailNow }: Parts): void {

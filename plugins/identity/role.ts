@@ -1,4 +1,5 @@
-// /api/admin/roles, /api/admin/permissions, /api/admin/users/:id/roles: who may do what.
+// Routes of /api/admin/roles, /api/admin/permissions and /api/admin/users/:id/roles: roles, their permissions, and
+// their assignment to users.
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'

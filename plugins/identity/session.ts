@@ -1,4 +1,4 @@
-// /api/auth/sessions: where the caller is signed in.
+// Routes of /api/auth/sessions: the sessions of the caller.
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'

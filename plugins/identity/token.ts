@@ -1,4 +1,4 @@
-// /api/tokens: the caller's own API tokens.
+// Routes of /api/tokens: the caller's own API tokens.
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'

@@ -1,4 +1,4 @@
-// /api/users: the users of the platform, people and agents alike.
+// Routes of /api/users: the users of the platform, people and agents alike.
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'

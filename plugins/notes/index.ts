@@ -1,4 +1,4 @@
-// Notes of one's own, and those that others share: the example of a plugin, small and complete.
+// The example plugin, small and complete: users write notes and may share them.
 
 import { definePlugin, z } from 'bulkhead'
 import { createNotes, NewNote, Note, NotePatch, type Notes } from './note.ts'

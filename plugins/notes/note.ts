@@ -1,4 +1,5 @@
-// What a note is, and every statement on the table of notes. A note is its author's; others see it once it is shared.
+// Defines a note and contains every statement on the table of notes. A note belongs to its author; other users see it
+// only when it is shared.
 
 import { Forbidden, multiLine, NotFound, singleLine, sql, z, type Postgres } from 'bulkhead'
 
@@ -23,7 +24,7 @@ const Count = z.object({ count: z.int() })
 const Gone = z.object({ id: z.uuid() })
 
 export interface Notes {
-  /** `NotFound` when there is none, or none that the user may see. */
+  /** Finds a note. Rejects with `NotFound` when there is none, or none that the user may see. */
   find (userId: string, id: string): Promise<Note>
 }
 
@@ -38,7 +39,10 @@ export function createNotes (postgres: Postgres) {
     return note
   }
 
-  /** Why the user could not change it: it is not there for them, or it is another's. */
+  /**
+   * Rejects with the reason why the user could not change the note: `NotFound` when the user cannot see it, otherwise
+   * `Forbidden`.
+   */
   const refuse = async (userId: string, id: string): Promise<never> => {
     await find(userId, id)
     throw new Forbidden('Only its author may change or delete a note.')
@@ -47,7 +51,7 @@ export function createNotes (postgres: Postgres) {
   return {
     find,
 
-    /** Newest first. */
+    /** Lists the notes that the user may see, newest first. */
     list: async (userId: string, { limit, offset }: { limit: number, offset: number }): Promise<{ items: Note[], total: number }> => {
       const items = await postgres.any(sql.type(Note)`
         select id, author_id as "authorId", title, body, is_shared as "isShared", created_at as "createdAt", updated_at as "updatedAt"
@@ -68,7 +72,7 @@ export function createNotes (postgres: Postgres) {
       returning id, author_id as "authorId", title, body, is_shared as "isShared", created_at as "createdAt", updated_at as "updatedAt"
     `),
 
-    /** `Forbidden` for another's note. */
+    /** Changes a note. Rejects with `Forbidden` for another user's note. */
     change: async (userId: string, id: string, { title, body, isShared }: z.infer<typeof NotePatch>): Promise<Note> => {
       const note = await postgres.maybeOne(sql.type(Note)`
         update notes.note
@@ -79,7 +83,7 @@ export function createNotes (postgres: Postgres) {
       return note ?? await refuse(userId, id)
     },
 
-    /** `Forbidden` for another's note. */
+    /** Deletes a note. Rejects with `Forbidden` for another user's note. */
     remove: async (userId: string, id: string): Promise<void> => {
       const gone = await postgres.maybeOne(sql.type(Gone)`
         delete from notes.note where id = ${id} and author_id = ${userId} returning id
@@ -87,7 +91,7 @@ export function createNotes (postgres: Postgres) {
       if (gone === null) await refuse(userId, id)
     },
 
-    /** Deletes what nobody has touched for so many days, and gives how many. */
+    /** Deletes the notes that have not changed for this number of days. Resolves with the number of deleted notes. */
     purge: async (days: number): Promise<number> => {
       const gone = await postgres.any(sql.type(Gone)`
         delete from notes.note where updated_at < now() - make_interval(days => ${days}) returning id

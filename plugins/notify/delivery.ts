@@ -1,4 +1,4 @@
-// The job that sends one mail or posts to one webhook. At least once: all attempts carry the same id.
+// Sends one mail, or posts to one webhook, as a job. Delivery is at least once; all attempts carry the same id.
 
 import { sql, z, type Access, type Postgres, type QueueRun } from 'bulkhead'
 import { Undeliverable, type Mailer } from './mail.ts'
@@ -7,7 +7,7 @@ import type { MaySee } from './visibility.ts'
 import type { Webhooks } from './webhook.ts'
 
 export const DeliverJob = z.object({ id: z.uuid() })
-/** Half an hour in all, the waits doubling from 2 s. */
+/** The retries take about half an hour in all; the delay doubles from 2 s. */
 export const deliverRetry = { limit: 10, backoff: 'exponential', delay: '2s' } as const
 
 const Row = z.object({
@@ -18,7 +18,7 @@ const Row = z.object({
 interface DeliveryParts {
   readonly postgres: Postgres
   readonly access: Access
-  /** Undefined when no mail server is set. */
+  /** The mail client; undefined when no mail server is configured. */
   readonly mailer: Mailer | undefined
   readonly webhooks: Webhooks
   readonly maySee: MaySee
@@ -52,7 +52,8 @@ export function createDelivery (
     await webhooks.post(webhook.url, { id, kind, subject, text, ref, createdAt })
   }
 
-  // It does not heed the run's signal: what is half sent is finished in the drain, and not sent twice.
+  // The job ignores the run's signal: a delivery that has begun is finished within the drain, so that it is not sent
+  // twice.
   return async ({ input: { id }, attempt, log }) => {
     const row = await postgres.maybeOne(sql.type(Row)`
       select
@@ -61,7 +62,7 @@ export function createDelivery (
       from public.notifications n join notify.delivery d on d.notification_id = n.id
       where n.id = ${id}
     `)
-    // Gone with its user, or sent by an attempt whose end nobody heard of.
+    // The row is gone when its user was deleted. It may also have been sent by an attempt whose completion was lost.
     if (row === null || row.status === 'sent') return
     try {
       await send(id, row)

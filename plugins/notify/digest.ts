@@ -1,4 +1,4 @@
-// Gathers what was put off into one notification and one mail a person.
+// Combines postponed notifications into one notification and one mail for each person.
 
 import { sql, z, type Access, type Log, type Postgres, type Tasks } from 'bulkhead'
 import type { Notice } from './form.ts'
@@ -20,12 +20,15 @@ const Gathered = z.object({
 })
 type Gathered = z.output<typeof Gathered>
 
-/** People at a time, and things in one digest; what is left comes with the next tick. */
+/** Limits of one tick: people, and notifications in one digest. The rest follows with the next tick. */
 const peopleMax = 500
 const gatheredMax = 1_000
 const shownMax = 50
 
-/** Of everyone whose time has come. What fails for one fails for nobody else, and is tried again with the next tick. */
+/**
+ * Creates the function that sends the digests of all people whose digest is due. A failure for one person does not
+ * affect the others and is retried at the next tick.
+ */
 export function createDigest ({ postgres, access, tasks, maySee, hasMail, wake }: DigestParts): (log: Log, signal: AbortSignal) => Promise<void> {
   const digestFor = async (userId: string): Promise<void> => {
     const gathered = await postgres.any(sql.type(Gathered)`

@@ -1,4 +1,5 @@
-// What other plugins' events mean to whom. Payloads may hold more than is read here.
+// Translates events of other plugins into notifications and their recipients. Payloads may have more fields than are
+// read here.
 
 import { z } from 'bulkhead'
 import type { Told } from './form.ts'
@@ -19,7 +20,7 @@ const OfMergeRequest = Fact.extend({ mergeRequest: MergeRequest })
 const OfReview = OfMergeRequest.extend({ review: z.looseObject({ verdict: z.string().nullish(), body: z.string().nullish() }).nullish() })
 const OfWebhook = Fact.extend({ webhook: z.looseObject({ id: z.uuid(), url: z.string() }), reason: z.string().nullish() })
 
-/** From a payload that fits to what is told. */
+/** Translates a payload that fits the schema into notifications. */
 interface Reading<Payload extends z.ZodType = z.ZodType> {
   readonly schema: Payload
   read (payload: z.output<Payload>): Told[]
@@ -31,7 +32,7 @@ const who = ({ actor }: Fact): string => actor?.name ?? 'The platform'
 const where = ({ project }: Fact): string => project === null || project === undefined ? '' : ` in ${project.name}`
 const quote = (text: string): string => shorten(text, quotedMax)
 
-/** Each person once, and not for what they did themselves. */
+/** Creates one notification for each person, but none for the person who acted. */
 const tell = (fact: Fact, people: readonly (string | null | undefined)[], notice: Omit<Told, 'to' | 'projectId'>): Told[] =>
   [...new Set(people)].flatMap(to => to === null || to === undefined || to === fact.actor?.id ? []
     : [{ ...notice, to, ...fact.project !== null && fact.project !== undefined && { projectId: fact.project.id } }])
@@ -90,5 +91,5 @@ export const readings: Readonly<Record<string, Reading>> = {
   }))
 }
 
-/** Other plugins send others. */
+/** The kinds of notification that this plugin creates itself. Other plugins may send further kinds. */
 export const knownKinds = ['issue.assigned', 'comment.created', 'merge-request.reviewed', 'merge-request.merged', 'webhook.disabled'] as const

@@ -1,4 +1,5 @@
-// What a person has been told in the platform: listed, counted, read, and followed from one number to the next.
+// The inbox of notifications of each person: it is listed, counted, marked as read, and read onwards from a sequence
+// number.
 
 import { NotFound, sql, z, type Postgres, type Transaction } from 'bulkhead'
 import type { Entry, Notice } from './form.ts'
@@ -11,16 +12,16 @@ const Numbered = Row.extend({ seq: z.int() })
 const Count = z.object({ count: z.int() })
 
 export interface Inbox {
-  /** Newest first. */
+  /** Lists the notifications of a person, newest first. */
   list (userId: string, page: { limit: number, offset: number, unread: boolean }): Promise<{ items: Entry[], total: number, unread: number }>
   unread (userId: string): Promise<number>
-  /** `NotFound` when it is not the person's own. */
+  /** Marks a notification as read. Rejects with `NotFound` when it is not the person's own. */
   read (userId: string, id: string): Promise<Entry>
-  /** How many were unread. */
+  /** Marks all as read. Resolves with the number that were unread. */
   readAll (userId: string): Promise<number>
-  /** The number of the latest; 0 before the first. */
+  /** Resolves with the number of the latest notification; 0 before the first. */
   lastSeq (userId: string): Promise<number>
-  /** Those behind a number, in order. */
+  /** Lists the notifications after a number, in order. */
   after (userId: string, seq: number, limit: number): Promise<readonly { seq: number, entry: Entry }[]>
 }
 
@@ -76,7 +77,7 @@ const toEntry = ({ id, kind, subject, text, refType, refId, status, createdAt }:
   id, kind, subject, text: text ?? '', ref: refType === null || refId === null ? null : { type: refType, id: refId }, isRead: status === 'read', createdAt
 })
 
-/** The transaction holds the row of `notify.inbox`. */
+/** Adds a notification to the inbox. The transaction must hold the row of `notify.inbox`. */
 export async function addEntry (tx: Transaction, userId: string, id: string, { kind, subject, text, ref }: Notice): Promise<void> {
   await tx.query(sql.type(z.object({}))`
     insert into public.notifications (id, user_id, notification_type, subject, body, channel, status, ref_type, ref_id)

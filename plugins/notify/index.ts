@@ -1,4 +1,5 @@
-// Tells people what concerns them: in the platform, live, by e-mail and by webhook; fed by the events of other plugins, and by whoever calls `send`.
+// Notifies people in the platform, live, by e-mail and by webhook. Notifications come from the events of other plugins
+// and from plugins that call `send`.
 
 import { definePlugin, z, type SendOptions } from 'bulkhead'
 import { createDelivery, DeliverJob, deliverRetry } from './delivery.ts'
@@ -17,11 +18,17 @@ import { createMaySee } from './visibility.ts'
 import { createWebhooks } from './webhook.ts'
 
 export interface Notify {
-  /** Told in the background, and with `in` only if that transaction commits. `ValidationFailed` for what is no notification. */
+  /**
+   * Sends a notification in the background; with `in`, only if that transaction commits. Rejects with
+   * `ValidationFailed` for an invalid notification.
+   */
   send (userId: string, notice: z.input<typeof Notice>, options?: Pick<SendOptions, 'in'>): Promise<void>
-  /** Undefined where no mail server is set. Mails at once and stores nothing: for what only its reader may see. */
+  /**
+   * Sends a mail at once and stores nothing, for content that only its reader may see. It is undefined when no mail
+   * server is configured.
+   */
   readonly mailNow: MailNow | undefined
-  /** For the `html` of a notification: a template whose values are escaped. */
+  /** A template tag for the `html` of a notification. It escapes the values. */
   html: typeof html
 }
 

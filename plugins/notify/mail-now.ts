@@ -1,10 +1,14 @@
-// Mails one person one thing while the caller waits, without a trace in tables, jobs or the inbox: for what only its reader may see.
+// Sends one mail to one person while the caller waits, and stores nothing in tables, jobs or the inbox. It is for
+// content that only its reader may see.
 
 import { randomUUID } from 'node:crypto'
 import { Conflict, ServiceUnavailable, type Access, type Clock, type Log } from 'bulkhead'
 import { Undeliverable, type Mailer } from './mail.ts'
 
-/** `Conflict` for a user who is not active or has no address that mail can be sent to; `ServiceUnavailable` when the mail server does not take it. */
+/**
+ * Sends the mail. Rejects with `Conflict` for a user who is not active or has no usable address, and with
+ * `ServiceUnavailable` when the mail server does not accept the mail.
+ */
 export type MailNow = (userId: string, mail: { subject: string, text: string }) => Promise<void>
 
 interface MailNowParts {
@@ -14,7 +18,7 @@ interface MailNowParts {
   readonly log: Log
 }
 
-/** Someone waits for the answer. */
+/** The time limit in milliseconds. It is short because a caller waits for the answer. */
 const totalMs = 10_000
 
 export function createMailNow ({ access, clock, mailer, log }: MailNowParts): MailNow {

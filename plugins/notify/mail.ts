@@ -1,4 +1,4 @@
-// Sends mail over SMTP; the one file that knows nodemailer.
+// Sends mail over SMTP. Only this file imports nodemailer.
 
 import { isIP } from 'node:net'
 import { createTransport } from 'nodemailer'
@@ -13,7 +13,7 @@ export interface MailSettings {
 }
 
 export interface Mail {
-  /** The same in every attempt: whoever gets it twice sees it once. */
+  /** The id of the mail. It is the same in every attempt, so a mail client shows a repeated mail only once. */
   readonly id: string
   readonly to: { readonly name: string, readonly address: string }
   readonly subject: string
@@ -23,26 +23,29 @@ export interface Mail {
   readonly createdAt: string
 }
 
-/** Trying again would be of no use. */
+/** Thrown when a retry would be useless. */
 export class Undeliverable extends Error {
   override readonly name = 'Undeliverable'
 }
 
 export interface Mailer {
-  /** Rejects when the mail server has not taken it within `totalMs`, 40 s unless said. */
+  /** Sends a mail. Rejects when the mail server has not accepted it within `totalMs`; the default is 40 s. */
   send (mail: Mail, totalMs?: number): Promise<void>
 }
 
 const waitMs = 10_000
-/** For one mail, from the connection to the last word. */
+/** The default time limit of one mail, from opening the connection to the server's last answer. */
 const defaultTotalMs = 40_000
-/** What another mail server could read as two addresses, or as more than one. */
+/**
+ * Matches exactly one plain address. It refuses text that a mail server could read as another address or as several.
+ */
 const oneAddress = /^[^\s\p{Cc}@<>,;:"()[\]\\]+@[^\s\p{Cc}@<>,;:"()[\]\\]+$/u
 
 export function createMailer ({ host, port, from, username, password }: MailSettings): Mailer {
   const hasLogin = username !== ''
   const isImplicit = port === 465
-  // A password goes over the network in the open nowhere, and to nobody but the one it is for.
+  // A password is sent only over an encrypted connection, and only to a server with a valid certificate. A loopback
+  // server on a port other than 465 needs neither.
   const mustEncrypt = !isImplicit && hasLogin && !isLoopback(host)
   const transport = createTransport({
     host, port, secure: isImplicit, requireTLS: mustEncrypt, tls: { rejectUnauthorized: isImplicit || mustEncrypt },
@@ -59,14 +62,14 @@ export function createMailer ({ host, port, from, username, password }: MailSett
       const sent = transport.sendMail({
         from: { name: 'Bulkhead', address: from },
         to: { name: toLine(to.name), address: to.address },
-        // Whatever becomes of the headers, it goes to this one.
+        // The envelope fixes the recipient, whatever the headers contain.
         envelope: { from, to: [to.address] },
         messageId: `<${id}@${domain}>`,
         date: new Date(createdAt),
         headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
         subject: line, text, html: html ?? toHtml(line, text)
       })
-      // Its own deadlines are for each step.
+      // The time-outs of nodemailer apply to single steps; this one applies to the whole mail.
       const inTime = AbortSignal.timeout(totalMs)
       const late = new Promise<never>((_resolve, reject) => inTime.addEventListener('abort', () => {
         reject(new Error(`the mail server had not taken it within ${totalMs} ms`, { cause: inTime.reason }))
@@ -83,7 +86,9 @@ export function createMailer ({ host, port, from, username, password }: MailSett
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
-/** This recipient or this message, not this connection or this login. */
+/**
+ * Tells whether the server permanently refused this recipient or this message, and not only this connection or login.
+ */
 function isRefusedForGood (error: unknown): boolean {
   const { responseCode = 0, code = '' } = error as { responseCode?: number, code?: string }
   return responseCode >= 500 && (code === 'EENVELOPE' || code === 'EMESSAGE')

@@ -1,11 +1,11 @@
-// How each person wants to be told what.
+// Stores by which channel and how often each person wants each kind of notification.
 
 import { sql, z, type Postgres } from 'bulkhead'
 import { channels, Kind, modes, type Channel, type Mode } from './form.ts'
 
 const Row = z.object({ kind: z.string(), channel: z.enum(channels), mode: z.enum(modes) })
 
-/** `*` stands for every kind that is not named. */
+/** The mode of one channel for one kind. `*` stands for every kind that has no preference of its own. */
 export const Preference = Row.extend({ kind: z.literal('*').or(Kind) }).refine(
   ({ channel, mode }) => channel === 'email' || mode === 'now' || mode === 'off',
   { path: ['mode'], error: 'It must be now or off; only e-mail comes hourly or daily.' })
@@ -13,9 +13,9 @@ export type Preference = z.output<typeof Preference>
 
 export interface Preferences {
   list (userId: string): Promise<Preference[]>
-  /** From then on these and no others. */
+  /** Replaces all preferences of a person with these. */
   replace (userId: string, preferences: readonly Preference[]): Promise<Preference[]>
-  /** That of the kind, else that of all kinds, else at once. */
+  /** Resolves with the mode of each channel: the preference of the kind, else that of `*`, else `now`. */
   modesOf (userId: string, kind: string): Promise<Readonly<Record<Channel, Mode>>>
 }
 

@@ -1,4 +1,4 @@
-// /api/notifications: a caller's own, and how they want to be told.
+// Routes of /api/notifications: the caller's notifications and preferences.
 
 import { Forbidden, NotFound, z, type Routes, type User } from 'bulkhead'
 import { knownKinds } from './event.ts'
@@ -25,7 +25,10 @@ const Id = z.object({ id: z.uuid() })
 const Unread = z.object({ unread: z.int() })
 const PreferenceList = z.object({ items: z.array(Preference).max(200) })
 
-/** What others wrote in projects stands in notifications: a token that was narrowed to something else does not see it. */
+/**
+ * Returns the id of the caller. Notifications contain what other users wrote in projects, so a token with scopes may
+ * not read them.
+ */
 function ownerOf ({ id, signedInBy }: User): string {
   if (signedInBy.kind === 'token' && signedInBy.scopes.length > 0) throw new Forbidden('A token with scopes sees no notifications: use a session, or a token without scopes.')
   return id
@@ -54,11 +57,11 @@ export function registerRoutes (routes: Routes, { inbox, preferences, webhooks, 
 
   routes.get('/stream', { signedIn, summary: 'Your notifications as they come, as server-sent events' }, async (ctx) => {
     const last = /^\d{1,15}$/.exec(ctx.get('last-event-id'))?.[0]
-    // The stream keeps the user itself: access takes no copy.
+    // The stream stores the user object itself, because `access` accepts no copy.
     ownerOf(ctx.user)
     const body = await streams.open(ctx, ctx.user, last === undefined ? undefined : Number(last))
     ctx.type = 'text/event-stream'
-    // A proxy that gathers answers would keep these back.
+    // A proxy that buffers answers would hold the events back.
     ctx.set('x-accel-buffering', 'no')
     return body
   })

@@ -1,15 +1,18 @@
-// Server-sent events: what comes into a person's inbox, told to whoever of theirs is listening, on whichever replica.
+// Sends new notifications of a person as server-sent events to all of that person's open clients, in every replica.
 
 import { Readable } from 'node:stream'
 import { TooManyRequests, type Access, type Log, type RequestContext, type User } from 'bulkhead'
 import type { Inbox } from './inbox.ts'
 
 export interface Streams {
-  /** `after`: the number of the last one that the client has; from now on unless said. */
+  /**
+   * Opens a stream. `after` is the number of the last notification that the client has; by default only new ones are
+   * sent.
+   */
   open (ctx: Pick<RequestContext, 'ending'>, user: User, after: number | undefined): Promise<Readable>
-  /** This person's inbox has changed. */
+  /** Tells the streams that this person's inbox has changed. */
   wake (userId: string): void
-  /** Shows every client that it is still there, and ends the streams of those who are signed in no more. */
+  /** Sends a heartbeat to every client, and ends the streams of users who are no longer signed in. */
   beat (): Promise<void>
 }
 
@@ -18,18 +21,18 @@ interface Stream {
   readonly body: Readable
   seq: number
   unread: number | undefined
-  /** There may be something to send. */
+  /** True when there may be something to send. */
   isDue: boolean
   isPumping: boolean
-  /** The client does not read as fast as it is written to. */
+  /** True while the client reads more slowly than the stream writes. */
   isFull: boolean
-  /** Beats for which it has been so. */
+  /** The number of consecutive heartbeats at which `isFull` was true. */
   fullFor: number
-  /** Nothing more is written to it. */
+  /** True once nothing more is written to the stream. */
   isOver: boolean
 }
 
-/** Of one person, in one replica. */
+/** The maximum number of open streams of one person in one replica. */
 const streamsMax = 10
 const pageSize = 100
 const fullForMax = 4
@@ -45,7 +48,10 @@ export function createStreams ({ inbox, access, log }: { inbox: Inbox, access: A
     stream.body.push(null)
   }
 
-  /** Always from the database: the news that woke it may be late, twice, or not come at all. */
+  /**
+   * Sends what is new. It always reads from the database, because the broadcast that triggered it may be late,
+   * duplicated or lost.
+   */
   const pump = async (stream: Stream): Promise<void> => {
     if (stream.isPumping) return
     stream.isPumping = true
@@ -87,7 +93,7 @@ export function createStreams ({ inbox, access, log }: { inbox: Inbox, access: A
       }
       const body = new Readable({ highWaterMark: bufferBytes, read })
       const stream: Stream = { user, body, seq: 0, unread: undefined, isDue: false, isPumping: false, isFull: false, fullFor: 0, isOver: false }
-      // Counted before anything is waited for.
+      // The stream is counted before the first await, so that concurrent requests cannot exceed the limit.
       open.set(user.id, own.add(stream))
       const forget = (): void => {
         stream.isOver = true
@@ -117,7 +123,7 @@ export function createStreams ({ inbox, access, log }: { inbox: Inbox, access: A
       }
       for (const stream of all) {
         const isSignedIn = await access.isSignedIn(stream.user).catch((err: unknown) => {
-          // The database is away: whoever was signed in a beat ago is let be until it can be asked.
+          // While the database is unavailable, users who were signed in at the last heartbeat stay connected.
           log.debug({ err }, 'who follows a stream of notifications could not be looked up')
           return undefined
         })
@@ -128,5 +134,8 @@ export function createStreams ({ inbox, access, log }: { inbox: Inbox, access: A
   }
 }
 
-/** Asked anew after each wait. */
+/**
+ * Tells whether the stream has ended. A function reads the state again after each await; TypeScript would otherwise
+ * assume that it has not changed.
+ */
 const isOver = (stream: Stream): boolean => stream.isOver

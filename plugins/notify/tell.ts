@@ -1,4 +1,5 @@
-// Tells one person one thing: on the channels they want, at most a hundred an hour, once however often it is asked for.
+// Sends one notification to one person: on the channels that the person wants, at most a hundred per hour, and only
+// once for repeated requests.
 
 import { createHash } from 'node:crypto'
 import { sql, z, type Access, type Clock, type Postgres, type Tasks, type Transaction } from 'bulkhead'
@@ -19,14 +20,14 @@ export interface TellParts {
   readonly webhooks: Webhooks
   readonly maySee: MaySee
   readonly hasMail: boolean
-  /** Whoever follows this person's inbox looks again. */
+  /** Makes the streams of this person's inbox read it again. */
   wake (userId: string): Promise<void>
 }
 
-/** `source` names what it comes from: the same thing from the same source is told once. */
+/** Sends a notification. `source` identifies its cause: a notification from the same source is sent only once. */
 export type Tell = (source: string, told: Told) => Promise<void>
 
-/** For one person, on all channels together. */
+/** The maximum number of immediate notifications of one person per hour, on all channels together. */
 const hourlyMax = 100
 
 export function createTell ({ postgres, access, clock, tasks, preferences, webhooks, maySee, hasMail, wake }: TellParts): Tell {
@@ -36,7 +37,7 @@ export function createTell ({ postgres, access, clock, tasks, preferences, webho
     const notice = { ...told, subject: toLine(told.subject), text: toText(told.text) }
     const wanted = await preferences.modesOf(to, notice.kind)
     const modes = { ...wanted, email: hasMail ? wanted.email : 'off', webhook: await webhooks.find(to) === undefined ? 'off' : wanted.webhook } as const
-    // What nobody wants to hear at once takes nothing from what they do.
+    // A notification that no channel sends at once does not count towards the hourly limit.
     const isUrgent = Object.values(modes).includes('now')
     if (!isUrgent && modes.email === 'off') return
     const ids = Object.fromEntries(channels.map(channel => [channel, idOf(source, to, channel)])) as Record<Channel, string>
@@ -62,7 +63,10 @@ export function createTell ({ postgres, access, clock, tasks, preferences, webho
 
 const isPutOff = (mode: Mode): mode is 'hourly' | 'daily' => mode === 'hourly' || mode === 'daily'
 
-/** Whoever adds to the inbox waits here for whoever else does. `lately`: told within the last hour. */
+/**
+ * Locks the inbox of a person, so that transactions that add to it run one after the other. `lately` is the number of
+ * notifications sent within the last hour.
+ */
 export async function holdInbox (tx: Transaction, userId: string): Promise<{ lately: number }> {
   return tx.one(sql.type(z.object({ lately: z.int() }))`
     insert into notify.inbox as inbox (user_id) values (${userId}) on conflict (user_id) do update set user_id = excluded.user_id
@@ -82,7 +86,7 @@ async function count (tx: Transaction, userId: string): Promise<void> {
   `)
 }
 
-/** Puts what goes out into the queue, together with the row that says how it is getting on. */
+/** Queues a delivery, together with the row that records its progress. */
 export async function hand (tx: Transaction, tasks: Tasks, channel: 'email' | 'webhook', id: string, userId: string, notice: Notice): Promise<void> {
   const { kind, subject, text, html, ref, projectId } = notice
   await tx.query(sql.type(z.object({}))`
@@ -105,7 +109,7 @@ async function gather (
   `)
 }
 
-/** The same in every attempt. */
+/** Derives a UUID from the parts. It is the same in every attempt. */
 export function idOf (...parts: readonly string[]): string {
   const hex = createHash('sha256').update(parts.join('\n')).digest('hex')
   return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-')

@@ -1,4 +1,5 @@
-// Whether someone may see a project now: asked when they are told of it, and again when a mail about it leaves.
+// Checks whether a user may see a project now: when a notification about it is created, and again when a mail about it
+// is sent.
 
 import { sql, z, type Access, type Postgres } from 'bulkhead'
 
@@ -6,7 +7,10 @@ const Row = z.object({ ownerId: z.uuid(), visibility: z.string() })
 
 export type MaySee = (userId: string, projectId: string) => Promise<boolean>
 
-/** As the project's own pages have it: its owner, whoever may read it by role or delegation, everyone where it is not private. */
+/**
+ * Uses the same rule as the project's own routes: a project is visible to its owner, to users who may read it by role
+ * or delegation, and to all users when it is not private.
+ */
 export function createMaySee ({ postgres, access }: { postgres: Postgres, access: Access }): MaySee {
   return async (userId, projectId) => {
     const project = await postgres.maybeOne(sql.type(Row)`

@@ -1,9 +1,12 @@
-// A person's own webhook: where it is, and posting to it.
+// Stores a person's own webhook URL and posts to it.
 
 import { AddressRefused, NotFound, singleLine, sql, z, type GuardedFetch, type Postgres } from 'bulkhead'
 import { Undeliverable } from './mail.ts'
 
-/** A URL is read without the control characters in it, and stored with them. */
+/**
+ * The URL parser ignores control characters, but the database would store them; `singleLine` therefore refuses them
+ * first.
+ */
 export const WebhookUrl = singleLine(2_000).pipe(z.url({ protocol: /^https?$/ }))
   .refine(text => { const url = URL.parse(text); return url === null || (url.username === '' && url.password === '') }, 'It must hold no name and no password.')
 export const Webhook = z.object({ url: z.string(), createdAt: z.iso.datetime() })
@@ -25,7 +28,7 @@ export interface Webhooks {
   post (url: string, posted: Posted): Promise<void>
 }
 
-/** Asked for less, or later: worth another try. */
+/** Client error statuses that ask for a later or slower request, and so are worth a retry. */
 const triedAgain = new Set([408, 425, 429])
 
 export function createWebhooks ({ postgres, fetch }: { postgres: Postgres, fetch: GuardedFetch }): Webhooks {

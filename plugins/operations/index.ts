@@ -1,4 +1,4 @@
-// The API of the host for those who operate it: its plugins, what they do in the background, and how it started.
+// The HTTP API for operators of the host: its plugins, their background work, and the start of the host.
 
 import { definePlugin } from 'bulkhead'
 import { registerLifecycle } from './lifecycle.ts'

@@ -1,4 +1,4 @@
-// /api/lifecycle: how the host started, unit by unit.
+// Routes of /api/lifecycle: how the host started, unit by unit.
 
 import { z } from 'bulkhead'
 import type { Host, Lifecycle, Routes } from 'bulkhead'

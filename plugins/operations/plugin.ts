@@ -1,4 +1,4 @@
-// /api/plugins: what each plugin does and why, and replacing, switching off and on.
+// Routes of /api/plugins: show the state of each plugin and its reason; reload, enable and disable plugins.
 
 import { singleLine, z } from 'bulkhead'
 import type { Host, Operator, PluginStatus, Routes, User } from 'bulkhead'

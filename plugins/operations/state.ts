@@ -1,4 +1,4 @@
-// The states of a unit, as the answers have them.
+// The zod schema of the states of a unit, for answers.
 
 import { z } from 'bulkhead'
 

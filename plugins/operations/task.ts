@@ -1,4 +1,5 @@
-// /api/tasks: what plugins do in the background, in all replicas: what waits, runs, ended and was given up; retry, cancel, run now.
+// Routes of /api/tasks: show the background jobs of all plugins in all replicas (waiting, running, ended, dead); retry,
+// cancel and run them.
 
 import { singleLine, z } from 'bulkhead'
 import type { Host, Job, Routes } from 'bulkhead'

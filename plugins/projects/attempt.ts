@@ -1,4 +1,5 @@
-// One attempt to deliver: asks the receiver, then writes down how it went, and what comes next, in one transaction.
+// Makes one attempt to deliver to a webhook: sends the request, then records the outcome and the next step in one
+// transaction.
 
 import { createHmac } from 'node:crypto'
 import { AddressRefused, SealBroken, sql, z } from 'bulkhead'
@@ -8,7 +9,7 @@ import { send, type Job } from './delivery.ts'
 import { deliveryMoves, type DeliveryState, type Move } from './move.ts'
 import { contextOf, webhookInEvent } from './webhook.ts'
 
-/** In a row, of attempts: after these a webhook is switched off. */
+/** The number of consecutive failed attempts after which a webhook is switched off. */
 export const failuresMax = 50
 const retryMaxMs = 3_600_000
 const errorLengthMax = 500
@@ -28,7 +29,7 @@ type Due = z.infer<typeof Due>
 
 interface Outcome {
   readonly answered: number | null
-  /** Null when it has arrived. */
+  /** The reason for the failure; null when the delivery arrived. */
   readonly error: string | null
   readonly durationMs: number
 }
@@ -40,9 +41,9 @@ interface Parts {
   fetch: GuardedFetch
   encryption: Encryption
   record: RecordChange
-  /** Of one delivery. */
+  /** The maximum number of attempts of one delivery. */
   attemptsMax: number
-  /** Before the second attempt; it doubles with each. */
+  /** The delay before the second attempt; it doubles with each further attempt. */
   retryMs: number
 }
 
@@ -57,7 +58,7 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
       from projects.delivery d join webhooks w on w.id = d.webhook_id join projects p on p.id = w.project_id
       where d.id = ${deliveryId} and d.status = 'pending' and d.attempts = ${attempt - 1}
     `)
-    // Gone with its webhook, or written down already by a run before this one.
+    // The delivery was deleted with its webhook, or a previous run has recorded this attempt already.
     if (due === null) return
     if (!due.isOn) {
       const { from, to } = deliveryMoves.cancel
@@ -85,19 +86,20 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
           'x-platform-delivery': deliveryId,
           ...key !== undefined && { 'x-platform-signature': `sha256=${createHmac('sha256', key).update(payload).digest('hex')}` }
         },
-        // What has been asked when the host is to end is waited for, as the drain lets it: another replica would ask it again.
+        // A request that has been sent when the host stops is awaited within the drain; another replica would send it
+        // again.
         body: payload, connectTimeout: '5s', timeout: '10s', redirect: 'manual'
       })
       return outcome(status, status >= 200 && status < 300 ? null : `The receiver answered ${status}.`)
     } catch (error) {
-      // The plugin has ended, or somebody else has the job: nothing is known of the receiver.
+      // The plugin has ended, or another replica has the job: this says nothing about the receiver.
       signal.throwIfAborted()
       return outcome(null, explain(error))
     }
   }
 
   interface Noted { deliveryId: string, attempt: number, due: Due, outcome: Outcome }
-  /** Without a move another attempt follows. */
+  /** Without a move the delivery stays pending, and another attempt follows. */
   interface Next { move: Move<DeliveryState> | undefined, retryInMs: number | null }
 
   async function noteFailure (tx: Transaction, noted: Noted): Promise<void> {
@@ -118,7 +120,7 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
     })
   }
 
-  /** Resolves with how many attempts at the webhook have failed in a row. */
+  /** Records an attempt. Resolves with the number of consecutive failed attempts at the webhook. */
   async function note (tx: Transaction, { deliveryId, attempt, due, outcome, move, retryInMs }: Noted & Next): Promise<number> {
     const { webhookId } = due
     const { answered, error, durationMs } = outcome
@@ -140,9 +142,9 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
   }
 }
 
-/** For whoever may change the webhook. */
+/** Explains a failure to the users who may change the webhook. */
 function explain (error: unknown): string {
-  // Its message names what a name leads to inside the host's network.
+  // The message is not shown, because it names the address to which a host name resolves inside the host's network.
   if (error instanceof AddressRefused) return 'The address is not one of the public internet.'
   if (error instanceof SealBroken) return 'The secret cannot be opened any more. Set it anew.'
   return (Error.isError(error) ? error.message : String(error)).slice(0, errorLengthMax).replaceAll(/\p{Cc}|\p{Cs}/gu, '�')

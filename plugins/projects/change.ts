@@ -1,17 +1,17 @@
-// What every change leaves behind, in its own transaction: a line in the audit log, and an event for other plugins.
+// Records every change in its own transaction: an audit log entry, an event for other plugins, and webhook deliveries.
 
 import type { Access, AuditEntry, Clock, Events, RequestContext, Transaction } from 'bulkhead'
 import type { Project } from './project.ts'
 import type { HookEvent } from './webhook.ts'
 
 interface Telling {
-  /** For other plugins. */
+  /** The event for other plugins. */
   readonly event: string
-  /** For webhooks. */
+  /** The event for webhooks. */
   readonly hook?: HookEvent
 }
 
-/** What is done, as the audit log has it, and what tells of it. */
+/** Maps each audited action to the events that report it. */
 const tellings = {
   'project.create': { event: 'project.created' },
   'project.change': { event: 'project.changed' },
@@ -30,7 +30,7 @@ const tellings = {
   'merge-request.reopen': { event: 'merge-request.reopened', hook: 'mr' },
   'merge-request.merge': { event: 'merge-request.merged', hook: 'mr' },
   'merge-request.review': { event: 'merge-request.reviewed', hook: 'mr' },
-  // Other plugins need not know it from any other change.
+  // A withdrawn review is reported like any other change, because other plugins need not distinguish it.
   'merge-request.withdraw-review': { event: 'merge-request.changed', hook: 'mr' },
   'webhook.create': { event: 'webhook.created' },
   'webhook.change': { event: 'webhook.changed' },
@@ -39,25 +39,25 @@ const tellings = {
 } as const satisfies Record<string, Telling>
 export type Action = keyof typeof tellings
 
-/** Who asks, and from where. */
+/** The caller and the address of the request. */
 export type Asker = Pick<RequestContext<{ signedIn: string }>, 'user' | 'ip'>
 
 export interface Change {
-  /** Undefined for what the host does by itself. */
+  /** The caller; undefined for a change that the host makes by itself. */
   readonly by: Asker | undefined
   readonly action: Action
   readonly project: Pick<Project, 'id' | 'name' | 'ownerId'>
-  /** By its id: the issue, the comment. */
+  /** The id of the changed thing: the issue, the comment. */
   readonly id: string
-  /** What the event says of it: `{ issue: … }`. */
+  /** The fields that describe the change in the event: `{ issue: … }`. */
   readonly payload: Readonly<Record<string, unknown>>
-  /** What the audit log keeps. */
+  /** The details for the audit log. */
   readonly detail?: AuditEntry['detail']
 }
 
 export type RecordChange = (tx: Transaction, change: Change) => Promise<void>
 
-/** Tells the webhooks of a project, in the transaction. */
+/** Adds deliveries to the webhooks of a project, in the transaction. */
 export type Announce = (tx: Transaction, projectId: string, event: HookEvent, payload: Readonly<Record<string, unknown>>) => Promise<void>
 
 interface Parts { access: Access, events: Events, clock: Clock, announce: Announce }
@@ -76,10 +76,10 @@ export function createRecorder ({ access, events, clock, announce }: Parts): Rec
   }
 }
 
-/** As the audit log calls whoever is no user. */
+/** The actor of changes by the host, as in the audit log. */
 const host = { id: '00000000-0000-0000-0000-000000000000', name: 'host' }
 
-/** The names of the fields that are to be other than they are. */
+/** Lists the names of the fields whose values differ. */
 export const changedFields = <Thing extends object>(before: Thing, after: Partial<Thing>): (keyof Thing & string)[] =>
   (Object.keys(after) as (keyof Thing & string)[]).filter(key =>
     after[key] !== undefined && JSON.stringify(after[key]) !== JSON.stringify(before[key]))

@@ -1,4 +1,5 @@
-// Comments: /api/projects/:projectId/issues/:number/comments, …/merge-requests/:number/comments and …/comments/:id.
+// Routes of comments: /api/projects/:projectId/issues/:number/comments, …/merge-requests/:number/comments and
+// …/comments/:id.
 
 import { z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'

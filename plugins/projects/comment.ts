@@ -1,4 +1,4 @@
-// Comments on issues and merge requests, and every statement on their table.
+// Defines comments on issues and merge requests, and contains every statement on their table.
 
 import { Forbidden, NotFound, sql, z } from 'bulkhead'
 import type { Postgres, Transaction, User } from 'bulkhead'
@@ -14,7 +14,7 @@ export const Comment = z.object({ id: z.uuid(), authorId: z.uuid(), body: z.stri
 export type Comment = z.infer<typeof Comment>
 export const NewComment = z.object({ body: CommentBody })
 
-/** What a comment is on. */
+/** The issue or merge request of a comment. */
 export type Target = { readonly issue: Issue } | { readonly mergeRequest: MergeRequest }
 
 const columns = sql.fragment`id, author_id as "authorId", body, created_at as "createdAt", updated_at as "updatedAt"`
@@ -23,10 +23,10 @@ const Total = z.object({ total: z.int() })
 const On = z.object({ issueNumber: z.int().nullable(), mergeRequestNumber: z.int().nullable() })
 
 export interface Comments {
-  /** The oldest first. */
+  /** Lists the comments, oldest first. */
   list (target: Target, page: Page): Promise<Listed<Comment>>
   add (by: Asker, standing: Standing, target: Target, body: string): Promise<Comment>
-  /** Needs to be its author, or `comment:moderate`. */
+  /** Changes a comment. The caller must be its author or hold `comment:moderate`. */
   change (by: Asker, standing: Standing, id: string, body: string): Promise<Comment>
   remove (by: Asker, standing: Standing, id: string): Promise<void>
 }

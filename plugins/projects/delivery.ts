@@ -1,4 +1,5 @@
-// What is sent to webhooks, and the log of it: each delivery is a row, written in the transaction of what it tells of, and a job that sends it.
+// Deliveries to webhooks and their log. Each delivery is a row, written in the transaction of the change that it
+// reports, and a job that sends it.
 
 import { Conflict, NotFound, sql, z } from 'bulkhead'
 import type { Access, Clock, Postgres, Tasks, Transaction } from 'bulkhead'
@@ -15,7 +16,7 @@ export const Delivery = z.object({
   event: z.string(),
   status: z.enum(deliveryStates),
   attempts: z.int(),
-  /** The status of the last answer; null when there was none. */
+  /** The HTTP status of the last answer; null when there was none. */
   answered: z.int().nullable(),
   error: z.string().nullable(),
   durationMs: z.int().nullable(),
@@ -27,7 +28,7 @@ export type Delivery = z.infer<typeof Delivery>
 export const WholeDelivery = Delivery.extend({ payload: z.string() })
 export type WholeDelivery = z.infer<typeof WholeDelivery>
 
-/** The queue, and what is handed to it. */
+/** The name of the queue, and the input of its jobs. */
 export const queueName = 'deliver'
 export const Job = z.object({ deliveryId: z.uuid(), attempt: z.int() })
 
@@ -36,20 +37,23 @@ export const deliveryColumns = sql.fragment`
   next_attempt_at as "nextAttemptAt", created_at as "createdAt"
 `
 
-/** Of each webhook, beside those that are still on their way. */
+/** Limits of the stored deliveries of each webhook, in number and days. Pending deliveries are not deleted. */
 const keptMax = 200
 const keptDays = 30
 
 export interface Deliveries {
   readonly announce: Announce
-  /** Sends what tells nothing, to see whether it arrives. `Conflict` while the webhook is switched off, as below. */
+  /**
+   * Sends a test delivery that reports no change, to check that it arrives. Rejects with `Conflict` while the webhook
+   * is switched off; `redeliver` does so too.
+   */
   ping (by: Asker, project: Project, webhook: Webhook): Promise<Delivery>
-  /** Sends the same once more, as another delivery. */
+  /** Sends the same payload once more, as a new delivery. */
   redeliver (by: Asker, project: Project, webhook: Webhook, id: string): Promise<Delivery>
-  /** Newest first. */
+  /** Lists the deliveries, newest first. */
   list (webhookId: string, page: Page): Promise<Listed<Delivery>>
   find (webhookId: string, id: string): Promise<WholeDelivery>
-  /** Resolves with how many were too old or too many. */
+  /** Deletes the deliveries beyond these limits. Resolves with their number. */
   trim (): Promise<number>
 }
 
@@ -129,6 +133,6 @@ export function createDeliveries ({ postgres, access, tasks, clock }: Parts): De
 
 interface Sent { webhookId: string, deliveryId: string, attempt: number, afterMs: number }
 
-/** Jobs of one webhook run one at a time: one that is slow holds back its own deliveries, and nobody else's. */
+/** Queues an attempt. Jobs of one webhook run one at a time: a slow receiver delays its own deliveries only. */
 export const send = (tasks: Tasks, tx: Transaction, { webhookId, deliveryId, attempt, afterMs }: Sent): Promise<string> =>
   tasks.send(queueName, { deliveryId, attempt } satisfies z.input<typeof Job>, { in: tx, key: webhookId, ...afterMs > 0 && { after: afterMs } })

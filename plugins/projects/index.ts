@@ -1,4 +1,4 @@
-// Projects, and what people and agents do in them: issues, merge requests, reviews, comments. Webhooks tell others of it.
+// The plugin `projects`: projects with issues, merge requests, reviews and comments, and webhooks that report changes.
 
 import { definePlugin } from 'bulkhead'
 import type { Transaction } from 'bulkhead'
@@ -20,15 +20,22 @@ import { createTurns } from './turn.ts'
 import { registerDeliveries, registerWebhooks } from './webhook-route.ts'
 import { createWebhooks, keepSecrets, type HookEvent } from './webhook.ts'
 
-/** What other plugins ask of projects. A user given by id, or by `access.asUser`, stands for all that user may, without a token's limits. */
+/**
+ * The service for other plugins. A user given by id, or by `access.asUser`, has all of that user's permissions, without
+ * a token's limits.
+ */
 export interface ProjectService {
-  /** Undefined when there is no such project, or none that the user may see. */
+  /** Finds a project. Resolves with undefined when there is none, or none that the user may see. */
   find (user: Subject, projectId: string): Promise<Project | undefined>
-  /** `NotFound` when there is none that the user may see, `Forbidden` when they may not do that there. */
+  /**
+   * Finds a project. Rejects with `NotFound` when there is none that the user may see, and with `Forbidden` when the
+   * user lacks the right there.
+   */
   require (user: Subject, projectId: string, right: 'read' | 'write'): Promise<Project>
   /**
-   * Tells the webhooks of a project that listen to the event, if and only if the transaction commits; in-process only, as a live transaction is.
-   * What happens to issues, merge requests and comments is told by this plugin.
+   * Notifies the webhooks of a project that subscribe to the event, if and only if the transaction commits. It works
+   * in-process only, because it takes a live transaction. This plugin itself reports the events of issues, merge
+   * requests and comments.
    */
   announce (
     projectId: string, event: Extract<HookEvent, 'push' | 'build' | 'deploy'>, payload: Readonly<Record<string, unknown>>, options: { in: Transaction }
@@ -39,7 +46,7 @@ declare module 'bulkhead' {
   interface Services { projects: ProjectService }
 }
 
-/** In each replica. A dead one takes up to ten seconds, and most of that is waiting. */
+/** The number of concurrent deliveries in each replica. A dead receiver takes up to ten seconds, most of it waiting. */
 const receiversAtOnce = 50
 
 export default definePlugin({
@@ -57,7 +64,8 @@ export default definePlugin({
     const deliveries = createDeliveries({ postgres, access, tasks, clock })
     const record = createRecorder({ access, events, clock, announce: deliveries.announce })
     const standings = createStandings({ postgres, access })
-    // A row's lock is waited for by one at a time, and whoever asks for very much at once leaves the database to others, too.
+    // `takeTurn` lets one request at a time wait for the same row lock. `takeOwnTurn` limits each user to four requests
+    // at once, so that a user who sends very many leaves database connections to others.
     const takeTurn = createTurns(clock, 1)
     const takeOwnTurn = createTurns(clock, 4)
 
@@ -88,7 +96,8 @@ export default definePlugin({
     const attempt = createAttempt({
       postgres, tasks, clock, fetch, encryption, record, attemptsMax: config.webhookAttempts, retryMs: config.webhookRetryMs
     })
-    // What goes wrong with a receiver is written down and is no failure of the job; it fails when the host itself cannot go on.
+    // A failure of a receiver is recorded and does not fail the job. The job fails only when the host itself cannot
+    // continue.
     tasks.queue(queueName, { input: Job, retry: { limit: 20 }, timeout: '30s', concurrency: receiversAtOnce }, attempt)
     tasks.every('trim-deliveries', '10m', async ({ log }) => {
       log.debug({ deleted: await deliveries.trim() }, 'old deliveries were deleted')

@@ -1,4 +1,4 @@
-// /api/projects/:projectId/issues
+// Routes of /api/projects/:projectId/issues.
 
 import { z } from 'bulkhead'
 import type { Access, Routes, User } from 'bulkhead'

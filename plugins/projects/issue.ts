@@ -1,4 +1,4 @@
-// What an issue is, and every statement on the table of issues.
+// Defines an issue and contains every statement on the table of issues.
 
 import { Conflict, NotFound, singleLine, sql, ValidationFailed, z } from 'bulkhead'
 import type { Postgres, Transaction } from 'bulkhead'
@@ -35,9 +35,9 @@ export const IssueFilter = Page.extend({
   status: z.enum(issueStates).optional(),
   authorId: z.uuid().optional(),
   assigneeId: z.uuid().optional(),
-  /** In any case. */
+  /** A label, compared case-insensitively. */
   label: Label.optional(),
-  /** Somewhere in the title or the body. */
+  /** A text that occurs in the title or the body. */
   text: singleLine(200).optional()
 })
 
@@ -45,11 +45,11 @@ const Total = z.object({ total: z.int() })
 
 export interface Issues {
   open (by: Asker, standing: Standing, input: z.output<typeof NewIssue>): Promise<Issue>
-  /** Newest first. */
+  /** Lists the issues, newest first. */
   list (projectId: string, filter: z.output<typeof IssueFilter>): Promise<Listed<Issue>>
   find (projectId: string, number: number): Promise<Issue>
   change (by: Asker, standing: Standing, number: number, change: z.output<typeof IssueChange>): Promise<Issue>
-  /** `Conflict` where the issue is not in a state to be closed or reopened. */
+  /** Closes or reopens an issue. Rejects with `Conflict` when it is in that state already. */
   move (by: Asker, standing: Standing, number: number, name: keyof typeof issueMoves): Promise<Issue>
 }
 
@@ -58,7 +58,7 @@ interface Parts { postgres: Postgres, standings: Standings, record: RecordChange
 export function createIssues ({ postgres, standings, record, takeTurn }: Parts): Issues {
   const open: Issues['open'] = async (by, { project }, { title, body, labels, assigneeId = null }) => {
     await assertSees(assigneeId, project.id)
-    // The number is taken and the issue written in one transaction: when that fails, the number is the next one's.
+    // The number and the issue are written in one transaction. If it fails, the next issue gets the number.
     return takeTurn(`issue ${project.id}`, () => postgres.transaction(async tx => {
       const number = await takeNumber(tx, project.id)
       const issue = await tx.one(sql.type(Issue)`
@@ -144,11 +144,11 @@ export function createIssues ({ postgres, standings, record, takeTurn }: Parts):
   return { open, list, find, change, move }
 }
 
-/** Of an issue, what events tell. */
+/** Selects the fields of an issue that events contain. */
 export const issueInEvent = ({ id, number, title, status, authorId, assigneeId, labels }: Issue): object =>
   ({ id, number, title, status, authorId, assigneeId, labels })
 
-/** Whoever else takes one waits until the transaction ends. */
+/** Takes the next number. Other transactions that take a number wait until this one ends. */
 async function takeNumber (tx: Transaction, projectId: string): Promise<number> {
   const number = await tx.maybeOneFirst(sql.type(z.object({ number: z.int() }))`
     update projects set next_issue_number = next_issue_number + 1 where id = ${projectId} and is_active returning next_issue_number as number
@@ -157,7 +157,7 @@ async function takeNumber (tx: Transaction, projectId: string): Promise<number> 
   return number
 }
 
-/** Nobody else changes it until the transaction ends. */
+/** Locks an issue, so that no other transaction changes it until this one ends. */
 const hold = async (tx: Transaction, projectId: string, number: number): Promise<Issue> =>
   await tx.maybeOne(sql.type(Issue)`select ${columns} from issues where project_id = ${projectId} and number = ${number} for update`) ?? refuseUnknown()
 

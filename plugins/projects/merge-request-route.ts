@@ -1,4 +1,4 @@
-// /api/projects/:projectId/merge-requests, and their reviews.
+// Routes of /api/projects/:projectId/merge-requests and of their reviews.
 
 import { z } from 'bulkhead'
 import type { Access, Routes, User } from 'bulkhead'

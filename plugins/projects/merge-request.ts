@@ -1,4 +1,5 @@
-// What a merge request is, and every statement on the table of merge requests. Merging is a change of state here: the branches are git's affair.
+// Defines a merge request and contains every statement on the table of merge requests. Merging only changes the state
+// here and does not touch the git branches.
 
 import { Conflict, NotFound, singleLine, sql, ValidationFailed, z } from 'bulkhead'
 import type { Postgres, Transaction } from 'bulkhead'
@@ -37,21 +38,30 @@ export const MergeRequestFilter = Page.extend({
   authorId: z.uuid().optional(),
   sourceBranch: Branch.optional(),
   targetBranch: Branch.optional(),
-  /** Somewhere in the title or the body. */
+  /** A text that occurs in the title or the body. */
   text: singleLine(200).optional()
 })
 
 const Total = z.object({ total: z.int() })
 
 export interface MergeRequests {
-  /** Into the project's default branch unless said. `Conflict` while another from the same branch into the same is open. */
+  /**
+   * Opens a merge request. The target is the project's default branch by default. Rejects with `Conflict` while another
+   * merge request with the same source and target is open.
+   */
   open (by: Asker, standing: Standing, input: z.output<typeof NewMergeRequest>): Promise<MergeRequest>
-  /** Newest first. */
+  /** Lists the merge requests, newest first. */
   list (projectId: string, filter: z.output<typeof MergeRequestFilter>): Promise<Listed<MergeRequest>>
   find (projectId: string, number: number): Promise<MergeRequest>
-  /** `Conflict` for another branch of one that is not open, and where another of the same branches is open. */
+  /**
+   * Changes a merge request. Rejects with `Conflict` for a new target branch when it is not open, or when another merge
+   * request with the same branches is open.
+   */
   change (by: Asker, standing: Standing, number: number, change: z.output<typeof MergeRequestChange>): Promise<MergeRequest>
-  /** `Conflict` where it is not in a state for that; a merge, too, while someone's requested changes stand. */
+  /**
+   * Changes the state. Rejects with `Conflict` when the current state does not allow it, and for a merge while a
+   * reviewer requests changes.
+   */
   move (by: Asker, standing: Standing, number: number, name: keyof typeof mergeRequestMoves): Promise<MergeRequest>
 }
 
@@ -128,7 +138,8 @@ export function createMergeRequests ({ postgres, record, takeTurn }: Parts): Mer
     const merger = name === 'merge' ? by.user.id : null
     return postgres.transaction(async tx => {
       if (name === 'reopen') await holdProject(tx, project.id)
-      // Held first: a review that is being written is either seen by the statement after this one, or finds a merge request that is not open.
+      // The merge request is locked first. A concurrent review is then either visible to the next statement, or it
+      // finds a merge request that is not open.
       const { id, status, sourceBranch, targetBranch } = await holdMergeRequest(tx, project.id, number)
       if (name === 'reopen' && status === 'closed') await assertOnlyOne(tx, project.id, { sourceBranch, targetBranch })
       const mergeRequest = await tx.maybeOne(sql.type(MergeRequest)`
@@ -157,17 +168,17 @@ export function createMergeRequests ({ postgres, record, takeTurn }: Parts): Mer
   return { open, list, find, change, move }
 }
 
-/** Of a merge request, what events tell. */
+/** Selects the fields of a merge request that events contain. */
 export const mergeRequestInEvent = ({ id, number, title, status, authorId, sourceBranch, targetBranch }: MergeRequest): object =>
   ({ id, number, title, status, authorId, sourceBranch, targetBranch })
 
-/** Nobody else changes it, or reviews it, until the transaction ends. */
+/** Locks a merge request until the transaction ends, so that no other transaction changes or reviews it. */
 export const holdMergeRequest = async (tx: Transaction, projectId: string, number: number): Promise<MergeRequest> =>
   await tx.maybeOne(sql.type(MergeRequest)`
     select ${columns} from merge_requests where project_id = ${projectId} and number = ${number} for update
   `) ?? refuseUnknown()
 
-/** Whoever else takes one waits until the transaction ends. */
+/** Takes the next number. Other transactions that take a number wait until this one ends. */
 async function takeNumber (tx: Transaction, projectId: string): Promise<number> {
   const number = await tx.maybeOneFirst(sql.type(z.object({ number: z.int() }))`
     update projects set next_mr_number = next_mr_number + 1 where id = ${projectId} and is_active returning next_mr_number as number
@@ -176,12 +187,18 @@ async function takeNumber (tx: Transaction, projectId: string): Promise<number> 
   return number
 }
 
-/** The others that open, reopen or redirect a merge request of the project wait until the transaction ends; before the lock of a merge request. */
+/**
+ * Locks the project, so that other transactions that open, reopen or retarget one of its merge requests wait until this
+ * one ends. Take this lock before the lock of a merge request.
+ */
 async function holdProject (tx: Transaction, projectId: string): Promise<void> {
   await tx.query(sql.type(z.object({ id: z.uuid() }))`select id from projects where id = ${projectId} for no key update`)
 }
 
-/** The caller holds the project. */
+/**
+ * Rejects with `Conflict` when a merge request with these branches is open. The caller must hold the lock of the
+ * project.
+ */
 async function assertOnlyOne (tx: Transaction, projectId: string, { sourceBranch, targetBranch }: Pick<MergeRequest, 'sourceBranch' | 'targetBranch'>): Promise<void> {
   const number = await tx.maybeOneFirst(sql.type(z.object({ number: z.int() }))`
     select number from merge_requests

@@ -1,5 +1,5 @@
-// The states of each thing, and every way from one to another. What is not here cannot happen: a change of state is one UPDATE that holds only
-// where the thing is in a state it may leave, and whoever comes second is told 409.
+// The states of issues, merge requests and deliveries, and every allowed transition. A transition is one UPDATE that
+// applies only while the row is in a state that it may leave; the second of two concurrent requests gets 409.
 
 export interface Move<State extends string> {
   readonly from: readonly State[]
@@ -20,14 +20,14 @@ export type MergeRequestState = (typeof mergeRequestStates)[number]
 export const deliveryStates = ['pending', 'delivered', 'failed', 'cancelled'] as const
 export type DeliveryState = (typeof deliveryStates)[number]
 
-/** To send one again is another delivery. */
+/** The transitions of a delivery. A delivery is never sent again after it ends; a redelivery is a new one. */
 export const deliveryMoves = {
   deliver: { from: ['pending'], to: 'delivered' },
   giveUp: { from: ['pending'], to: 'failed' },
   cancel: { from: ['pending'], to: 'cancelled' }
 } as const satisfies Record<string, Move<DeliveryState>>
 
-/** Nothing leads out of `merged`. */
+/** The transitions of a merge request. `merged` is final. */
 export const mergeRequestMoves = {
   close: { from: ['open'], to: 'closed' },
   reopen: { from: ['closed'], to: 'open' },

@@ -1,13 +1,17 @@
-// Pages of a list that goes on changing: a page begins behind the last item of the one before, so nothing is left out or shown twice.
+// Pages of a list that keeps changing. Each page begins after the last item of the previous one, so that no item is
+// skipped or repeated.
 
 import { ValidationFailed, z } from 'bulkhead'
 import type { Listed } from './form.ts'
 
-/** Where a page begins: behind the item with this key. */
+/** Encodes and decodes the start of a page: the key of the last item before it. */
 export interface Place<Key extends z.ZodType> {
-  /** Undefined for the first page. `ValidationFailed` for what no page gave. */
+  /**
+   * Decodes a cursor. Returns undefined for the first page. Throws `ValidationFailed` for a cursor that does not come
+   * from this list.
+   */
   read (cursor: string | undefined): z.output<Key> | undefined
-  /** `rows` holds one more than `limit` where there is another page. */
+  /** Makes a page of rows. `rows` has one more than `limit` when there is another page. */
   page<Row> (rows: readonly Row[], limit: number, total: number, keyOf: (row: Row) => z.output<Key>): Listed<Row>
 }
 
@@ -25,9 +29,9 @@ export const placeOf = <Key extends z.ZodType>(key: Key): Place<Key> => ({
   }
 })
 
-/** By number, the newest first. */
+/** Pages ordered by number, newest first. */
 export const byNumber = placeOf(z.int32())
-/** By a moment, in microseconds as the database keeps it, and an id where there are several. */
+/** Pages ordered by a time in microseconds, the database's precision, and by an id for equal times. */
 export const byMoment = placeOf(z.tuple([z.int(), z.uuid()]))
 
 function parse (text: string): unknown {
@@ -38,6 +42,6 @@ function parse (text: string): unknown {
   }
 }
 
-/** What a text filter looks for, as LIKE takes it: every character stands for itself. */
+/** Converts a text filter to a LIKE pattern in which every character stands for itself. */
 export const containing = (text: string | undefined): string | null =>
   text === undefined ? null : `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`

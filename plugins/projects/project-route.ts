@@ -1,4 +1,4 @@
-// /api/projects: the projects themselves.
+// Routes of /api/projects: the projects themselves.
 
 import { z } from 'bulkhead'
 import type { Access, Routes, User } from 'bulkhead'

@@ -1,4 +1,4 @@
-// What a project is, and every statement on the table of projects.
+// Defines a project and contains every statement on the table of projects.
 
 import { Conflict, multiLine, NotFound, singleLine, sql, z } from 'bulkhead'
 import type { Access, Postgres, Transaction, User } from 'bulkhead'
@@ -46,7 +46,7 @@ export const ProjectFilter = Page.extend({
   ownerId: z.uuid().optional(),
   name: Name.optional(),
   visibility: Visibility.optional(),
-  /** Somewhere in the name, the display name or the description. */
+  /** A text that occurs in the name, the display name or the description. */
   text: singleLine(200).optional()
 })
 
@@ -58,13 +58,16 @@ const micros = { createdUs: z.int() }
 
 export interface Projects {
   create (by: Asker, input: z.output<typeof NewProject>): Promise<Project>
-  /** What the user may see, newest first. `Forbidden` for a token that may see none. */
+  /**
+   * Lists the projects that the user may see, newest first. Rejects with `Forbidden` for a token whose scopes do not
+   * include `project:read`.
+   */
   list (user: User, filter: z.output<typeof ProjectFilter>): Promise<Listed<Project>>
   change (by: Asker, id: string, change: z.output<typeof ProjectChange>): Promise<Project>
-  /** It is kept, and gives up its name. */
+  /** Marks the project as deleted. It stays stored, and its name becomes free. */
   remove (by: Asker, project: Project): Promise<void>
   listDeleted (page: Page): Promise<Listed<Deleted>>
-  /** Under the name it had, unless another is given. */
+  /** Restores a deleted project under its former name, unless another name is given. */
   restore (by: Asker, id: string, name: string | undefined): Promise<Project>
 }
 
@@ -130,7 +133,7 @@ export function createProjects ({ postgres, access, record }: { postgres: Postgr
 
   const remove: Projects['remove'] = (by, { id }) => postgres.transaction(async tx => {
     const project = await hold(tx, id)
-    // No project can be given such a name, so it is in nobody's way.
+    // No project can be given such a name, so it blocks no other project.
     await tx.query(sql.unsafe`update projects set is_active = false, name = '~deleted-' || id where id = ${id}`)
     await tx.query(sql.unsafe`insert into projects.deletion (project_id, name, deleted_by) values (${id}, ${project.name}, ${by.user.id})`)
     await record(tx, { by, action: 'project.delete', project, id, payload: {}, detail: { name: project.name } })
@@ -166,7 +169,7 @@ export function createProjects ({ postgres, access, record }: { postgres: Postgr
   return { create, list, change, remove, listDeleted, restore }
 }
 
-/** Nobody else changes it until the transaction ends. */
+/** Locks a project, so that no other transaction changes it until this one ends. */
 async function hold (tx: Transaction, id: string): Promise<Project> {
   const project = await tx.maybeOne(sql.type(Project)`select ${projectColumns} from projects where id = ${id} and is_active for update`)
   if (project === null) throw new NotFound('There is no such project.')

@@ -1,4 +1,4 @@
-// Reviews of merge requests: each person's one standing verdict.
+// Reviews of merge requests. Each person has at most one standing verdict.
 
 import { Conflict, Forbidden, NotFound, sql, z } from 'bulkhead'
 import type { Postgres } from 'bulkhead'
@@ -16,11 +16,17 @@ export const NewReview = z.object({ verdict: Verdict, body: Body.default('') })
 const columns = sql.fragment`id, reviewer_id as "reviewerId", verdict, coalesce(body, '') as body, created_at as "createdAt"`
 
 export interface Reviews {
-  /** The standing ones, the oldest first; there is one of each person at most. */
+  /** Lists the standing reviews, oldest first; there is at most one of each person. */
   list (mergeRequestId: string): Promise<{ items: Review[], total: number }>
-  /** Takes the place of the one before. `Conflict` unless the merge request is open. */
+  /**
+   * Gives a review, which replaces the reviewer's previous one. Rejects with `Conflict` unless the merge request is
+   * open.
+   */
   give (by: Asker, standing: Standing, number: number, input: z.output<typeof NewReview>): Promise<Review>
-  /** `NotFound` when the reviewer has none standing, `Conflict` unless the merge request is open. */
+  /**
+   * Withdraws a review. Rejects with `NotFound` when the reviewer has no standing review, and with `Conflict` unless
+   * the merge request is open.
+   */
   withdraw (by: Asker, standing: Standing, number: number, reviewerId: string): Promise<void>
 }
 
@@ -31,7 +37,8 @@ export function createReviews ({ postgres, record }: { postgres: Postgres, recor
   }
 
   const give: Reviews['give'] = (by, { project }, number, { verdict, body }) => postgres.transaction(async tx => {
-    // Held until the end, so that two reviews of one person come one after the other, and a merge before or after them.
+    // The merge request is locked until the end. Two reviews of one person therefore run one after the other, and a
+    // merge runs before or after them.
     const mergeRequest = await holdMergeRequest(tx, project.id, number)
     if (mergeRequest.authorId === by.user.id) throw new Forbidden('Nobody reviews their own merge request.')
     assertOpen(mergeRequest)

@@ -1,29 +1,33 @@
-// Who may do what in a project: what access says of roles and delegations, and what follows from owning a project or from its visibility.
+// Computes what a user may do in a project. It combines roles and delegations from `access` with the rights that follow
+// from owning a project or from its visibility.
 
 import { Forbidden, NotFound, sql } from 'bulkhead'
 import type { Access, Postgres, User } from 'bulkhead'
 import { projectColumns, Project } from './project.ts'
 import { isInScope, isWithin, type Subject } from './token.ts'
 
-/** What a user may do in one project, a token's limits included. */
+/** The rights of a user in one project, with a token's limits applied. */
 export interface Standing {
   readonly project: Project
   readonly held: ReadonlySet<string>
   can (permission: string): boolean
-  /** `Forbidden` without it. */
+  /** Throws `Forbidden` when the permission is missing. */
   need (permission: string): void
 }
 
 export interface Standings {
-  /** Undefined when there is no such project for the user, who may also be given by id. */
+  /**
+   * Resolves with the user's standing, or with undefined when there is no such project for the user. The user may also
+   * be given by id.
+   */
   find (user: Subject, projectId: string): Promise<Standing | undefined>
-  /** `NotFound` when there is no such project for the user. */
+  /** Like `find`; rejects with `NotFound` when there is no such project for the user. */
   know (user: Subject, projectId: string): Promise<Standing>
-  /** And `Forbidden` without the permission. */
+  /** Like `know`; rejects with `Forbidden` when the permission is missing. */
   require (user: Subject, projectId: string, permission: string): Promise<Standing>
 }
 
-/** Whoever holds one of these in a project knows that it is there. */
+/** A user who holds one of these permissions in a project may know that the project exists. */
 const ofProjects = ['project:read', 'project:write', 'project:delete'] as const
 
 export function createStandings ({ postgres, access }: { postgres: Postgres, access: Access }): Standings {
@@ -44,7 +48,10 @@ export function createStandings ({ postgres, access }: { postgres: Postgres, acc
     }
   }
 
-  /** The caller of a request is known to be active; of any other user that has to be asked. */
+  /**
+   * Tells whether the user is active. The caller of a request is known to be active; for any other user it asks
+   * `access`.
+   */
   const mayAct = async (user: Subject): Promise<boolean> =>
     (typeof user !== 'string' && 'signedInBy' in user) || (await access.people([idOf(user)])).get(idOf(user))?.isActive === true
 
@@ -67,11 +74,14 @@ export function createStandings ({ postgres, access }: { postgres: Postgres, acc
 
 const idOf = (user: Subject): string => typeof user === 'string' ? user : user.id
 
-/** Owning it gives all three; that others may see it gives the first. */
+/** The owner gets all three permissions. A visible project gives the first one to all other users. */
 const rightsOf = ({ ownerId, visibility }: Project, userId: string): readonly string[] =>
   ownerId === userId ? ofProjects : visibility === 'private' ? [] : ['project:read']
 
-/** Whoever may not write here may still change what is their own: `Forbidden` otherwise. */
+/**
+ * Throws `Forbidden` unless the user may write in the project or is the author. Authors may change their own things
+ * without the permission to write.
+ */
 export function needAuthorOrWrite ({ can }: Standing, user: User, authorId: string): void {
   if (can('project:write') || (authorId === user.id && isInScope(user, 'project:write'))) return
   throw new Forbidden('This needs the permission "project:write" in the project, or to be its author.')

@@ -1,10 +1,14 @@
-// Lets only so many do the same at once, while the others wait their turn: here and not in the database, where each who waits holds a connection
-// that others need. Replicas know nothing of each other's turns: between them the locks of rows count.
+// Limits how many requests run the same work at once; the others wait for their turn in this process. If they waited in
+// the database, each would hold a connection that others need. Each replica limits on its own; between replicas the row
+// locks apply.
 
 import { ServiceUnavailable } from 'bulkhead'
 import type { Clock } from 'bulkhead'
 
-/** Runs `work` when its turn has come among all of the same key; `ServiceUnavailable` for who has waited 25 s, and where 5,000 wait already. */
+/**
+ * Runs `work` when its turn among all work of the same key has come. Rejects with `ServiceUnavailable` after waiting
+ * 25 s, or when 5,000 wait already.
+ */
 export type TakeTurn = <T>(key: string, work: () => Promise<T>) => Promise<T>
 
 export const waitMs = 25_000
@@ -23,7 +27,7 @@ export function createTurns (clock: Clock, atOnce: number): TakeTurn {
     if (!isInTime) throw new ServiceUnavailable('There is more to be added here than can be at the moment. Try again later.', { retryAfterMs: 5_000 })
   }
 
-  /** Whoever waits takes over the place of who has gone. */
+  /** Passes the place of finished work to the next waiter. */
   const leave = (key: string, queue: Queue): void => {
     for (let waiter = queue.waiting.shift(); waiter !== undefined; waiter = queue.waiting.shift()) {
       const isInTime = clock.now() - waiter.fromMs < waitMs

@@ -1,4 +1,4 @@
-// /api/projects/:projectId/webhooks, and the log of what was sent to them.
+// Routes of /api/projects/:projectId/webhooks and of the log of their deliveries.
 
 import { z } from 'bulkhead'
 import type { Routes, User } from 'bulkhead'

@@ -1,4 +1,5 @@
-// What a webhook is, and every statement on the table of webhooks. Its secret is kept sealed, and leaves only as a signature.
+// Defines a webhook and contains every statement on the table of webhooks. Its secret is stored encrypted and is used
+// only to sign deliveries.
 
 import { randomUUID } from 'node:crypto'
 import { Conflict, NotFound, singleLine, sql, storableText, z } from 'bulkhead'
@@ -22,7 +23,7 @@ export const Webhook = z.object({
   events: z.array(z.string()),
   hasSecret: z.boolean(),
   active: z.boolean(),
-  /** In a row, up to now. */
+  /** The number of consecutive failed attempts up to now. */
   failures: z.int(),
   disabledAt: z.iso.datetime().nullable(),
   disabledWhy: z.string().nullable(),
@@ -40,12 +41,12 @@ const selection = sql.fragment`
 const webhooksMax = 50
 
 export interface Webhooks {
-  /** `Conflict` past 50 in a project. */
+  /** Creates a webhook. Rejects with `Conflict` when the project has 50 already. */
   create (by: Asker, project: Project, input: z.output<typeof NewWebhook>): Promise<Webhook>
-  /** The oldest first. */
+  /** Lists the webhooks, oldest first. */
   list (projectId: string): Promise<{ items: Webhook[], total: number }>
   find (projectId: string, id: string): Promise<Webhook>
-  /** Whatever was counted against it is forgotten with a new address or secret, and when it is switched on. */
+  /** Changes a webhook. Its failure count is reset when the address, the secret or `active` changes. */
   change (by: Asker, project: Project, id: string, change: z.output<typeof WebhookChange>): Promise<Webhook>
   remove (by: Asker, project: Project, id: string): Promise<void>
 }
@@ -57,7 +58,7 @@ export function createWebhooks ({ postgres, encryption, record }: Parts): Webhoo
     secret === null ? null : encryption.seal(secret, contextOf(id)).toString('base64')
 
   const create: Webhooks['create'] = (by, project, { url, events, secret = null, active }) => postgres.transaction(async tx => {
-    // Of two who come at once one sees what the other has made.
+    // The lock makes the second of two concurrent requests count what the first has created.
     await tx.query(sql.type(z.object({ id: z.uuid() }))`select id from projects where id = ${project.id} for update`)
     const count = await tx.oneFirst(sql.type(z.object({ count: z.int() }))`select count(*) as count from webhooks where project_id = ${project.id}`)
     if (count >= webhooksMax) throw new Conflict(`A project has ${webhooksMax} webhooks at most. Delete one first.`)
@@ -103,10 +104,13 @@ export function createWebhooks ({ postgres, encryption, record }: Parts): Webhoo
   return { create, list, find, change, remove }
 }
 
-/** What a sealed secret belongs to. */
+/** Returns the context to which an encrypted secret is bound. */
 export const contextOf = (id: string): readonly string[] => ['webhook', id]
 
-/** A URL may hold a secret in its query; who hears of the webhook need not know it. */
+/**
+ * Selects the fields of a webhook that events contain. The query of the URL is left out, because it may hold a secret
+ * that receivers of the event need not know.
+ */
 export function webhookInEvent ({ id, url }: Pick<Webhook, 'id' | 'url'>): { id: string, url: string } {
   const { origin, pathname } = new URL(url)
   return { id, url: `${origin}${pathname}` }
@@ -117,20 +121,21 @@ function isTarget (text: string): boolean {
   return url !== undefined && ['http:', 'https:'].includes(url.protocol) && url.username === '' && url.password === '' && !/[\p{Cc}\p{Cs}\s]/u.test(text)
 }
 
-/** Nobody else changes it until the transaction ends. */
+/** Locks a webhook, so that no other transaction changes it until this one ends. */
 const hold = async (tx: Transaction, projectId: string, id: string): Promise<Webhook> =>
   await tx.maybeOne(sql.type(Webhook)`${selection} where w.id = ${id} and w.project_id = ${projectId} for update of w`) ?? refuseUnknown()
 
 const refuseUnknown = (): never => { throw new NotFound('There is no such webhook.') }
 
-/** How a change of the master key reaches the secrets. */
+/** Declares the encrypted secrets of webhooks, so that a change of the master key re-encrypts them. */
 export function keepSecrets ({ postgres, encryption, log }: Pick<Parts, 'postgres' | 'encryption'> & { log: Log }): void {
   encryption.keeps('webhook-secrets', {
     pending: keyId => postgres.oneFirst(sql.type(z.object({ count: z.int() }))`
       select count(*) as count from webhooks where substring(decode(secret, 'base64') from 2 for 8) <> decode(${keyId}, 'hex')
     `),
     async rewrap (keyId, limit) {
-      // Those that cannot be opened are met again and again, and must not hide the others.
+      // Secrets that cannot be opened stay in the result of every query. The random order keeps them from hiding the
+      // others.
       const rows = await postgres.any(sql.type(z.object({ id: z.uuid(), secret: z.string() }))`
         select id, coalesce(secret, '') as secret from webhooks
         where substring(decode(secret, 'base64') from 2 for 8) <> decode(${keyId}, 'hex') order by random() limit ${limit}

@@ -1,17 +1,17 @@
-// What the routes here take and give.
+// Zod schemas of the requests and answers of this plugin.
 
 import { z } from 'bulkhead'
 
 export const scopes = ['pipeline', 'agent', 'deploy', 'all'] as const
 export type Scope = (typeof scopes)[number]
-/** What a secret is used for; `all` is for every use. */
+/** The use of a secret; the scope `all` allows every use. */
 export type Use = Exclude<Scope, 'all'>
 
 export const nameLengthMax = 128
 export const Name = z.string().regex(new RegExp(`^[A-Za-z_][A-Za-z0-9_]{0,${nameLengthMax - 1}}$`),
   `It must be 1 to ${nameLengthMax} letters, digits or "_", and not begin with a digit.`)
 
-/** However they are written. */
+/** The maximum length of a value in bytes, whatever its encoding in the request. */
 export const valueBytesMax = 65_536
 
 export interface Value {
@@ -21,7 +21,7 @@ export interface Value {
 export const bytesOf = ({ encoding, value }: Value): Buffer => Buffer.from(value, encoding === 'text' ? 'utf8' : 'base64')
 
 function whatIsWrongWith ({ encoding, value }: Value): string | undefined {
-  // Whatever it is: before anything goes through all of it.
+  // This check comes before any other, so that no check reads through an oversized value.
   if (value.length > 2 * valueBytesMax) return `It must be 1 to ${valueBytesMax} bytes, and is longer.`
   if (encoding === 'base64' && !z.base64().safeParse(value).success) return 'It is not base64.'
   if (encoding === 'text' && (!value.isWellFormed() || value.includes('\0'))) return 'It is no text: send its bytes with "encoding": "base64".'
@@ -29,7 +29,10 @@ function whatIsWrongWith ({ encoding, value }: Value): string | undefined {
   return length > 0 && length <= valueBytesMax ? undefined : `It must be 1 to ${valueBytesMax} bytes, and has ${length}.`
 }
 
-/** Of a secret as it is: what has changed since then is not overwritten. 0: there must be none. */
+/**
+ * The version of the secret that the caller expects, so that a newer change is not overwritten. 0 means that the secret
+ * must not exist.
+ */
 export const Version = z.int().min(0).max(2_147_483_646)
 
 export const NewValue = z.object({
@@ -49,7 +52,7 @@ export const Page = z.object({
 })
 export type Page = z.output<typeof Page>
 
-/** Without its value. */
+/** A secret without its value. */
 export const Secret = z.object({
   id: z.uuid(),
   projectId: z.uuid().nullable(),

@@ -1,5 +1,5 @@
-// Secrets of projects and of the whole platform: written and replaced by name, kept sealed and in versions, shown to almost nobody, and put into the
-// texts of other plugins.
+// Manages secrets of projects and of the whole platform. They are written and replaced by name, stored encrypted and in
+// versions, shown only with a special permission, and inserted into texts of other plugins.
 
 import { definePlugin, z } from 'bulkhead'
 import type { Use } from './form.ts'
@@ -10,11 +10,13 @@ import { registerSecrets } from './route.ts'
 import { purgeRows } from './row.ts'
 import { createSecrets } from './secret.ts'
 
-/** What other plugins get. */
+/** The service that other plugins get. */
 export interface SecretsService {
   /**
-   * The text with the values in the place of its `${{ secrets.NAME }}`, those of the project before those of the platform; for null of the platform
-   * alone. `ValidationFailed` names every one that is unknown, deleted or not for this use; `NotFound` when there is no such project.
+   * Resolves with the text in which each `${{ secrets.NAME }}` is replaced by its value. A project's secret takes
+   * precedence over the platform's; with a null `projectId` only the platform's secrets are used. Rejects with
+   * `ValidationFailed`, which names every secret that is unknown, deleted or not for this use, and with `NotFound` when
+   * there is no such project.
    */
   resolve (projectId: string | null, use: Use, text: string): Promise<string>
 }

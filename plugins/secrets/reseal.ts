@@ -1,4 +1,4 @@
-// A change of the master key: seals anew what is not under the current key, some at a time, without getting in the way of anyone.
+// Re-encrypts secrets after a change of the master key: a limited number at a time, and without blocking other work.
 
 import { SealBroken, sql, z, type Encryption, type Log, type Postgres, type Sealed } from 'bulkhead'
 import { scopes } from './form.ts'
@@ -12,7 +12,10 @@ type Row = z.output<typeof Row>
 
 interface Parts { readonly postgres: Postgres, readonly encryption: Encryption, readonly log: Log }
 
-/** The current ones first: one that is replaced meanwhile goes, as it is, to those that are kept. */
+/**
+ * Declares the encrypted data of this plugin. Current values come first: a value that is replaced meanwhile moves, with
+ * its old envelope, to the stored versions.
+ */
 export function keepSecrets (parts: Parts): void {
   parts.encryption.keeps('current', current(parts))
   parts.encryption.keeps('versions', versions(parts))
@@ -56,13 +59,17 @@ const versions = (parts: Parts): Sealed => ({
 
 interface Table {
   readonly limit: number
-  /** In order, behind this one. */
+  /** Reads the next rows after this one, in order. */
   read (after: Pick<Row, 'id' | 'version'>): Promise<readonly Row[]>
-  /** How many rows still had the envelope that was read. */
+  /**
+   * Writes the new envelope if the row still has the envelope that was read. Resolves with the number of rows written.
+   */
   write (row: Row, anew: Buffer): Promise<number>
 }
 
-/** Goes on behind those that cannot be opened, so that they do not keep it from the others. */
+/**
+ * Re-encrypts up to `limit` rows. It continues after rows that cannot be opened, so that these do not block the others.
+ */
 async function reseal ({ encryption, log }: Parts, { limit, read, write }: Table): Promise<number> {
   let after: Pick<Row, 'id' | 'version'> = { id: '00000000-0000-0000-0000-000000000000', version: 0 }
   let written = 0

@@ -1,4 +1,4 @@
-// `${{ secrets.NAME }}` in a text, for the plugins that run pipelines, agents and deployments.
+// Replaces `${{ secrets.NAME }}` in a text with values, for the plugins that run pipelines, agents and deployments.
 
 import { sql, ValidationFailed, z, type Encryption, type FieldError, type Postgres } from 'bulkhead'
 import { scopes, type Use } from './form.ts'
@@ -6,7 +6,10 @@ import { changesProcess } from './process-name.ts'
 import { findProject } from './project.ts'
 import { openValue } from './sealed-value.ts'
 
-/** What a few references to large secrets could otherwise become. */
+/**
+ * The limits, in characters, of the text and of the result. Without the second, a few references to large secrets could
+ * produce a huge text.
+ */
 const textLengthMax = 1_048_576
 const resultLengthMax = 8 * 1_048_576
 const shownMax = 80
@@ -25,9 +28,12 @@ interface Reference {
 }
 
 /**
- * Puts the values in the place of the references. A project's secret goes before the platform's of the same name; one that was deleted is none.
- * `ValidationFailed` names every reference that is unknown, deleted, for another use or not written as one; no such reference is ever left as it
- * was typed. Other expressions are. A value is put in as it is (bytes as base64), and what is in it is not read again.
+ * Replaces the references with their values. A project's secret takes precedence over the platform's of the same name;
+ * a deleted secret counts as none.
+ *
+ * Rejects with `ValidationFailed`, which names every reference that is unknown, deleted, for another use or malformed.
+ * Such a reference never stays in the result; other expressions stay as they are. A value is inserted as it is (bytes
+ * as base64) and is not searched for references.
  */
 export async function resolveSecrets (
   { postgres, encryption }: { postgres: Postgres, encryption: Encryption }, projectId: string | null, use: Use, text: string
@@ -76,7 +82,7 @@ const findByName = (postgres: Postgres, projectId: string | null, names: readonl
   where (s.project_id is null or s.project_id = ${projectId}) and s.name = any(${sql.array(names, 'text')})
 `)
 
-/** Whatever speaks of secrets within `${{ … }}` is a reference, or wrong. */
+/** Reads the references of a text. Any `${{ … }}` that mentions secrets is a reference or a problem. */
 export function readReferences (text: string): { references: Reference[], problems: FieldError[] } {
   const references: Reference[] = []
   const problems: FieldError[] = []

@@ -1,5 +1,6 @@
-// /api/secrets: the same routes for the secrets of the platform, under `global`, and for those of a project, under `projects/<id>`. The project is
-// part of the path, because it is part of what a secret is called, and so the host's guard asks for the permission there.
+// Routes of /api/secrets: the same routes for the secrets of the platform, under `global`, and for those of a project,
+// under `projects/<id>`. The project is in the path because it is part of a secret's identity; the host's guard
+// therefore checks the permission in that project.
 
 import { z, type ProjectSource, type Routes, type User } from 'bulkhead'
 import { Name, NewValue, Page, Revealed, Secret, SecretVersion, Version } from './form.ts'
@@ -10,7 +11,7 @@ export interface Place {
   readonly path: '/global' | '/projects/:projectId'
   readonly guard: { readonly project?: ProjectSource }
   readonly params: Readonly<Record<string, z.ZodType<string>>>
-  /** Null for the platform. */
+  /** Resolves with the project of the request, or with null for the platform. */
   readonly projectOf: (params: OfProject) => Promise<Project | null>
 }
 

@@ -1,4 +1,4 @@
-// Secrets and their versions as the tables have them.
+// Contains the statements on the tables of secrets and their versions.
 
 import { NotFound, sql, z, type Postgres, type Transaction } from 'bulkhead'
 import { scopes, type Page, type Secret, type SecretVersion } from './form.ts'
@@ -22,7 +22,7 @@ export type Row = z.output<typeof Row>
 export const withoutValue = ({ id, projectId, name, scope, version, writtenBy, writtenAt, createdAt, deletedAt }: Row): Secret =>
   ({ id, projectId, name, scope, version, writtenBy, writtenAt, createdAt, deletedAt })
 
-/** Undefined when there is none; one that was deleted says so in `deletedAt`. */
+/** Finds a secret by name. Resolves with undefined when there is none; a deleted secret has `deletedAt` set. */
 export async function findRow (queries: Queries, projectId: string | null, name: string): Promise<Row | undefined> {
   return await queries.maybeOne(sql.type(Row)`
     select s.id, s.project_id as "projectId", s.name, s.scope, s.version, coalesce(v.written_by, s.created_by) as "writtenBy",
@@ -34,7 +34,10 @@ export async function findRow (queries: Queries, projectId: string | null, name:
   `) ?? undefined
 }
 
-/** Until the transaction ends nobody else changes it. Read after the lock is held: what another has written meanwhile counts. */
+/**
+ * Locks the secret until the transaction ends. The row is read after the lock is held, so that it includes what another
+ * transaction has just written.
+ */
 export async function lockRow (tx: Transaction, projectId: string | null, name: string): Promise<Row | undefined> {
   await tx.query(sql.type(z.object({ id: z.uuid() }))`
     select id from public.secrets where project_id is not distinct from ${projectId} and name = ${name} for update
@@ -47,7 +50,7 @@ export const requireRow = (row: Row | undefined, name: string): Row => {
   return row
 }
 
-/** By name. */
+/** Lists the secrets ordered by name. */
 export async function listRows (
   queries: Queries, projectId: string | null, { limit, offset, deleted }: Page & { deleted: boolean }
 ): Promise<{ items: Secret[], total: number }> {
@@ -71,7 +74,7 @@ const VersionRow = z.object({
   version: z.int(), scope: z.enum(scopes), writtenBy: z.uuid().nullable(), writtenAt: z.iso.datetime(), envelope: z.instanceof(Buffer).nullable()
 })
 
-/** Those that are kept, the newest first. */
+/** Lists the stored versions, newest first. */
 export async function listVersions (queries: Queries, { id, version: current }: Row): Promise<SecretVersion[]> {
   const rows = await queries.any(sql.type(VersionRow.omit({ envelope: true }))`
     select version, scope, written_by as "writtenBy", written_at as "writtenAt" from secrets.version where secret_id = ${id} order by version desc
@@ -79,7 +82,7 @@ export async function listVersions (queries: Queries, { id, version: current }: 
   return rows.map(row => ({ ...row, isCurrent: row.version === current }))
 }
 
-/** As the secret was then. `NotFound` for a version that is not kept. */
+/** Resolves with the secret as it was at that version. Rejects with `NotFound` when the version is not stored. */
 export async function findVersion (queries: Queries, row: Row, version: number): Promise<Row> {
   if (version === row.version) return row
   const found = await queries.maybeOne(sql.type(VersionRow)`
@@ -90,10 +93,10 @@ export async function findVersion (queries: Queries, row: Row, version: number):
   return { ...row, ...found, envelope: found.envelope }
 }
 
-/** So many, the current one included. */
+/** The number of versions stored for each secret, the current one included. */
 const versionsKept = 10
 
-/** False when someone else has made one of this name. */
+/** Inserts a secret. Resolves with false when another transaction has inserted one of the same name. */
 export async function insertRow (tx: Transaction, { id, projectId, name, scope, envelope, writtenBy }: Pick<Row, 'id' | 'projectId' | 'name' | 'scope' | 'envelope' | 'writtenBy'>): Promise<boolean> {
   const made = await tx.maybeOne(sql.type(z.object({ id: z.uuid() }))`
     insert into public.secrets (id, project_id, name, encrypted_value, scope, version, created_by)
@@ -105,7 +108,7 @@ export async function insertRow (tx: Transaction, { id, projectId, name, scope, 
   return true
 }
 
-/** The caller holds the lock. What was deleted is there again. */
+/** Writes a new version of the secret. The caller must hold the lock. A deleted secret is undeleted. */
 export async function replaceRow (
   tx: Transaction, before: Row, { version, scope, envelope, writtenBy }: Pick<Row, 'version' | 'scope' | 'envelope' | 'writtenBy'>
 ): Promise<void> {
@@ -130,13 +133,16 @@ export const deleteRow = (tx: Transaction, { id }: Row, by: string): Promise<unk
 export const undeleteRow = (tx: Transaction, { id }: Row): Promise<unknown> =>
   tx.query(sql.type(z.object({}))`delete from secrets.deletion where secret_id = ${id}`)
 
-/** For good, with every version, what was deleted so many days ago. */
+/**
+ * Deletes permanently, with all versions, the secrets that were marked as deleted more than this number of days ago.
+ * Resolves with their number.
+ */
 export async function purgeRows (tx: Transaction, days: number): Promise<number> {
   const ids = await tx.anyFirst(sql.type(z.object({ id: z.uuid() }))`
     select s.id from public.secrets s join secrets.deletion d on d.secret_id = s.id
     where d.deleted_at < now() - make_interval(days => ${days}) for update of s skip locked
   `)
-  // What was undeleted just before it was locked stays.
+  // A secret that was undeleted just before it was locked is not removed.
   const { rowCount } = await tx.query(sql.type(z.object({}))`
     delete from public.secrets s where s.id = any(${sql.array([...ids], 'uuid')}) and exists (select from secrets.deletion d where d.secret_id = s.id)
   `)

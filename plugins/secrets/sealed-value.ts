@@ -1,9 +1,10 @@
-// A value as it is sealed: how it was written, then its bytes; bound to the secret, its version and its scope.
+// Encrypts and decrypts the value of a secret: one byte for its encoding, then its bytes. The envelope is bound to the
+// secret, its version and its scope.
 
 import { SealBroken, type Encryption } from 'bulkhead'
 import { bytesOf, type Scope, type Value } from './form.ts'
 
-/** What an envelope belongs to: in another row, or as another version, it does not open. */
+/** The context of an envelope. In another row, or as another version, it cannot be opened. */
 export interface Place {
   readonly id: string
   readonly projectId: string | null
@@ -19,7 +20,7 @@ const contextOf = ({ id, projectId, name, scope, version }: Place): string[] => 
 export const sealValue = (encryption: Encryption, value: Value, place: Place): Buffer =>
   encryption.seal(Buffer.concat([Buffer.of(encodings.indexOf(value.encoding)), bytesOf(value)]), contextOf(place))
 
-/** Throws `SealBroken` with the name. */
+/** Decrypts a value. Throws a `SealBroken` whose message names the secret. */
 export function openValue (encryption: Encryption, envelope: Buffer, place: Place): Value {
   const bytes = openBytes(encryption, envelope, place)
   const encoding = encodings[bytes[0] ?? -1]
@@ -27,7 +28,7 @@ export function openValue (encryption: Encryption, envelope: Buffer, place: Plac
   return { encoding, value: bytes.toString(encoding === 'text' ? 'utf8' : 'base64', 1) }
 }
 
-/** Under the current key. */
+/** Encrypts the value again, under the current key. */
 export const sealAnew = (encryption: Encryption, envelope: Buffer, place: Place): Buffer =>
   encryption.seal(openBytes(encryption, envelope, place), contextOf(place))
 

@@ -1,4 +1,5 @@
-// What is done with secrets: each change in one transaction with its event and its line in the audit log, and none of the three holds a value.
+// The operations on secrets. Each change is one transaction with its event and its audit log entry; neither the event
+// nor the entry contains the value.
 
 import { randomUUID } from 'node:crypto'
 import { Conflict, NotFound, ValidationFailed, type Access, type Encryption, type Events, type Postgres, type Transaction, type User } from 'bulkhead'
@@ -15,13 +16,13 @@ export interface Parts {
   readonly events: Events
 }
 
-/** Who asks, and from where. */
+/** The caller and the address of the request. */
 export interface By {
   readonly user: User
   readonly address: string
 }
 
-/** The secret is not at the version that the caller has seen. */
+/** Thrown when the secret is not at the version that the caller expects. */
 export class AtAnotherVersion extends Conflict {
   override readonly errors
 
@@ -31,12 +32,15 @@ export class AtAnotherVersion extends Conflict {
   }
 }
 
-/** Null: the platform. */
+/** The owner of a secret: a project, or null for the platform. */
 type Owner = Project | null
 
 type Change = 'create' | 'replace' | 'rollback' | 'delete' | 'undelete'
 
-/** Another may make a secret of the same name at the same moment, and then it is there to be replaced. */
+/**
+ * The limit of retries in `put`. Another request may create a secret of the same name at the same moment; the retry
+ * then replaces it.
+ */
 const triesMax = 5
 
 export function createSecrets ({ postgres, access, encryption, events }: Parts) {
@@ -77,7 +81,7 @@ export function createSecrets ({ postgres, access, encryption, events }: Parts) 
   const put = async (tx: Transaction, project: Owner, name: string, input: NewValue, by: By): Promise<Secret> => {
     for (let tries = 0; tries < triesMax; tries++) {
       const before = await lockRow(tx, idOf(project), name)
-      // One that was deleted counts as none for whoever says so.
+      // A deleted secret counts as none when the caller expects version 0.
       if (input.version !== undefined && !(input.version === 0 && before?.deletedAt !== null)) checkVersion(name, before, input.version)
       const { scope = before?.scope ?? 'pipeline' } = input
       const row = before === undefined ? await create(tx, project, name, input, by) : await replace(tx, project, before, { ...input, scope }, 'replace', by)
@@ -89,14 +93,14 @@ export function createSecrets ({ postgres, access, encryption, events }: Parts) 
   return {
     list: (project: Owner, page: Page & { deleted: boolean }) => listRows(postgres, idOf(project), page),
 
-    /** One that was deleted, too. */
+    /** Finds a secret, also a deleted one. */
     find: async (project: Owner, name: string): Promise<Secret> => withoutValue(requireRow(await findRow(postgres, idOf(project), name), name)),
 
-    /** Makes it, or gives it a new value: then it is one version further, and there again if it was deleted. */
+    /** Creates the secret, or gives it a new value as the next version. A deleted secret is undeleted. */
     put: (project: Owner, name: string, input: NewValue, by: By): Promise<Secret> =>
       postgres.transaction(tx => put(tx, project, name, input, by)),
 
-    /** It keeps its versions, and its name. */
+    /** Marks the secret as deleted. Its versions stay stored and its name stays taken. */
     remove: (project: Owner, name: string, version: number | undefined, by: By): Promise<void> => postgres.transaction(async tx => {
       const row = requireLive(await lockRow(tx, idOf(project), name), name)
       if (version !== undefined) checkVersion(name, row, version)
@@ -116,7 +120,7 @@ export function createSecrets ({ postgres, access, encryption, events }: Parts) 
     versions: async (project: Owner, name: string): Promise<SecretVersion[]> =>
       listVersions(postgres, requireRow(await findRow(postgres, idOf(project), name), name)),
 
-    /** What it was at version `to`, value and scope, as a new version. */
+    /** Makes the value and scope of version `to` the next version. */
     rollback: (project: Owner, name: string, { to, version }: { to: number, version?: number | undefined }, by: By): Promise<Secret> =>
       postgres.transaction(async tx => {
         const before = requireLive(await lockRow(tx, idOf(project), name), name)
@@ -126,7 +130,7 @@ export function createSecrets ({ postgres, access, encryption, events }: Parts) 
         return withoutValue(await replace(tx, project, before, { scope: then.scope, ...openValue(encryption, then.envelope, then) }, 'rollback', by))
       }),
 
-    /** The value, once it is in the audit log that it was shown. */
+    /** Resolves with the value, in the same transaction that records the access in the audit log. */
     reveal: (project: Owner, name: string, version: number | undefined, { user, address }: By): Promise<Revealed> =>
       postgres.transaction(async tx => {
         const row = requireLive(await findRow(tx, idOf(project), name), name)
