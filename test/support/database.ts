@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test'
 import { migrateAll, type MigrationSet } from '../../core/resources/migrations/migrations.ts'
 import { connectClient, streamOf } from '../../core/resources/postgres/postgres-client.ts'
 import type { Client } from '../../core/resources/postgres/postgres-client.ts'
-import { openQueues } from '../../core/tasks/queue/queue.ts'
+import { openQueues } from '../../core/tasks/queue/pg-boss-queues.ts'
 import { clock, createLog } from './part.ts'
 import { undo } from './undo.ts'
 

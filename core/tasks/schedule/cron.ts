@@ -1,7 +1,7 @@
 // Finds the instants at which a cron expression is due in a time zone. The library reads the expression in UTC, where it makes no mistakes;
 // this file applies the zone.
 
-import { readWallTimes } from '../queue/queue.ts'
+import { readWallTimes } from '../queue/pg-boss-queues.ts'
 
 const dayMs = 86_400_000
 const hourMs = 3_600_000
