@@ -24,8 +24,7 @@ import { createOwnSessions } from './sign-in/own-session.ts'
 import { createRateLimits } from './sign-in/rate-limit.ts'
 import { defaultSessionIdleMs } from './sign-in/session-life.ts'
 import { createSessions } from './sign-in/session.ts'
-import { createContact } from './user/contact.ts'
-import { createPeople } from './user/people.ts'
+import { createUserDirectory } from './user/user-directory.ts'
 import { createUsers } from './user/user.ts'
 
 export interface AccessModule {
@@ -110,14 +109,13 @@ export async function createAccess (
     require: decisions.require,
     permissionsOf: decisions.heldBy,
     projectsWith: createPermittedProjects({ postgres, clock }),
-    people: createPeople(postgres),
+    ...createUserDirectory(postgres),
     audit: createAudit({ postgres, decisions }),
     sessions: createOwnSessions({ postgres, clock, forget }),
     users: createUsers({ postgres, clock, passwords, limits, decisions, changeAccess, forget }),
     roles: { ...createRoles(roleParts), ...createAssignments(roleParts) },
     delegations: createDelegations({ postgres, clock, limits, decisions, changeAccess }),
     isSignedIn: createIsSignedIn({ postgres, clock }),
-    contact: createContact(postgres),
     ...createSessions({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin: refusals.countFailedLogin }),
     ...createApiTokens({ postgres, clock, limits, forget })
   }

@@ -1,4 +1,4 @@
-// Whom to reach and how, and who is still signed in.
+// Names and addresses of users, and whether a caller is still signed in.
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
