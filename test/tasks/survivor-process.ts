@@ -1,4 +1,4 @@
-// Replicas as processes of their own, for proofs that kill and freeze them: `survivor-process.ts <database URL> <kind> [interval]` works until it is ended.
+// A replica as a process of its own, for proofs that kill and freeze it: `survivor-process.ts <database URL> <kind> [interval]`.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql, z, type Duration, type Postgres, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'

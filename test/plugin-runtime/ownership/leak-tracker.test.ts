@@ -24,7 +24,8 @@ test('timers, servers, sockets and listeners of the process, until they are gone
   await once(socket, 'connect')
   const names = owner.account.names().join('\n')
   for (const form of [
-    /timer \(a setTimeout\)/, /timer \(a setInterval at test\/plugin-runtime\/ownership\/leak-tracker\.test\.ts:\d+\)/, /other \(a TCP server/, /connection \(a TCP socket\)/,
+    /timer \(a setTimeout\)/,
+    /timer \(a setInterval at test\/plugin-runtime\/ownership\/leak-tracker\.test\.ts:\d+\)/, /other \(a TCP server/, /connection \(a TCP socket\)/,
     /listener \(process\.on\("SIGUSR2"\) at test\/plugin-runtime\/ownership\/leak-tracker\.test\.ts:\d+\)/
   ]) assert.match(names, form)
 
