@@ -47,7 +47,7 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
   if (isBlocked) throw new InvalidPlugins([...invalid, ...found.failures.map(({ error }) => error.problem)])
   const known = new Set([...discovery.candidates.map(({ id }) => id), ...discovery.skipped.map(({ id }) => id)])
   const wrong = [
-    ...loaded.configured.filter(id => !known.has(id)).map(id => `plugins.config.${id}: no plugin has this id; mend it, or take the section out`),
+    ...loaded.configured.filter(id => !known.has(id)).map(id => `plugins.config.${id}: no plugin has this id; fix it, or remove the section`),
     ...found.plugins.flatMap(plugin => sectionOf(loaded, plugin).problems)
   ]
   if (wrong.length > 0) throw new InvalidSettings(wrong)

@@ -40,8 +40,8 @@ function verdict ({ keyId, previousKeyId, isNewest, keys, sealed }: KeyStatus, o
   const using = keys.filter(({ keyId: id, replicas }) => id !== keyId && replicas > 0).map(({ keyId: id, replicas }) => `${replicas} with ${id}`)
   const reasons = [
     ...using.length > 0 ? [`Replicas still seal under another key (${using.join(', ')}): restart them with the new settings. One that was killed counts for two and a half minutes.`] : [],
-    ...left.length > 0 ? [`Left to be sealed anew: ${left.join(', ')}. The log says what cannot be.`] : [],
-    ...away.map(plugin => `The plugin "${plugin}" does not run, and only it can seal anew what it keeps: have it run, or, where that is not needed any more, "npm run keys -- forget ${plugin} --yes".`)
+    ...left.length > 0 ? [`Left to be sealed again: ${left.join(', ')}. The log says what cannot be.`] : [],
+    ...away.map(plugin => `The plugin "${plugin}" does not run, and only it can seal again what it keeps: have it run, or, where that is not needed any more, "npm run keys -- forget ${plugin} --yes".`)
   ]
   const next = reasons.length === 0 ? ['It is being looked through; ask again, or "npm run keys -- rewrap" to do it now.'] : reasons
   return [`${others.join(' and ')} must stay in PLATFORM_MASTER_KEY_PREVIOUS.`, ...next].join('\n  ')

@@ -86,17 +86,17 @@ export function createKeyRotation (parts: KeyUseParts): KeyRotation {
         written += some
       }
       const left = await sealed.pending(keyId)
-      if (written > 0 || left > 0) log.info({ plugin, what: name, written, left }, `of ${plugin}/${name} ${written} were sealed anew, ${left} are left`)
+      if (written > 0 || left > 0) log.info({ plugin, what: name, written, left }, `of ${plugin}/${name} ${written} were sealed again, ${left} are left`)
       return left
     } catch (err) {
-      log.error({ err, plugin, what: name }, `what ${plugin} keeps sealed as "${name}" could not be sealed anew; it is tried again`)
+      log.error({ err, plugin, what: name }, `what ${plugin} keeps sealed as "${name}" could not be sealed again; the host retries`)
       return undefined
     }
   }
 
   const rewrap = async (signal: AbortSignal): Promise<void> => {
     if (!await isNewestMasterKey(postgres, key)) {
-      log.info({ keyId }, 'another replica has a newer master key, and seals anew')
+      log.info({ keyId }, 'another replica has a newer master key, and seals again')
       return
     }
     const begunAt = await postgres.oneFirst(sql.type(z.object({ at: z.string() }))`select clock_timestamp()::text as at`)

@@ -147,7 +147,7 @@ export class Pulse {
     this.#reason = silence
     this.#life.abort(silence)
     onSilence?.()
-    log.warn(`${silence.message}; whoever needs it is refused until it answers`)
+    log.warn(`${silence.message}; calls to it are refused until it answers`)
     while (!await this.#ask().then(() => true, () => false)) if (!await this.#sleep(pauseMs)) return
     this.#life = new AbortController()
     onReturn?.()

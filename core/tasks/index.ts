@@ -59,7 +59,7 @@ export async function openTasks (
     try {
       return (await shared()).queues
     } catch (cause) {
-      throw new ServiceUnavailable('The task queue is away.', { cause })
+      throw new ServiceUnavailable('The task queue is unavailable.', { cause })
     }
   }
   // The text is stored as JSON in the database, which accepts neither NUL nor the half of a surrogate pair that the cut may leave.

@@ -49,7 +49,7 @@ export function registerRoles (routes: Routes, { roles }: Access): void {
     ({ user, input }) => roles.permissionsOf(user, input.params.id))
 
   routes.put('/roles/:id/permissions', {
-    permission, summary: 'Say anew what a role may: these permissions and no others', params: Id, body: PermissionNames, returns: listOf(Permission)
+    permission, summary: 'Replace the permissions of a role: these and no others', params: Id, body: PermissionNames, returns: listOf(Permission)
   }, (ctx) => roles.setPermissions(ctx.user, ctx.input.params.id, ctx.input.body.permissions, originOf(ctx)))
 
   routes.get('/permissions', { permission, summary: 'List every permission, and which plugin contributes it', query: Page, returns: listOf(Permission) },

@@ -146,6 +146,6 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
 function explain (error: unknown): string {
   // The message is not shown, because it names the address to which a host name resolves inside the host's network.
   if (error instanceof AddressRefused) return 'The address is not one of the public internet.'
-  if (error instanceof SealBroken) return 'The secret cannot be opened any more. Set it anew.'
+  if (error instanceof SealBroken) return 'The secret cannot be opened any more. Set it again.'
   return (Error.isError(error) ? error.message : String(error)).slice(0, errorLengthMax).replaceAll(/\p{Cc}|\p{Cs}/gu, '�')
 }

@@ -212,4 +212,4 @@ function assertDiffer (source: string, target: string): void {
 }
 
 const refuseUnknown = (): never => { throw new NotFound('There is no such merge request.') }
-const blocked = () => new Conflict('Changes are requested. It can be merged once each who requested them has withdrawn that, or reviewed it anew.')
+const blocked = () => new Conflict('Changes are requested. It can be merged once each who requested them has withdrawn that, or reviewed it again.')

@@ -147,7 +147,7 @@ export function keepSecrets ({ postgres, encryption, log }: Pick<Parts, 'postgre
           const { rowCount } = await postgres.query(sql.unsafe`update webhooks set secret = ${sealed} where id = ${id} and secret = ${secret}`)
           written += rowCount
         } catch (err) {
-          log.error({ err, webhook: id }, 'the secret of a webhook cannot be opened; set it anew')
+          log.error({ err, webhook: id }, 'the secret of a webhook cannot be opened; set it again')
         }
       }
       return written

@@ -62,7 +62,7 @@ export function createEffectivePermissionFinder (
       return await valkey.get(key, Cached)
     } catch (err) {
       cacheAwayUntilMs = clock.now() + leftAloneForMs
-      log.warn({ err }, 'the cache is away; permissions come from Postgres')
+      log.warn({ err }, 'the cache is unavailable; permissions come from Postgres')
       return undefined
     }
   }

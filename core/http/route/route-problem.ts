@@ -46,7 +46,7 @@ function findDeclarationProblems ({ method, options, handler }: RouteRecord): st
   }
 
   for (const key of Object.keys(options)) {
-    if (!optionNames.has(key)) problems.push(`has an option "${key}" that does not exist; remove it or mend its name.`)
+    if (!optionNames.has(key)) problems.push(`has an option "${key}" that does not exist; remove it or fix its name.`)
   }
   for (const part of ['params', 'query', 'body', 'returns'] as const) {
     if (options[part] !== undefined && !(options[part] instanceof z.ZodType)) problems.push(`has a "${part}" that is no zod schema; build it with z from 'bulkhead'.`)

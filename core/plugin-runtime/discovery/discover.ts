@@ -133,7 +133,7 @@ function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
   try {
     content = JSON.parse(readFileSync(file, 'utf8'))
   } catch (cause) {
-    if (cause instanceof SyntaxError) return fail(undefined, [`It is not JSON (${cause.message}).`, 'Mend it there.'])
+    if (cause instanceof SyntaxError) return fail(undefined, [`It is not JSON (${cause.message}).`, 'Fix it there.'])
     const isEmpty = reasonOf(cause) === 'ENOENT' && readdirSync(folder).length === 0
     return fail(undefined, [isEmpty ? 'The folder is empty.' : `It cannot be read (${reasonOf(cause)}).`, 'Write a package.json with a "bulkhead" key, or take the folder away.'])
   }

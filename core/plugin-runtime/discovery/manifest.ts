@@ -119,6 +119,6 @@ function findingsOf (issue: z.core.$ZodIssue): Finding[] {
       if (at === 'host' && issue.input === undefined) return [['The manifest has no "host".', 'Write "host": the range of host versions the plugin is made for, such as "^1.0.0".']]
       return [[`"${at}" is not ${issue.expected === 'array' ? 'a list' : issue.expected === 'record' ? 'an object' : `a ${issue.expected}`}.`, 'Write one.']]
     default:
-      return [[`"${at}": ${issue.message}.`, 'Mend it.']]
+      return [[`"${at}": ${issue.message}.`, 'Fix it.']]
   }
 }

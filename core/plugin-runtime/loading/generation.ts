@@ -51,7 +51,7 @@ export async function loadGeneration (
   const plugin = await loadDefinition(candidate, number, { clock, budgetMs: importBudgetMs })
   const problems = [
     ...findPermissionClashes([plugin], parts, others),
-    ...parts.findSettingProblems(plugin).map(what => ({ plugin: candidate.id, file: candidate.entry, what, mend: 'Mend the setting, or its declaration.' }))
+    ...parts.findSettingProblems(plugin).map(what => ({ plugin: candidate.id, file: candidate.entry, what, mend: 'Fix the setting, or its declaration.' }))
   ]
   if (problems.length > 0) throw new InvalidPlugins(problems)
   if (candidate.migrations !== undefined) await parts.migrate(candidate)

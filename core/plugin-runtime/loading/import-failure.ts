@@ -28,7 +28,7 @@ export class ImportOverdue extends Error {
 }
 
 const mends: Record<string, string> = {
-  ERR_INVALID_TYPESCRIPT_SYNTAX: 'Mend the syntax there.',
+  ERR_INVALID_TYPESCRIPT_SYNTAX: 'Fix the syntax there.',
   ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX: 'Types are only stripped, so write it without enum, namespace, parameter property or decorator.',
   ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING: 'Build the package to JavaScript: Node does not run TypeScript inside node_modules.',
   BULKHEAD_HOST_IMPORTED: 'Import from "bulkhead", which has all that a plugin may use; if something is missing there, ask for it.',
@@ -49,17 +49,17 @@ export async function explainImportFailure (candidate: Candidate, thrown: unknow
     const from = at === -1 ? undefined : message.slice(at + importedFrom.length)
     const mend = message.startsWith('Cannot find package')
       ? 'Add it to "dependencies" of the plugin and install it there.'
-      : 'Add the file, or mend the import; its ending is written out, as in "./model.ts".'
+      : 'Add the file, or fix the import; its ending is written out, as in "./model.ts".'
     return fail(from, at === -1 ? message : message.slice(0, at), mend)
   }
   if (message.includes('does not provide an export named')) {
-    return fail(placeOf(thrown, candidate), message, 'Mend the import; what is only a type is imported with "import type".')
+    return fail(placeOf(thrown, candidate), message, 'Fix the import; what is only a type is imported with "import type".')
   }
   if (thrown instanceof SyntaxError) {
     const place = placeOf(thrown, candidate) ?? await findSyntaxError(candidate)
-    return fail(place, message, 'Mend the syntax there.')
+    return fail(place, message, 'Fix the syntax there.')
   }
-  return fail(placeOf(thrown, candidate), `It throws ${thrown.name}: ${message}`, 'What stands outside "start" runs when the plugin is imported: mend it, or move it into "start".')
+  return fail(placeOf(thrown, candidate), `It throws ${thrown.name}: ${message}`, 'What stands outside "start" runs when the plugin is imported: fix it, or move it into "start".')
 }
 
 const importedFrom = ' imported from '

@@ -37,7 +37,7 @@ export class OwnedResources {
   async close (): Promise<void> {
     const results = await Promise.allSettled([...this.#owned].flatMap(owned => owned.letGo === undefined ? [] : [this.#close(owned, owned.letGo)]))
     const failures = results.flatMap(result => result.status === 'rejected' ? [result.reason as unknown] : [])
-    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} of what the plugin owned could not be let go`)
+    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} of the resources of the plugin could not be released`)
   }
 
   async #close (owned: Owned, letGo: LetGo): Promise<void> {

@@ -77,7 +77,7 @@ export async function stopServer (pid: number, clock: Clock): Promise<void> {
 async function explainExit (data: string, logPath: string, logStart: number): Promise<Error> {
   const log = await readLogEnd(logPath, logStart)
   const advice = log.includes('incompatible with server')
-    ? `The data in ${data} is of another version of PostgreSQL: move the folder away to begin anew, or bring it over with pg_dump and psql.`
+    ? `The data in ${data} is of another version of PostgreSQL: move the folder away to begin again, or bring it over with pg_dump and psql.`
     : log.includes('wrong ownership') || log.includes('Permission denied') ? `Give ${data}, and all in it, to one user: \`chown -R\`.` : ''
   return new Error(`The embedded PostgreSQL did not start. ${advice} ${log}`)
 }

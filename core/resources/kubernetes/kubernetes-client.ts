@@ -37,7 +37,7 @@ export async function openKubernetes (settings: KubernetesSettings, { signal, cl
   if (kubeconfig === undefined && !inCluster) return absent('KUBECONFIG names no cluster, and the host does not run in one')
   const path = kubeconfig ?? join(rootPath, tokenPath)
   if (kubeconfig === undefined && !await isReadable(path)) return absent(`the host runs in a cluster, but has no service account: there is no ${path}`)
-  if (!await isReadable(path)) throw new Error(`KUBECONFIG names ${path}, which is not there or cannot be read. Mend the path, or leave KUBECONFIG empty.`)
+  if (!await isReadable(path)) throw new Error(`KUBECONFIG names ${path}, which is not there or cannot be read. Fix the path, or leave KUBECONFIG empty.`)
 
   const client = await import('@kubernetes/client-node')
   const config = new client.KubeConfig()

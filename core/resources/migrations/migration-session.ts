@@ -179,7 +179,7 @@ function describeFailure (error: unknown, path: string, text: string, completed:
     ...hint === undefined ? [] : [`Hint: ${hint}`],
     code === '55P03'
       ? 'Another session holds the table. Nothing of this file was kept; start again when that session is done.'
-      : 'Nothing of this file was kept; the files before it are applied. Mend it and start again.'
+      : 'Nothing of this file was kept; the files before it are applied. Fix it and start again.'
   ].join('\n')
 }
 

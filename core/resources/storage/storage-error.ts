@@ -34,7 +34,7 @@ export function mapStorageError (cause: unknown): unknown {
   if (cause instanceof DeadlinePassed) return new ServiceUnavailable('The object storage did not answer in time.', { cause })
   if (cause instanceof SystemSilent) return new ServiceUnavailable('The object storage does not answer at the moment. Try again later.', { cause, retryAfterMs })
   const { kind, persistence, operation } = parseStorageError(cause)
-  if (kind === '') return isSystemError(cause) ? new ServiceUnavailable('The object storage is away.', { cause }) : cause
+  if (kind === '') return isSystemError(cause) ? new ServiceUnavailable('The object storage is unavailable.', { cause }) : cause
   switch (kind) {
     case 'NotFound': return new NotFound('There is no such object.', { cause })
     case 'ConditionNotMatch': return new Conflict('The object has changed meanwhile.', { cause })
@@ -47,7 +47,7 @@ export function mapStorageError (cause: unknown): unknown {
     case 'PermissionDenied': return new BadGateway('The object storage refused the host.', { cause })
     case 'RateLimited': return new ServiceUnavailable('The object storage is overloaded.', { cause })
     case 'Unexpected':
-      if (persistence !== 'permanent') return new ServiceUnavailable('The object storage is away.', { cause })
+      if (persistence !== 'permanent') return new ServiceUnavailable('The object storage is unavailable.', { cause })
   }
   return new BadGateway('The object storage answered in an unexpected way.', { cause })
 }

@@ -61,7 +61,7 @@ class Complaint {
     const now = this.#clock.now()
     if (now - this.#lastAt < complaintEveryMs) return
     this.#lastAt = now
-    this.#log.warn({ err }, 'the cache is away; values are loaded without it')
+    this.#log.warn({ err }, 'the cache is unavailable; values are loaded without it')
   }
 }
 

@@ -219,7 +219,7 @@ async function disconnect (connection: Redis): Promise<void> {
 
 /** The error keeps its cause for the log; the caller learns only that the cache is unavailable. */
 function refuse (cause: unknown): never {
-  throw new ServiceUnavailable('The cache is away.', { cause })
+  throw new ServiceUnavailable('The cache is unavailable.', { cause })
 }
 
 /** Returns the host of the URL, without the user name and the password. */

@@ -95,7 +95,7 @@ export interface Queues {
 export function refuseAway (cause: unknown): never {
   const { code = '' } = cause as { code?: unknown }
   const isAway = typeof code === 'string' && /^(08...|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)
-  if (isAway || /timeout|terminated|not opened/i.test(Error.isError(cause) ? cause.message : '')) throw new ServiceUnavailable('The task queue is away.', { cause })
+  if (isAway || /timeout|terminated|not opened/i.test(Error.isError(cause) ? cause.message : '')) throw new ServiceUnavailable('The task queue is unavailable.', { cause })
   if (typeof code === 'string' && code.startsWith('22')) throw new ValidationFailed([], { cause, message: 'A value is not one that the task queue can store.' })
   throw cause
 }

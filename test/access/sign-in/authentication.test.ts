@@ -146,7 +146,7 @@ test('without Valkey all goes on, and a revocation reaches the other replica a s
   assert.equal(await here.authenticate(token), undefined, 'where it was revoked it is refused at once')
   await house.clock.advance(1_000)
   assert.equal(await there.authenticate(token), undefined)
-  assert.ok(logged.length > 0, 'the log says that the cache is away')
+  assert.ok(logged.length > 0, 'the log says that the cache is unavailable')
 })
 
 test('a lookup that began before a change is not kept', async (t) => {

@@ -60,7 +60,7 @@ test('everything that is wrong with all plugins is one message, and each line na
   assert.equal(problems.filter(line => /^(?:first|second)\//.test(line)).length, 1)
   assert.equal(problems.filter(line => /^(?:round|trip)\//.test(line)).length, 1)
   assert.equal(problems.length, 12)
-  assert.ok(problems.includes('thrower/index.js:1: It throws Error: out of ink. What stands outside "start" runs when the plugin is imported: mend it, or move it into "start".'))
+  assert.ok(problems.includes('thrower/index.js:1: It throws Error: out of ink. What stands outside "start" runs when the plugin is imported: fix it, or move it into "start".'))
 })
 
 test('an empty folder is named as empty', async (t) => {

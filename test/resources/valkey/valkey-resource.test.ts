@@ -53,7 +53,7 @@ test('while the server is unavailable commands get 503 and loads still answer, u
   await until(() => valkey.get('a', z.number()).then(() => false, () => true))
   await assert.rejects(valkey.get('a', z.number()), (error: unknown) => {
     assert.ok(error instanceof ServiceUnavailable)
-    assert.equal(error.message, 'The cache is away.')
+    assert.equal(error.message, 'The cache is unavailable.')
     return true
   })
   for (const command of [
@@ -68,7 +68,7 @@ test('while the server is unavailable commands get 503 and loads still answer, u
   assert.deepEqual(values, [9, 9, 9])
   assert.equal(loads, 1)
   for (let i = 0; i < 20; i++) await valkey.remember(`b${i}`, z.number(), { ttlMs }, async () => i)
-  assert.equal(log.filter(entry => JSON.stringify(entry).includes('the cache is away')).length, 1, 'one line for the outage, not one a load')
+  assert.equal(log.filter(entry => JSON.stringify(entry).includes('the cache is unavailable')).length, 1, 'one line for the outage, not one a load')
 
   const second = await startValkeyServer(port)
   t.after(() => second.stop())
