@@ -1,4 +1,5 @@
-// Makes sure of the Node version, then runs the host. JavaScript that Node 20 can read, because the wrong Node has to read it to say so.
+// Checks the Node version, then runs the command. This file is JavaScript that Node 20 can read, because an old Node
+// must run it to report its version.
 
 import { spawn, spawnSync } from 'node:child_process'
 import module from 'node:module'
@@ -26,7 +27,7 @@ if (isNewEnough(process.version)) {
   handOver(node)
 }
 
-/** The Node that the optional dependencies bring. */
+/** Finds a Node that is new enough in node_modules, where the optional dependencies install one. */
 function findNode () {
   const places = ['.bin/node', `node-${process.platform}-${process.arch}/bin/node`]
   return places.map(place => join(root, 'node_modules', place))
@@ -34,8 +35,9 @@ function findNode () {
 }
 
 /**
- * Runs the same command under the other Node and ends as it ends. It stays in this process group, so a terminal's Ctrl-C reaches it twice,
- * as it does below npm and timeout(1): the host takes signals that arrive together for one.
+ * Runs the same command under the other Node and exits with its exit code or signal. The child stays in this process
+ * group, so a terminal's Ctrl-C reaches it twice, as it does under npm and timeout(1). The host treats signals that
+ * arrive together as one.
  * @param {string} node
  */
 function handOver (node) {

@@ -1,4 +1,5 @@
-// What `core/main.js` does beside starting the host: shows the settings, and migrates by hand.
+// Runs the commands other than starting the host: `settings`, `migrate`, and `plugins`, `tasks` and `keys`, which ask
+// the running host.
 
 import { join } from 'node:path'
 import { renderSettings } from '../../config/render.ts'
@@ -18,7 +19,10 @@ import { renderKeys } from './key-table.ts'
 import { renderPlugins } from './plugin-table.ts'
 import { renderJobs } from './task-table.ts'
 
-/** Those of the plugins too, which only their definitions know. */
+/**
+ * Prints all settings. Those of the plugins are known only once their definitions have been read, so the plugins are
+ * read first.
+ */
 export async function printSettings (loaded: Loaded, _args: string[], root: string): Promise<void> {
   const forget = registerBulkhead()
   try {
@@ -36,7 +40,7 @@ export async function printSettings (loaded: Loaded, _args: string[], root: stri
 
 const usage = 'npm run migrate -- status | up | down [n], each with a plugin\'s id behind it or for the core; down needs --yes, as what is in the tables it drops is lost'
 
-/** The core schema, or that of a plugin: both are brought up to date by every start, too. */
+/** Migrates the core schema or the schema of one plugin. Every start of the host also brings both up to date. */
 export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: string[], root: string): Promise<void> {
   const { settings } = loaded
   const isSure = rest.includes('--yes')
@@ -81,7 +85,7 @@ async function findMigrations (id: string, loaded: Loaded, root: string): Promis
 
 const pluginsUsage = 'npm run plugins [-- list | reload <id> | enable <id> | disable <id> [reason]]'
 
-/** Asks the host that runs on the same data folder, on this machine. */
+/** Lists, reloads, enables and disables plugins through the host that runs on the same data folder, on this machine. */
 export async function plugins ({ settings }: Loaded, [word = 'list', id, ...words]: string[]): Promise<void> {
   const verb = verbs.find(known => known === word)
   const isUnderstood = verb === 'list' ? id === undefined : id !== undefined && (verb === 'disable' || words.length === 0)
@@ -101,7 +105,7 @@ export async function plugins ({ settings }: Loaded, [word = 'list', id, ...word
 
 const tasksUsage = `npm run tasks [-- list [${jobStates.join(' | ')}] | retry <job> | cancel <job> | run <plugin>/<task> | forget <plugin>]`
 
-/** Of all plugins and replicas, as the host that runs on the same data folder sees them. */
+/** Lists and changes the jobs of all plugins and replicas, through the host that runs on the same data folder. */
 export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more]: string[]): Promise<void> {
   const verb = taskVerbs.find(known => known === word)
   const state = jobStates.find(known => known === what)
@@ -121,7 +125,7 @@ export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more
 
 const keysUsage = 'npm run keys [-- status | rewrap | forget <plugin> --yes]; forget: what that plugin kept sealed is lost with the key it is under'
 
-/** Of all replicas, as the host that runs on the same data folder sees them. */
+/** Shows and changes the master keys of all replicas, through the host that runs on the same data folder. */
 export async function keys ({ settings }: Loaded, [word = 'status', ...rest]: string[]): Promise<void> {
   const verb = keyVerbs.find(known => known === word)
   const [id, ...more] = rest.filter(part => part !== '--yes')

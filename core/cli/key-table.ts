@@ -1,4 +1,4 @@
-// The state of a change of the master key, as `npm run keys` prints it.
+// Renders the state of a master key change as the table that `npm run keys` prints.
 
 import type { KeyStatus } from '../encryption/index.ts'
 

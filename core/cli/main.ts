@@ -1,4 +1,4 @@
-// The commands, by name: starts the host or does what is asked beside it.
+// Finds the command by its name and runs it: the start of the host, or one of the operator's other commands.
 
 import { join } from 'node:path'
 import { InvalidSettings, loadSettings } from '../../config/schema.ts'
@@ -10,13 +10,16 @@ const root = join(import.meta.dirname, '../..')
 
 const commands = { start, dev: startDevelopment, settings: printSettings, migrate, plugins, tasks, keys }
 
-/** `node core/main.js [start | dev | settings | migrate … | plugins … | tasks … | keys …]`. Sets the exit code; `start` ends the process itself. */
+/**
+ * Runs `node core/main.js [start | dev | settings | migrate … | plugins … | tasks … | keys …]`. Sets the exit code;
+ * `start` ends the process itself.
+ */
 export async function main ([name = 'start', ...args]: string[]): Promise<void> {
   if (!Object.hasOwn(commands, name)) { refuse(`"${name}" is not a command; they are ${Object.keys(commands).join(', ')}.`); return }
   try {
     const loaded = loadSettings({
       env: process.env, folder: join(root, 'config'), root,
-      // Neither the code of plugins nor child processes are to find secrets there.
+      // Secrets are removed from the environment, so that neither plugins nor child processes can read them there.
       forget: variable => { Reflect.deleteProperty(process.env, variable) }
     })
     await commands[name as keyof typeof commands](loaded, args, root)

@@ -1,4 +1,4 @@
-// Plugins as the table that `npm run plugins` prints.
+// Renders plugins as the table that `npm run plugins` prints.
 
 import type { PluginStatus } from '../contract/index.ts'
 
@@ -14,7 +14,10 @@ const columns: readonly (readonly [title: string, read: (plugin: PluginStatus) =
   ['restarts', ({ restarts }) => String(restarts)]
 ]
 
-/** One line a plugin (times are UTC); below it why it does not run, what keeps it from following the other replicas, and what it left behind. */
+/**
+ * Renders one line for each plugin, with times in UTC. Below the line it says why the plugin does not run, what keeps
+ * it from following the other replicas, and what it left behind.
+ */
 export function renderPlugins (plugins: readonly PluginStatus[]): string {
   const rows = [columns.map(([title]) => title), ...plugins.map(plugin => columns.map(([, read]) => read(plugin)))]
   const widths = columns.map((_, at) => Math.max(...rows.map(row => row[at]?.length ?? 0)))

@@ -1,8 +1,8 @@
-// Jobs as the table that `npm run tasks` prints.
+// Renders jobs as the table that `npm run tasks` prints.
 
 import type { Job } from '../contract/index.ts'
 
-/** The last column, so a line of it may be long: the end often says what to do. */
+/** Most characters of an error. It is the last column, so it may be long: its end often says what to do. */
 const errorWidthMax = 400
 
 export function renderJobs (jobs: readonly Job[]): string {

@@ -1,5 +1,5 @@
-// The host's own door for whoever may read its data folder: a Unix socket on which `npm run plugins`, `npm run tasks` and `npm run keys` ask the
-// host that runs.
+// Serves the host's Unix socket in the data folder. On it `npm run plugins`, `npm run tasks` and `npm run keys` ask the
+// running host. Only the operating-system user of the host may connect.
 
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createServer, request, type IncomingMessage, type Server } from 'node:http'
@@ -20,26 +20,29 @@ const KeyQuestion = z.strictObject({ about: z.literal('keys'), verb: z.enum(keyV
 const Question = z.discriminatedUnion('about', [PluginQuestion, TaskQuestion, KeyQuestion])
 export type Question = z.output<typeof Question>
 
-/** The path of a Unix socket holds about so many bytes. */
+/** Longest path in bytes; operating systems limit the path of a Unix socket to about this. */
 const pathBytesMax = 100
 const questionBytesMax = 10_000
-/** A new generation may take its whole budget to start. */
+/** Longest wait of a command for its answer. A new generation of a plugin may take its whole budget to start. */
 const answerWithinMs = 120_000
-/** Of that; what is left then is left to the task. */
+/** Longest run of a re-wrap inside `answerWithinMs`. Anything not re-wrapped by then is left to the re-wrap task. */
 const rewrapWithinMs = 90_000
 
 const socketPathOf = (dataPath: string): string => join(dataPath, 'host.sock')
 
-/** Whoever sits at the machine: no user of the platform. */
+/** The operator at the machine, who is not a user of the platform. */
 const operator: Operator = { id: '00000000-0000-0000-0000-000000000000', name: 'the console' }
 
-/** Whom the questions are for. */
+/** The parts of the host that answer the questions. */
 export interface Asked {
   readonly host: Host
   readonly keys: KeyRotation
 }
 
-/** Undefined, and told in the log, where there can be no socket: the API does the same. */
+/**
+ * Opens the socket. Logs and returns undefined when there can be no socket, or another host already has it; the API
+ * does the same work.
+ */
 export async function openControl (dataPath: string, { host, keys }: Asked, log: Log): Promise<{ close (): Promise<void> } | undefined> {
   const path = socketPathOf(dataPath)
   if (Buffer.byteLength(path) > pathBytesMax) {
@@ -77,7 +80,9 @@ const listen = (server: Server, path: string): Promise<void> => new Promise((res
   server.once('error', reject).listen(path, () => { server.off('error', reject); resolve() })
 })
 
-/** A socket whose process was killed is still there and answers nobody. */
+/**
+ * Returns whether a host listens on the socket. The socket of a killed process still exists, but refuses connections.
+ */
 const isAnswered = (path: string): Promise<boolean> => new Promise(resolve => {
   const socket = connect(path)
   socket.once('connect', () => { socket.destroy(); resolve(true) }).once('error', () => resolve(false))
@@ -121,7 +126,7 @@ export class NoHostRuns extends Error {
   }
 }
 
-/** Asks the host that runs on this data folder. Rejects with its words when it refuses. */
+/** Asks the host that runs on this data folder. Rejects with the host's message when it refuses. */
 export function askHost (dataPath: string, question: Question): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const asked = request({ socketPath: socketPathOf(dataPath), method: 'POST', signal: AbortSignal.timeout(answerWithinMs) }, response => {

@@ -1,4 +1,5 @@
-// Koa, for what plugins know it by: the context, its way of answering, and its middleware. The order of a request is the dispatcher's.
+// Creates the koa application. Koa gives plugins its context, its way of answering and its middleware; the dispatcher
+// orders the steps of a request.
 
 import { parse as parseQuery } from 'node:querystring'
 import type { ParsedUrlQuery } from 'node:querystring'
@@ -21,7 +22,9 @@ export type { Middleware } from 'koa'
 
 export interface Application {
   createContext (exchange: Exchange, user: User | undefined, input: Input): RequestContext
-  /** Sends `ctx.body` as koa does: text, buffers, streams, blobs, and koa's own defaults for what was not said. */
+  /**
+   * Sends `ctx.body` as koa does: text, buffers, streams and blobs, with koa's defaults for headers that were not set.
+   */
   respond (ctx: RequestContext): Promise<void>
   compose (middleware: readonly Middleware[]): (ctx: RequestContext) => Promise<void>
 }
@@ -33,7 +36,7 @@ export interface ApplicationParts {
   fail: Fail
 }
 
-/** In koa 3.3's application; its types leave these two out. */
+/** Two methods of koa 3.3's application that its types leave out. */
 interface Inside {
   compose (middleware: readonly Middleware[]): (ctx: RequestContext) => Promise<void>
   handleRequest (ctx: RequestContext, middleware: () => Promise<void>): Promise<void>
@@ -43,10 +46,10 @@ const nothing = Promise.resolve()
 
 export function createApplication ({ log, originRules, setOwnHeaders, fail }: ApplicationParts): Application {
   const { trustProxyHops, secureCookies } = originRules
-  // For `ctx.ips`, which is counted from the right, too.
+  // Koa needs both settings for `ctx.ips`, which is counted from the right, too.
   const koa = new Koa({ proxy: trustProxyHops > 0, maxIpsCount: trustProxyHops })
   const inside = koa as unknown as Inside
-  // Middleware that nobody here wrote may announce errors this way; without a listener that would throw.
+  // Third-party middleware may emit "error" on the application. Without a listener that would throw.
   koa.on('error', (err: unknown) => log.error({ err }, 'a middleware announced an error'))
 
   const own: PropertyDescriptorMap & ThisType<OwnContext> = {
@@ -56,7 +59,8 @@ export function createApplication ({ log, originRules, setOwnHeaders, fail }: Ap
     sessionCookie: { get () { return createSessionCookie(this, this.exchange) } },
     isFromForeignPage: { get () { return originOf(this.req, originRules) === 'foreign' } },
     ending: { get () { return this.exchange.ending } },
-    // A handler that answers by itself does so with the headers that every answer has.
+    // `ctx.respond = false` means that the handler answers by itself. Its answer still gets the headers that every
+    // answer has.
     respond: {
       get () { return !this.exchange.isTakenOver },
       set (value: boolean) {
@@ -64,13 +68,13 @@ export function createApplication ({ log, originRules, setOwnHeaders, fail }: Ap
         if (!value) setOwnHeaders(this.exchange)
       }
     },
-    // Koa also calls this, with nothing, when all went well.
+    // Koa also calls this without an error when the request succeeded.
     onerror: { value (this: OwnContext, thrown: unknown) { if (thrown !== null && thrown !== undefined) fail(this.exchange, thrown) } }
   }
   Object.defineProperties(koa.context, own)
   const koas = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(koa.request), 'query')
   const ownRequest: PropertyDescriptorMap & ThisType<Koa.Request & { _querycache?: Record<string, ParsedUrlQuery> }> = {
-    // Koa's own looks for all values of a key once for each of them: 7,500 times the same key took two seconds.
+    // Koa's own getter searches all values of a key once for each of them: 7,500 times the same key took two seconds.
     query: {
       ...koas,
       get () {
@@ -78,9 +82,9 @@ export function createApplication ({ log, originRules, setOwnHeaders, fail }: Ap
         return cache[this.querystring] ??= parseQuery(this.querystring, undefined, undefined, { maxKeys: 0 })
       }
     },
-    // Cookies are Secure where the site is, whatever the last proxy speaks to this host.
+    // Cookies are `Secure` when the site is served over https, even when the last proxy talks to this host over http.
     secure: { get () { return secureCookies || this.protocol === 'https' } },
-    // Koa believes the left-most, which a client may have written.
+    // Koa uses the left-most forwarded value, which a client may have written.
     host: { get () { return hostOf(this.req, trustProxyHops) } },
     protocol: { get () { return protocolOf(this.req, trustProxyHops) } },
     ip: { get () { return addressOf(this.req, trustProxyHops) } }
@@ -98,10 +102,11 @@ export function createApplication ({ log, originRules, setOwnHeaders, fail }: Ap
         return nothing
       }
       setOwnHeaders(exchange)
-      // Heard before koa breaks the answer off because of it, while it is still clear that it was not the client who left.
+      // This listener runs before koa's, which breaks the answer off. At this point it is still clear that the client
+      // has not disconnected.
       if (ctx.body instanceof Stream) ctx.body.once('error', (thrown: unknown) => fail(exchange, thrown))
       const status = res.statusCode
-      // Koa begins every request as a 404.
+      // Koa sets the status of every request to 404 first, so it is restored here.
       return inside.handleRequest(ctx, () => { res.statusCode = status; return nothing })
     },
     compose: middleware => inside.compose(middleware)

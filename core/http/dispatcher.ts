@@ -1,4 +1,6 @@
-// The order every request goes through: host, path, route, caller, guard, input, handler, answer. Nothing here waits unless it has to.
+// Takes every request through the same steps: host, path, route, caller, guard, input, handler, answer. A step returns
+// a promise only when it has to wait, so a request that waits for nothing is answered in the same turn of the event
+// loop.
 
 import type { IncomingMessage } from 'node:http'
 import { BadRequest, MethodNotAllowed, NotFound, Unauthorized } from '../contract/index.ts'
@@ -22,10 +24,13 @@ import type { UserLimit } from './user-limit.ts'
 
 type Wait = PromiseLike<void> | undefined
 
-/** Undefined when nobody is behind the token. Not waited for when it is not a promise: a cached answer costs no turn of the loop. */
+/**
+ * Finds the user of a token; undefined when the token belongs to no user. The dispatcher waits only for a promise, so a
+ * cached user costs no turn of the event loop.
+ */
 export type Authenticate = (token: string) => User | undefined | Promise<User | undefined>
 
-/** Runs what a request of this user asks for, so that what it uses can be counted for the user. */
+/** Runs the work of a request on behalf of its user, so that the resources it uses can be counted for that user. */
 export type RunForUser = <Result>(userId: string, work: () => Result) => Result
 
 export interface DispatcherParts {
@@ -39,7 +44,7 @@ export interface DispatcherParts {
   runForUser: RunForUser
 }
 
-/** Throws, or rejects, with what the answer is to be made from. */
+/** Answers a request. Throws, or rejects with, the error that the answer is made from. */
 export type Dispatch = (exchange: Exchange) => Wait
 
 export function createDispatcher (parts: DispatcherParts): Dispatch {
@@ -56,7 +61,8 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
     const path = pathOf(req.url ?? '')
     if (path === '/healthz') return answerHealth(exchange)
 
-    // Compared as it came: no decoding, no folding of case or slashes, so there is one spelling of each path.
+    // The path is compared as it was sent, without decoding and without folding case or slashes. Each path therefore
+    // has one spelling.
     if (!path.startsWith('/api/')) throw new NotFound('There is nothing here.')
     const slash = path.indexOf('/', 5)
     const mounted = mounts.find(slash === -1 ? path.slice(5) : path.slice(5, slash))
@@ -157,18 +163,18 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
   return dispatch
 }
 
-/** The plugin's middleware around the handler, composed once for each route and not for each request. */
+/** Composes the plugin's middleware around the handler. This happens once for each route, not for each request. */
 export function composeChain (application: Application, middleware: readonly Middleware[], route: Route): Route['chain'] {
   if (middleware.length === 0) return undefined
   const last = async (ctx: RequestContext): Promise<void> => {
-    // Koa's 404 is still there, so no middleware has said otherwise.
+    // The status is still the initial 404, so no middleware has set one.
     if (ctx.status === 404) ctx.status = route.status
     settle(route, ctx, await route.record.handler(ctx))
   }
   return application.compose([...middleware, last as unknown as Middleware])
 }
 
-/** Node keeps the first and drops the second, a proxy in front may do the opposite. */
+/** Node uses the first Host header and drops the second; a proxy in front may do the opposite. */
 function hasTwoHosts ({ rawHeaders }: IncomingMessage): boolean {
   let hosts = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {

@@ -1,4 +1,4 @@
-// One request from its arrival to the end of its answer, and the register of those under way.
+// Describes one request from its arrival to the end of its answer, and keeps the set of requests under way.
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -17,21 +17,21 @@ export class Exchange {
   readonly res: ServerResponse
   readonly requestId: string
   readonly startedAtMs: number
-  /** Counts the bodies of unknown callers. */
+  /** Counts the memory that bodies of unknown callers use. */
   readonly bodyShares: BodyShares
-  /** Known once the path has matched; errors are logged with them. */
+  /** `plugin` and `route` are set once the path has matched. Errors are logged with them. */
   plugin: Plugin | undefined
   route: Route | undefined
-  /** Whom the token belongs to, and the project asked about: refusals are noted with them. */
+  /** User of the token, and below it the project that the request names. Refusals are recorded with both. */
   caller: User | undefined
   projectId: string | undefined
-  /** Past the guard. */
+  /** True once the guard has admitted the request. */
   isAdmitted = false
-  /** The client expects a word before it sends the body, and has not got it. */
+  /** The client sent `Expect` and waits for an interim answer before it sends the body; it has not got one yet. */
   isBodyHeldBack = false
-  /** Once someone has begun to read it. */
+  /** The body, once the guard or the input has begun to read it. */
   body: Promise<unknown> | undefined
-  /** The handler said `ctx.respond = false`: it answers by itself. */
+  /** The handler set `ctx.respond = false`: it answers by itself. */
   isTakenOver = false
   readonly #abandoned = new LazySignal()
   readonly #ending = new LazySignal()
@@ -45,7 +45,10 @@ export class Exchange {
     this.bodyShares = bodyShares
   }
 
-  /** No handler is waited for any more: the request has failed, the client has gone or the time was up. */
+  /**
+   * True when the host no longer waits for the handler: the request has failed, the client has disconnected or the time
+   * was up.
+   */
   get isAbandoned (): boolean { return this.#abandoned.reason !== undefined }
 
   get signal (): AbortSignal { return this.#abandoned.signal }
@@ -54,10 +57,10 @@ export class Exchange {
 
   get ending (): AbortSignal { return this.#ending.signal }
 
-  /** Asks an answer that goes on and on to come to its end. */
+  /** Asks an answer without an end of its own, such as a stream of events, to end. */
   end (reason: Error): void { this.#ending.abort(reason) }
 
-  /** Names it in the log: its route, or else its plugin. */
+  /** Name in the log: the route, or else the plugin. */
   get place (): string { return this.route?.label ?? this.plugin?.id ?? 'no route' }
 
   logOf (base: Log): Log {
@@ -67,21 +70,26 @@ export class Exchange {
 
 export interface Traffic {
   readonly underWay: ReadonlySet<Exchange>
-  /** How many have ended so far. */
+  /** Number of requests that have ended so far. */
   readonly ended: number
   open (req: IncomingMessage, res: ServerResponse): Exchange
-  /** From now on every answer, those under way included, asks its client to leave the connection, and comes to an end. */
+  /**
+   * From now on every answer, those under way included, asks its client to close the connection, and is asked to end.
+   */
   closeConnections (): void
   /**
-   * Asks the answers of requests that were given to the plugin to come to their end. Resolves when none is under way, or when the signal aborts;
-   * with those that still are.
+   * Asks the answers to requests of this plugin to end. Resolves when none is under way, or when the signal aborts,
+   * with the requests that still are under way.
    */
   untilAnswered (plugin: Plugin, signal: AbortSignal): Promise<readonly Exchange[]>
   /** Resolves when nothing is under way, or when the signal aborts. */
   untilQuiet (signal: AbortSignal): Promise<void>
 }
 
-/** A URL may be as long as all headers together; in a line of the log the beginning of it tells which request it was. */
+/**
+ * Most characters of a URL in a log line. A URL may be as long as all headers together; its beginning is enough to
+ * identify the request.
+ */
 const urlLengthMax = 1_000
 const shorten = (url = ''): string => url.length <= urlLengthMax ? url : `${url.slice(0, urlLengthMax)}…`
 
@@ -94,15 +102,16 @@ export interface TrafficDeps {
 }
 
 export function createTraffic ({ clock, log, lines, connections, bodyShares }: TrafficDeps): Traffic {
-  // Unique among replicas by its first part, within this one by the second; cheaper than a UUID for each request.
+  // The first part of a request id is unique among replicas, the second within this one. This is cheaper than a UUID
+  // for each request.
   const replica = randomBytes(6).toString('hex')
   let opened = 0
   let ended = 0
   let closing = false
   let onQuiet: (() => void) | undefined
-  // In order of arrival, so whoever looks for old ones may stop at the first young one.
+  // The set is in order of arrival, so a search for old requests may stop at the first young one.
   const underWay = new Set<Exchange>()
-  /** Called at the end of every exchange, while somebody waits for some of them. */
+  /** Called at the end of every exchange. There is one listener for each pending `untilAnswered`. */
   const endListeners = new Set<(exchange: Exchange) => void>()
 
   const end = (exchange: Exchange): void => {

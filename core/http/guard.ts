@@ -1,4 +1,5 @@
-// Whether a caller may: decided here for every route, after the match and before anything runs that the route declares.
+// Decides for every route whether the caller may call it, after the match and before anything that the route declares
+// runs.
 
 import { Forbidden, NotFound, Unauthorized, ValidationFailed } from '../contract/index.ts'
 import type { RouteOptions, User } from '../contract/index.ts'
@@ -11,10 +12,10 @@ import type { Route } from './route/prepared-route.ts'
 type Admitted = User | undefined
 type Guarded = Exclude<RouteOptions, { public: string }>
 
-/** What the user may do in the project, narrowed to what their token may. Not waited for when it is not a promise. */
+/** Returns the user's permissions in the project, limited to those of the token. The guard waits only for a promise. */
 export type PermissionsIn = (user: User, projectId: string) => ReadonlySet<string> | Promise<ReadonlySet<string>>
 
-/** Gives the user that the handler sees; throws, or rejects with, what refuses the caller. */
+/** Returns the user that the handler sees. Throws, or rejects with, the error that refuses the caller. */
 export type Guard = (exchange: Exchange, route: Route, params: Record<string, string>, caller: User | undefined) => Admitted | Promise<Admitted>
 
 export interface GuardParts {
@@ -29,7 +30,8 @@ export function createGuard ({ permissionsIn, originRules }: GuardParts): Guard 
     const { options } = route.record
     if (options.public !== undefined) {
       if (origin === 'foreign') throw forged(exchange)
-      // A caller who may not call is nobody here; so is a client that does not say where the request comes from.
+      // On a public route two callers are treated as anonymous, not refused: one whose token is bound to a project, and
+      // one whose client asks for a change with the session cookie and does not say which page made the request.
       return origin === 'unknown' || boundProjectOf(caller) !== null ? undefined : caller
     }
     if (caller === undefined) throw new Unauthorized('Sign in, or send a valid token.')
@@ -48,7 +50,7 @@ export function createGuard ({ permissionsIn, originRules }: GuardParts): Guard 
   const admit = (exchange: Exchange, options: Guarded, caller: User, project: unknown): Admitted | Promise<Admitted> => {
     const projectId = projectIdOf(project)
     exchange.projectId = projectId
-    // The handler narrows what it gives to such a token.
+    // The handler narrows its answer itself for a token that is bound to a project.
     if (options.project === 'narrowed') return caller
     const bound = boundProjectOf(caller)
     if (bound !== null && bound !== projectId) throw new NotFound('There is nothing here for a token that is bound to a project.')
@@ -61,7 +63,7 @@ export function createGuard ({ permissionsIn, originRules }: GuardParts): Guard 
     if (projectId === undefined) throw new NotFound(noProject)
     const held = permissionsIn(caller, projectId)
     const decide = (names: ReadonlySet<string>): User => {
-      // Whoever holds nothing in a project does not learn whether it is there.
+      // A caller without any permission in a project does not learn whether the project exists.
       if (names.size === 0) throw new NotFound(noProject)
       demand(options.permission, names)
       return caller

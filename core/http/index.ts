@@ -1,4 +1,5 @@
-// The HTTP room: koa behind one dispatcher, one mount for each plugin, one place for errors.
+// Serves the plugins' routes over HTTP: koa behind one dispatcher, one set of mounts for each plugin, one place for
+// errors.
 
 import type { RequestListener } from 'node:http'
 import { ServiceUnavailable, TooManyRequests, type Clock, type Log } from '../contract/index.ts'
@@ -35,21 +36,22 @@ export type { NoteRefused } from './answer/refusal-audit.ts'
 
 export interface HttpSettings extends ServerSettings {
   bodyLimitBytes: number
-  /** Proxies in front that append to `X-Forwarded-For` and can be trusted; 0: none. */
+  /** Number of trusted proxies in front that append to `X-Forwarded-For`. 0 means none. */
   trustProxyHops: number
   secureCookies: boolean
-  /** Origins whose pages may read answers: `https://app.example.org`. */
+  /** Origins whose pages may read answers, such as `https://app.example.org`. */
   corsOrigins: readonly string[]
-  /** Under way at once. 64 by default. */
+  /** Most requests that one user may have under way at a time. 64 by default. */
   requestsPerUserMax?: number
-  /** For the requests that a plugin has when it ends. 10 s unless said. */
+  /** Longest wait for the requests under way when a plugin's routes are removed. 10 s by default. */
   drainMs?: number
 }
 
 export interface Http extends Omit<MountTable, 'find' | 'mount'> {
   /**
-   * Serves the plugin's routes from now on, in the place of what it had mounted before. The result resolves once the requests that these
-   * routes were given are answered; those that take longer than the drain are refused.
+   * Serves the plugin's routes from now on, and replaces those that it had mounted before. The result removes the
+   * routes. It resolves once the requests to these routes are answered; requests that take longer than the drain are
+   * refused.
    */
   mount (plugin: Plugin): () => Promise<void>
   readonly callback: RequestListener
@@ -66,11 +68,14 @@ export interface HttpParts {
   settings: HttpSettings
 }
 
-/** For the bodies of all unknown callers that arrive at a time; at least a few of the largest that a route may take. */
+/**
+ * Memory for the bodies of all unknown callers that arrive at a time. It is raised so that a few of the largest allowed
+ * bodies fit.
+ */
 const sharedBodyBytes = 16 * 1024 * 1024
 const largestBodies = 4
 
-/** Of one connection, under way at a time: with more, one connection would take the place of as many. */
+/** Most requests under way on one connection. With more, one connection would use as much as that many connections. */
 const pipelinedMax = 64
 
 export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefused, runForUser = (_id, work) => work(), settings }: HttpParts): Http {

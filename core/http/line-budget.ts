@@ -1,9 +1,10 @@
-// How many log lines unknown callers can cause: some a minute for each route and kind, and then one that says how many are missing.
+// Limits the log lines that unknown callers can cause: 30 a minute for each route and kind. At the end of the minute one
+// line for each route says how many are missing.
 
 import type { Log } from '../contract/index.ts'
 
 export interface LineBudget {
-  /** Whether one more line of this kind is written about this place: a route, or the id of a plugin. */
+  /** Returns whether one more line of this kind may be logged about this place: a route, or the id of a plugin. */
   take (kind: string, place: string): boolean
 }
 

@@ -1,18 +1,22 @@
-// Bounds how many requests one user may have under way, so that a user with slow requests leaves room for the others.
+// Limits how many requests one user may have under way, so that a user with slow requests leaves room for the others.
 
 import { TooManyRequests } from '../contract/index.ts'
 import type { Exchange } from './exchange.ts'
 
 export interface UserLimit {
-  /** Counts the request for its caller until the result is called. `TooManyRequests` when that caller has as many under way as is allowed. */
+  /**
+   * Counts the request for its user until the result is called. Throws `TooManyRequests` when that user is at the
+   * limit.
+   */
   begin (exchange: Exchange, userId: string): () => void
 }
 
 const retryAfterMs = 1_000
 
 /**
- * A request counts until its handler is done, also when its client has gone: the work goes on. It counts no more once its answer has begun (a stream
- * may go on for hours), or when its time was up (a handler that never ends must not shut its caller out).
+ * A request counts until its handler is done, even when its client has disconnected, because the work continues. It no
+ * longer counts once its answer has begun, because a stream may last for hours. It no longer counts once its time was
+ * up either, because a handler that never ends must not lock its user out.
  */
 export function createUserLimit ({ max, requestTimeoutMs, now }: { max: number, requestTimeoutMs: number, now: () => number }): UserLimit {
   const underWay = new Map<string, Set<Exchange>>()

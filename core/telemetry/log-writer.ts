@@ -1,4 +1,4 @@
-// Writes log lines: JSON for machines, a readable line for a terminal, and never a secret in either.
+// Writes log lines: JSON for machines, a readable line for a terminal. Secrets are masked in both.
 
 import { createRequire } from 'node:module'
 import { pino, type DestinationStream, type Level } from 'pino'
@@ -7,11 +7,14 @@ import type { Log } from '../contract/index.ts'
 import { maskPasswords, maskSecrets, maskTokens } from './mask.ts'
 
 export interface RootLog extends Log {
-  /** Whether lines are written for people. */
+  /** True when lines are written for people, not as JSON. */
   readonly isPretty: boolean
-  /** Text as it is, for the person at the terminal: not kept where lines are collected, and so the place for what is shown once. */
+  /**
+   * Writes text unchanged to the output of the log: not as a log line, and not masked. It is for the person at the
+   * terminal, such as a password that is shown once.
+   */
   print (text: string): void
-  /** Writes out what is still held because the reader was slow. */
+  /** Writes out the lines that are still buffered because the reader of standard output was slow. */
   flush (): void
 }
 
@@ -19,14 +22,15 @@ interface LogOptions {
   readonly level: Level
   /** `auto` is pretty in a terminal and JSON elsewhere. */
   readonly format: 'auto' | 'pretty' | 'json'
-  /** Standard output unless said. */
+  /** Standard output by default. */
   readonly destination?: DestinationStream
 }
 
-/** Every line is written before the call returns, so none is lost at an exit. */
+/** Creates the root log. Every line is written before the call returns, so none is lost at an exit. */
 export function createLog ({ level, format, destination }: LogOptions): RootLog {
   const stdout = pino.destination({ fd: 1, sync: true })
-  // Whoever read the lines has gone: that is no reason to end, and there is nobody left to tell.
+  // EPIPE means that the reader of standard output has exited. The host continues; the error cannot be logged, because
+  // the log has no reader.
   stdout.on('error', (error: NodeJS.ErrnoException) => { if (error.code !== 'EPIPE') throw error })
   const output = destination ?? stdout
   const isPretty = format === 'pretty' || (format === 'auto' && destination === undefined && process.stdout.isTTY)
@@ -41,7 +45,8 @@ export function createLog ({ level, format, destination }: LogOptions): RootLog 
 
   const child = Reflect.get(log, 'child') as unknown as (this: unknown, facts: object) => Log
   return Object.assign(log, {
-    // A child inherits this method and is the `this` of it. Its facts do not pass the formatter above.
+    // A child log inherits this method and is its `this`. The facts of a child do not pass through the formatter above,
+    // so they are masked here.
     child (this: unknown, facts: object) { return child.call(this, maskSecrets({ ...facts })) },
     isPretty,
     print: (text: string) => { output.write(`${text}\n`) },
@@ -49,7 +54,10 @@ export function createLog ({ level, format, destination }: LogOptions): RootLog 
   })
 }
 
-/** In this process, without a worker between a line and the terminal; loaded only where somebody reads. */
+/**
+ * Loads pino-pretty, which formats in this process without a worker between a line and the terminal. JSON logs never
+ * load it.
+ */
 function loadPretty (): (line: string) => string {
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as { prettyFactory: (options: PrettyOptions) => (line: string) => string }
   return prettyFactory({

@@ -1,11 +1,15 @@
-// Keeps secrets out of log lines: by the name of a fact at any depth, and in what an error says.
+// Masks secrets in log lines: facts with a secret name at any depth, and passwords and tokens in any text. Of an error
+// it logs only known facts.
 
 const secretName = /(?:password|passwd|secret|token|authorization|cookie|credential|(?:api|master|private|secret|access|encryption)[-_]?key)s?$/i
 
-/** Facts deeper than this are left out: a log line is not a dump. */
+/** Deepest level of facts that is logged. Deeper ones are left out, because a log line is not a dump. */
 const deepest = 6
 
-/** A copy in which every fact with a secret name reads `[secret]`; the same object when there is none. */
+/**
+ * Returns a copy in which every fact with a secret name reads `[secret]`, or the same object when nothing had to
+ * change.
+ */
 export function maskSecrets (facts: Record<string, unknown>, depth = 0): Record<string, unknown> {
   let masked: Record<string, unknown> | undefined
   for (const [name, value] of Object.entries(facts)) {
@@ -26,16 +30,19 @@ function mask (value: unknown, depth: number): unknown {
   return isPlain(value) ? maskSecrets(value, depth + 1) : value
 }
 
-/** Dates, buffers and the like say themselves how they are written. */
+/** False for dates, buffers and other class instances, which define themselves how they are serialized. */
 function isPlain (value: object): value is Record<string, unknown> {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
 
-/** What is told of an error beside its message; a driver's other properties may hold rows and parameters. */
+/**
+ * Properties of an error that are logged besides its message. Other properties from a driver may hold rows and
+ * parameters.
+ */
 const toldFacts = ['code', 'errno', 'syscall', 'address', 'port', 'path', 'status', 'severity', 'schema', 'table', 'column', 'constraint'] as const
 
-/** An error as facts, with what caused it; anything else that was thrown as what it is. */
+/** Returns an error as facts, with its causes. Any other thrown value is masked like a fact. */
 function errorFacts (thrown: unknown, depth = 0): unknown {
   if (!(thrown instanceof Error)) return mask(thrown, depth)
   if (depth >= deepest) return { type: thrown.name, message: thrown.message }
@@ -50,19 +57,25 @@ function errorFacts (thrown: unknown, depth = 0): unknown {
   }
 }
 
-/** Shorter ones are words that other things are called, too. */
+/** Shortest secret that is masked. A shorter one may be a common word that the text uses for something else. */
 const secretLengthMin = 6
 
-/** Every one of these values, wherever it stands. */
+/** Masks each of these values wherever it occurs in the text. */
 export const maskValues = (text: string, secrets: readonly string[]): string => secrets
   .filter(({ length }) => length >= secretLengthMin).toSorted((a, b) => b.length - a.length)
   .reduce((masked, secret) => masked.replaceAll(secret, '[secret]'), text)
 
-/** `postgres://user:password@host` and the like, wherever a driver or a person put one into a line. */
+/**
+ * Masks the password in URLs such as `postgres://user:password@host`, wherever a driver or a person put one into a
+ * line.
+ */
 export const maskPasswords = (line: string): string =>
   line.includes('://') ? line.replaceAll(/(\w:\/\/[^\s:/@"]*):[^\s/"]+@/g, '$1:[secret]@') : line
 
-/** Sessions, API tokens and links of the host, in capitals, in part or in a URL, too: callers paste them where they do not belong. */
+/**
+ * Tokens of sessions, API tokens and links of this host. They also match in capitals, in part or inside a URL, because
+ * callers paste them into the wrong places.
+ */
 const anyToken = /plat(?:_|%5f)(?:[a-z]{1,16}(?:_|%5f))?[0-9a-f]{16,}/gi
 
 export const maskTokens = (line: string): string => line.replaceAll(anyToken, '[secret]')

@@ -1,4 +1,4 @@
-// Sends an answer: the headers that every one has, JSON in one write, and problems.
+// Sends answers: JSON in one write, empty answers and problems, each with the headers that every answer has.
 
 import { endBesideUnreadBody, leaveLongBody } from '../body/unread-body.ts'
 import type { Exchange } from '../exchange.ts'
@@ -6,17 +6,21 @@ import type { Problem } from './problem-details.ts'
 import type { SecurityHeaders } from './security-headers.ts'
 
 export interface Answering {
-  /** For answers that others write; what a handler has set itself stays. */
+  /** Sets the common headers on an answer that koa or the handler writes. Headers that the handler has set stay. */
   setOwnHeaders (exchange: Exchange): void
   sendJson (exchange: Exchange, status: number, text: string): void
   sendEmpty (exchange: Exchange, status: number, headers: Record<string, string>): void
-  /** What a handler had set for a success does not go out with a refusal, what the browser needs to read it does. */
+  /**
+   * Sends a refusal without the headers that the handler had set for a success. `Vary` and the CORS headers stay: the
+   * browser needs them.
+   */
   sendProblem (exchange: Exchange, problem: Problem): void
 }
 
 export function createAnswering (security: SecurityHeaders): Answering {
   const everywhere = [...security, ['Cache-Control', 'no-store']] as const
-  // One list for all: written before the next is begun, so only what differs is set anew.
+  // All answers share this list. Each answer is written before the next begins, so only the length and the request id
+  // are set again.
   const json: (string | number)[] = ['Content-Length', 0, 'X-Request-Id', '', 'Content-Type', 'application/json; charset=utf-8', ...everywhere.flat()]
 
   const setOwnHeaders = ({ res, requestId }: Exchange): void => {
@@ -52,7 +56,7 @@ export function createAnswering (security: SecurityHeaders): Answering {
       }
       setOwnHeaders(exchange)
       const text = JSON.stringify(body)
-      // An earlier `ctx.status` may have left its phrase.
+      // An earlier `ctx.status` may have left its reason phrase.
       res.statusMessage = ''
       leaveLongBody(exchange)
       res.writeHead(status, { 'Content-Type': 'application/problem+json', 'Content-Length': Buffer.byteLength(text), ...headers })

@@ -1,4 +1,5 @@
-// Lets pages of the configured origins, and no others, read answers; with none configured there are no CORS headers at all.
+// Lets pages of the configured origins, and no others, read answers. When no origin is configured, no answer has CORS
+// headers.
 
 import type { Exchange } from '../exchange.ts'
 
@@ -11,7 +12,7 @@ export function allowOrigin ({ req, res }: Exchange, origins: ReadonlySet<string
   res.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After')
 }
 
-/** The answer to a browser that asks first. */
+/** Sets the headers that answer a browser's preflight request. */
 export function allowMethods ({ req, res }: Exchange, allow: string): void {
   if (!res.hasHeader('Access-Control-Allow-Origin') || req.headers['access-control-request-method'] === undefined) return
   res.setHeader('Access-Control-Allow-Methods', allow)

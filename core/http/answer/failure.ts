@@ -1,4 +1,4 @@
-// The one place where what was thrown during a request is answered and logged.
+// Answers and logs every error that is thrown during a request. No other place does.
 
 import type { Log } from '../../contract/index.ts'
 import type { Exchange } from '../exchange.ts'
@@ -23,7 +23,7 @@ export function createFailure ({ log, lines, sendProblem, noteRefusal, noteRefus
     const { res, req, requestId, plugin, route } = exchange
     const err = toError(thrown)
     const facts = { requestId, plugin: plugin?.id, route: route?.label, method: req.method, err }
-    // A handler that gives up because its signal said so has done right, and nobody waits for its answer.
+    // A handler that throws because its signal aborted has done right, and no client waits for its answer.
     if (exchange.isAbandoned || hasClientGone(exchange)) { log.debug(facts, 'a request failed after its end'); return }
 
     exchange.abandon(err)
@@ -31,11 +31,12 @@ export function createFailure ({ log, lines, sendProblem, noteRefusal, noteRefus
     const isTold = exchange.caller !== undefined || (problem !== undefined && problem.status < 500) || lines.take('failed', exchange.place)
     if (!isTold) log.debug(facts, 'a request of an unknown caller failed, as many before it')
     else if (problem === undefined) log.error(facts, 'a request failed')
-    // Before a route is found it is the whole plugin that is not there: why is in the log once, and each request is told as answered.
+    // A 503 before a route matched means that the whole plugin is unavailable, which has been logged already. It is
+    // logged at debug only here; the log line "answered" still reports the request.
     else if (problem.status >= 500) log[route === undefined && err.cause === undefined ? 'debug' : 'warn'](facts, 'a request was refused')
     if (problem !== undefined) noteRefusal(exchange, problem)
     if (problem?.status === 422) noteRefusedValue(thrown, facts)
-    // Half an answer is out: only a broken connection tells the client that the rest will not come.
+    // Part of the answer has been sent. Only a broken connection tells the client that the rest will not come.
     if (res.headersSent) { res.destroy(); return }
     sendProblem(exchange, problem ?? hiddenProblem(requestId))
   }

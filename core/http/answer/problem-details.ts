@@ -1,4 +1,5 @@
-// Turns whatever was thrown into an RFC 9457 answer, or into one that tells nothing of the inside.
+// Turns a thrown value into an RFC 9457 answer. An error that is not meant for the caller becomes an answer without
+// internal details.
 
 import { STATUS_CODES } from 'node:http'
 import * as contract from '../../contract/index.ts'
@@ -16,7 +17,7 @@ const byStatus = new Map<number, new (message: string) => AnswerableError>([
   [413, contract.PayloadTooLarge], [415, contract.UnsupportedMediaType], [429, contract.TooManyRequests]
 ])
 
-/** Undefined for what the caller may not know about: the answer is then `hiddenProblem`. */
+/** Returns undefined for an error that the caller must not see; the answer is then `hiddenProblem`. */
 export function findProblem (thrown: unknown, requestId: string): Problem | undefined {
   if (thrown instanceof AnswerableError) return problemOf(thrown, requestId)
   if (!isExposedError(thrown)) return undefined
@@ -24,7 +25,7 @@ export function findProblem (thrown: unknown, requestId: string): Problem | unde
   if (status === 422) return problemOf(new ValidationFailed([], { message }), requestId)
   const Known = byStatus.get(status)
   if (Known !== undefined) return problemOf(new Known(message), requestId)
-  // `about:blank` is RFC 9457's word for "no more than what the status says".
+  // In RFC 9457 `about:blank` means that the problem says no more than its status.
   const title = STATUS_CODES[status] ?? 'Client error'
   return { status, headers: {}, body: { type: 'about:blank', title, status, detail: message, requestId } }
 }
@@ -43,7 +44,7 @@ export function hiddenProblem (requestId: string): Problem {
   }
 }
 
-/** Something was thrown; `throw null` is legal JavaScript. */
+/** Returns an `Error` for any thrown value; even `throw null` is legal JavaScript. */
 export function toError (thrown: unknown): Error {
   if (thrown instanceof Error) return thrown
   const text = typeof thrown === 'string' ? `the text "${thrown}"` : typeof thrown === 'object' && thrown !== null ? 'an object' : String(thrown)
@@ -60,7 +61,7 @@ function problemOf (error: AnswerableError, requestId: string): Problem {
   return { status, headers, body: { type, title, status, detail, ...errors === undefined ? {} : { errors }, requestId } }
 }
 
-/** What koa's `ctx.throw` and its neighbours throw when the caller is at fault. */
+/** True for a 4xx error of `ctx.throw` and of koa's middleware, whose message is meant for the caller. */
 function isExposedError (thrown: unknown): thrown is Error & { status: number } {
   return thrown instanceof Error && 'expose' in thrown && thrown.expose === true &&
     'status' in thrown && typeof thrown.status === 'number' && thrown.status >= 400 && thrown.status < 500

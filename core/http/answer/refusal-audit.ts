@@ -1,4 +1,5 @@
-// Which refused requests go to the audit log: whoever showed a credential and was turned away by the guard, and whatever is answered 403.
+// Selects the refused requests that go to the audit log: those with a credential that the guard refused, and all that
+// are answered 403.
 
 import type { RefusalFacts } from '../../access/index.ts'
 import type { User } from '../../contract/index.ts'
@@ -7,7 +8,7 @@ import { hasCredential } from '../request/credential.ts'
 import { addressOf } from '../request/forwarded.ts'
 import type { Problem } from './problem-details.ts'
 
-/** Called while the answer goes out: it takes its time elsewhere, and does not throw. */
+/** Called just before the refusal is sent, so it must neither block nor throw: slow work runs in the background. */
 export type NoteRefused = (user: User | undefined, facts: RefusalFacts) => void
 
 export function createRefusalNoter (noteRefused: NoteRefused, trustProxyHops: number): (exchange: Exchange, problem: Problem) => void {

@@ -1,17 +1,20 @@
-// Logs values that passed a route's schema and were refused by the database. The caller is answered 422, which may hide a bug: a schema that takes
-// more than the database, or a value that is not the caller's at all.
+// Logs that the database refused a value which had passed the route's schema. The caller is answered 422, which may
+// hide a bug: the schema accepts more than the database, or the value did not come from the caller.
 
 import { ValidationFailed } from '../../contract/index.ts'
 import type { Log } from '../../contract/index.ts'
 
 export type NoteRefusedValue = (thrown: unknown, facts: { route: string | undefined }) => void
 
-/** The classes of SQLSTATE that mean a value: data exceptions, and what exceeds a limit of the server. Broken constraints are a plugin's to use. */
+/**
+ * SQLSTATEs about a value: data exceptions (22), and a value that exceeds a limit of the server (54000). Broken
+ * constraints are not among them, because a plugin may rely on constraints.
+ */
 const aboutValues = /^(?:22...|54000)$/
 const everyMs = 60_000
 const keysMax = 1_000
 
-/** One line a minute for each route and SQLSTATE, so that callers cannot fill the log. */
+/** Writes at most one line a minute for each route and SQLSTATE, so that callers cannot fill the log. */
 export function createRefusedValueLog (log: Log, now: () => number): NoteRefusedValue {
   const lastAt = new Map<string, number>()
   return (thrown, facts) => {

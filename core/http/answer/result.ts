@@ -1,17 +1,21 @@
-// What becomes of a handler's result: with `returns` it is checked and always JSON, without it koa decides by its kind.
+// Turns a handler's result into an answer. With `returns` the result of a success is checked and always sent as JSON;
+// without it koa decides by the kind of the result.
 
 import { Readable } from 'node:stream'
 import type { RequestContext } from '../../contract/index.ts'
 import type { Route } from '../route/prepared-route.ts'
 
-/** The JSON of an answer that needs nothing of koa, or undefined when koa is to answer. */
+/** Returns the JSON of an answer that can be sent without koa, or undefined when koa must answer. */
 export function findJson (route: Route, status: number, result: unknown): string | undefined {
   if (result === undefined || !isSuccess(status)) return undefined
   if (route.checkAnswer !== undefined) return JSON.stringify(route.checkAnswer(result))
   return isPlain(result) ? JSON.stringify(result) : undefined
 }
 
-/** Puts the result into `ctx.body`, where middleware expects it; a handler that returns nothing may have set it itself. */
+/**
+ * Puts the result into `ctx.body`, where middleware expects it. A handler that returns undefined may have set
+ * `ctx.body` itself.
+ */
 export function settle (route: Route, ctx: RequestContext, result: unknown): void {
   if (route.checkAnswer !== undefined && isSuccess(ctx.status)) {
     setChecked(ctx, route.checkAnswer(result === undefined ? ctx.body : result))
@@ -24,7 +28,7 @@ export function settle (route: Route, ctx: RequestContext, result: unknown): voi
 
 function setChecked (ctx: RequestContext, body: unknown): void {
   if (body === undefined) { ctx.status = 204; return }
-  // Koa would send a string as text and null as nothing; here both are JSON values.
+  // Koa would send a string as text, and null as an empty answer. Here both are JSON values.
   ctx.type = 'json'
   ctx.body = typeof body === 'object' && body !== null ? body : JSON.stringify(body)
 }
@@ -42,7 +46,9 @@ export function isPromise<T> (value: T | PromiseLike<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
-/** An answer that nobody waits for any more: a stream would hold its file or its socket for good. */
+/**
+ * Discards a result that no client waits for. A stream that is not destroyed would hold its file or its socket forever.
+ */
 export function discard (result: unknown): void {
   if (result instanceof Readable) result.destroy()
 }

@@ -1,12 +1,13 @@
-// What every answer tells a browser about how to treat it: helmet's headers, worked out once, because they are the same for every request.
+// Creates the security headers of every answer with helmet. They are the same for every request, so they are computed
+// once.
 
 import helmet from 'koa-helmet'
 
 export type SecurityHeaders = ReadonlyMap<string, string>
 
 /**
- * Pages of this host load from this host alone and are framed by nobody; whoever needs more sets a header of its own, which stays.
- * `isSecure`: browsers are told to come back over https only.
+ * Pages of this host load from this host only, and no page may frame them. A handler that needs more sets its own
+ * header, which stays. With `isSecure`, `Strict-Transport-Security` makes browsers use https only.
  */
 export function createSecurityHeaders ({ isSecure }: { isSecure: boolean }): SecurityHeaders {
   const middleware = helmet({
@@ -22,7 +23,8 @@ export function createSecurityHeaders ({ isSecure }: { isSecure: boolean }): Sec
     },
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: isSecure ? { maxAge: 365 * 86_400, includeSubDomains: false } : false,
-    // For Flash, for Internet Explorer, for a filter that browsers have taken out, and for what no page of ours does: each costs every answer.
+    // These headers are for Flash, for Internet Explorer, for a filter that browsers have removed, and for features
+    // that no page of this host uses. Each would cost bytes in every answer.
     xPermittedCrossDomainPolicies: false,
     xDownloadOptions: false,
     xXssProtection: false,
@@ -31,7 +33,7 @@ export function createSecurityHeaders ({ isSecure }: { isSecure: boolean }): Sec
   })
   const headers = new Map<string, string>()
   const res = { setHeader: (name: string, value: string) => headers.set(name, value), removeHeader: () => undefined }
-  // It sets them before it returns, and has nothing more to do.
+  // The middleware sets the headers before it returns, so its promise needs no wait.
   void middleware({ req: {}, res } as unknown as Parameters<typeof middleware>[0], async () => undefined)
   if (!headers.has('Content-Security-Policy')) throw new Error('helmet set no headers; look at what its new version does')
   return headers

@@ -6,7 +6,10 @@ import { brotliDecompress, unzip } from 'node:zlib'
 import { BadRequest, PayloadTooLarge } from '../../contract/index.ts'
 import type { BodyShares } from './body-share.ts'
 
-/** Allocated for a body whose length is not known, and the most that is allocated before as much has come. */
+/**
+ * First allocation for a body that comes in chunks. The buffer is never larger than this or twice the bytes received,
+ * whichever is more.
+ */
 const firstBytes = 16 * 1024
 
 const unpackers = { gzip: promisify(unzip), 'x-gzip': promisify(unzip), deflate: promisify(unzip), br: promisify(brotliDecompress) } as const
@@ -18,8 +21,9 @@ const tooLarge = (limitBytes: number, cause?: unknown): PayloadTooLarge =>
   new PayloadTooLarge(`The body is larger than ${limitBytes} bytes.`, { cause })
 
 /**
- * Bytes are copied as they come: a body in chunks of one byte takes no more memory than another. What is not read when it rejects is left
- * to the end of the answer. With `shares` what is allocated counts there, and the body may be given up for others.
+ * Copies bytes as they arrive, so a body in chunks of one byte takes no more memory than any other. When it rejects,
+ * the rest of the body is dropped at the end of the answer. With `shares` the allocated bytes count there, and the body
+ * may be given up to make room for others.
  */
 export function readBytes (req: IncomingMessage, limitBytes: number, shares?: BodyShares): Promise<Buffer> {
   const declared = Number(req.headers['content-length'] ?? 0)

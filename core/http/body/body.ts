@@ -1,4 +1,4 @@
-// Reads a JSON body within its limits; what is wrong with it becomes an error of the catalogue.
+// Reads a JSON body within its limits. Any fault in it becomes an error of the contract's catalogue.
 
 import { isUtf8 } from 'node:buffer'
 import { parse } from '@hapi/bourne'
@@ -8,18 +8,21 @@ import type { Exchange } from '../exchange.ts'
 import { isPacking, readBytes, unpack } from './body-bytes.ts'
 import { findExcess, tokensMax } from './json-bounds.ts'
 
-/** Takes a byte order mark away. */
+/** This decoder drops a byte order mark. */
 const utf8 = new TextDecoder('utf-8')
 
-/** The default for a route that anyone may call. */
+/** Default body limit of a public route. */
 const publicLimitBytes = 64 * 1024
 
-/** `hostLimitBytes` is the operator's, and no route exceeds it. */
+/** Returns the body limit of a route. The operator sets `hostLimitBytes`, and no route exceeds it. */
 export function bodyLimitOf ({ public: reason, bodyLimitBytes }: RouteOptions, hostLimitBytes: number): number {
   return Math.min(bodyLimitBytes ?? (reason === undefined ? hostLimitBytes : publicLimitBytes), hostLimitBytes)
 }
 
-/** Undefined when the request has no body. The guard may ask before the handler's input does. */
+/**
+ * Resolves with undefined when the request has no body. The guard may read the body before the input does; both get the
+ * same promise.
+ */
 export function readBodyOnce (exchange: Exchange, limitBytes: number): Promise<unknown> {
   return exchange.body ??= readBody(exchange, limitBytes)
 }
@@ -31,7 +34,7 @@ async function readBody ({ req, caller, bodyShares }: Exchange, limitBytes: numb
   const encoding = (headers['content-encoding'] ?? 'identity').toLowerCase()
   if (encoding !== 'identity') {
     if (!isPacking(encoding)) throw new UnsupportedMediaType('The body may be encoded as gzip, deflate or br, or not at all.')
-    // A few bytes unpack to the whole limit, so unpacking is for callers who can be named.
+    // A few bytes can unpack to the whole limit, so the host unpacks only for callers it has identified.
     if (caller === undefined) throw new UnsupportedMediaType('Only a caller who is signed in may send a packed body: send it without Content-Encoding.')
   }
 
@@ -42,14 +45,14 @@ async function readBody ({ req, caller, bodyShares }: Exchange, limitBytes: numb
   if (excess !== undefined) throw new PayloadTooLarge(excess)
   if (!isUtf8(bytes)) throw new BadRequest('The body is not valid UTF-8.')
   try {
-    // `__proto__` is a key that no honest client sends, and that many a handler falls for.
+    // No honest client sends the key `__proto__`, and many handlers are vulnerable to it.
     return parse(utf8.decode(bytes), { protoAction: 'error' }) as unknown
   } catch (cause) {
     throw new BadRequest('The body is not valid JSON.', { cause })
   }
 }
 
-/** In UTF-8: no other charset is named. */
+/** True for a JSON content type that names no charset other than UTF-8. */
 function isJson (contentType: string): boolean {
   if (contentType === 'application/json') return true
   const [type = '', ...parameters] = contentType.split(';').map(part => part.trim().toLowerCase())

@@ -1,17 +1,24 @@
-// Bounds what parsing and checking a JSON text may cost, in one pass over its bytes and before anything is built from it.
+// Limits the cost of parsing and checking a JSON text, in one pass over its bytes and before any object is built from
+// it.
 
-/** How deep arrays and objects may be nested. */
+/** Deepest nesting of arrays and objects. */
 export const depthMax = 64
-/** Keys and values together: parsing makes an object of each array and object, and checking makes an error of each that does not pass. */
+/**
+ * Most keys and values together. Parsing creates an object for each array and object, and checking creates an error for
+ * each one that does not pass.
+ */
 export const tokensMax = { ofUnknownCaller: 10_000, ofKnownCaller: 100_000 } as const
 export const keyBytesMax = 1_024
-/** A double has 17 digits that count; a longer literal is for readers that keep every digit. */
+/** Longest number. A double has 17 significant digits; only parsers that keep every digit can use a longer literal. */
 export const numberBytesMax = 128
 
 const quote = 0x22
 const backslash = 0x5c
 
-/** A sentence that names the bound which the text exceeds; undefined for a text within all of them, whether it is JSON or not. */
+/**
+ * Returns a sentence that names the limit which the text exceeds. Undefined for a text within all limits, even if it is
+ * not JSON.
+ */
 export function findExcess (bytes: Uint8Array, tokens: number): string | undefined {
   const end = bytes.length
   let left = tokens
@@ -46,9 +53,9 @@ export function findExcess (bytes: Uint8Array, tokens: number): string | undefin
   return undefined
 }
 
-/** A digit, a sign, a point, or the `e` before an exponent. */
+/** True for a digit, a sign, a point, and the `e` before an exponent. */
 const isOfNumber = (byte: number): boolean =>
   (byte >= 0x30 && byte <= 0x39) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x65 || byte === 0x45
 
-/** The letters of `true`, `false` and `null`. */
+/** True for a lower-case letter, as in `true`, `false` and `null`. */
 const isLetter = (byte: number): boolean => byte >= 0x61 && byte <= 0x7a

@@ -1,35 +1,44 @@
-// Bounds how much of a body is read and dropped that a client sends after its answer: dropping a little keeps the connection, more than that ends it.
+// Limits how much of a body is read and dropped after its request was answered. A small rest is dropped and the
+// connection is kept; a larger one ends the connection.
 
 import type { Exchange } from '../exchange.ts'
 
 type Sent = Pick<Exchange, 'req' | 'res' | 'isBodyHeldBack'>
 
 const droppedBytesMax = 1024 * 1024
-/** Long enough for a client to find the answer while it sends: a connection that is closed before that may lose the answer on its way. */
+/**
+ * Time for a client to notice the answer while it still sends. A connection that is closed earlier may lose the answer
+ * on its way.
+ */
 const lingerMs = 2_000
 
-/** To be called before anything is answered. A handler that goes on reading after its answer bounds that itself. */
+/**
+ * Must be called before anything is answered. A handler that continues to read after its answer must set its own limit.
+ */
 export function boundUnreadBody (sent: Sent): void {
   const { req, res } = sent
   if (req.headers['transfer-encoding'] === undefined && req.headers['content-length'] === undefined) return
-  // Before Node's own listener, which would read and drop all that comes.
+  // The listener runs before Node's own, which would read and drop everything that arrives.
   res.prependOnceListener('finish', () => {
     const isBeingRead = req.listenerCount('data') + req.listenerCount('readable') > 0
     if (!req.complete && res.shouldKeepAlive && !isBeingRead) dropRest(sent, { end: () => undefined, giveUp: () => req.socket.destroy() })
   })
 }
 
-/** Ends an answer whose head is out; `text` is all of its body, as long as its Content-Length. */
+/** Ends an answer whose head has been sent. `text` is the whole body of the answer, as long as its Content-Length. */
 export function endBesideUnreadBody (sent: Sent, text: string): void {
   const { req, res, isBodyHeldBack } = sent
   if (req.complete || isBodyHeldBack || res.shouldKeepAlive) { res.end(text); return }
-  // The client has the whole answer; only the end of the connection waits for the rest of the body.
+  // The client gets the whole answer now; only the end of the connection waits for the rest of the request's body.
   res.write(text)
   const end = (): void => { res.end() }
   dropRest(sent, { end, giveUp: end })
 }
 
-/** Asks for the end of the connection where it is known that too much is still to come. To be called before the head of the answer is sent. */
+/**
+ * Asks the client to close the connection when its body is too long to be dropped. Must be called before the head of
+ * the answer is sent.
+ */
 export function leaveLongBody ({ req, res }: Sent): void {
   if (!req.complete && Number(req.headers['content-length'] ?? 0) > droppedBytesMax) res.shouldKeepAlive = false
 }
@@ -45,7 +54,7 @@ function dropRest ({ req }: Sent, { end, giveUp }: { end: () => void, giveUp: ()
   const timer = setTimeout(onClose, lingerMs).unref()
   const count = (chunk: Buffer): void => {
     dropped += chunk.length
-    // From here on nothing is read any more, which holds back a client that does not look for the answer.
+    // From here on nothing more is read, which slows down a client that does not read the answer.
     if (dropped > droppedBytesMax) req.pause()
   }
   req.on('data', count).on('end', onEnd).on('close', onClose)

@@ -3,28 +3,32 @@
 import type { IncomingMessage } from 'node:http'
 import { Unauthorized } from '../../contract/index.ts'
 
-/** Browsers let no page of another site, and no page without TLS, set a cookie whose name begins with `__Host-`. */
+/** A cookie named `__Host-…` cannot be set by a page of another site or by a page without TLS: browsers refuse it. */
 export const cookieNames = { secure: '__Host-session', plain: 'session' } as const
 
-/** What a request shows to be known by. */
+/** The credentials found in a request. */
 export interface Shown {
   readonly token: string | undefined
-  /** Of a second session cookie, which does not count. */
+  /** Token of a second session cookie, which is not used to identify the caller. */
   readonly other?: string | undefined
-  /** A cookie named `session` came where the name is `__Host-session`: an earlier version has set it, or a sibling site. */
+  /**
+   * The request has a cookie named `session` where the name is `__Host-session`. An earlier version or a sibling site
+   * has set it. On a secure site this is also true whenever `ambiguous` is set.
+   */
   readonly isStale?: boolean
-  /** The name of a cookie that came twice with two values: one of them is not this site's, and none counts. */
+  /** Name of a cookie that came with two different values. One of them is not from this site, so neither is used. */
   readonly ambiguous?: string | undefined
 }
 
 const nothing: Shown = { token: undefined }
 const bearer = /^Bearer +([\w.~+/-]+=*)$/i
-/** Sessions and API tokens begin like this; no other token does. */
+/** Prefix of session tokens and API tokens of this platform; no other token has it. */
 const ownPrefix = 'plat_'
 
 /**
- * `Authorization` goes before the cookies; one that is not `Bearer <token>` is refused, even beside a good cookie. Where cookies are secure,
- * `__Host-session` goes before `session`, which a sibling site can set, also when it is over.
+ * `Authorization` takes precedence over the cookies; a value that is not `Bearer <token>` is refused, even beside a
+ * valid cookie. Where cookies are secure, `__Host-session` takes precedence over `session`, which a sibling site can
+ * set. It does so even when its session has expired.
  */
 export function findShown ({ headers }: IncomingMessage, isSecure: boolean): Shown {
   if (headers.authorization !== undefined) {
@@ -46,10 +50,10 @@ export const hasCredential = (req: IncomingMessage): boolean => req.headers.auth
 export const hasSessionCookie = ({ headers: { cookie } }: IncomingMessage): boolean =>
   cookie !== undefined && isSessionNamed(cookie) && [cookieNames.plain, cookieNames.secure].some(name => valuesOf(cookie, name).length > 0)
 
-/** Both names end like this, so most cookies are told apart at one look. */
+/** Both names contain "session", so this one search rules out most other cookies. */
 const isSessionNamed = (cookie: string): boolean => cookie.includes(cookieNames.plain)
 
-/** The different values, without the empty one, that the cookies of this name have. */
+/** Returns the distinct non-empty values of the cookies with this name. */
 function valuesOf (cookie: string, name: string): string[] {
   if (!cookie.includes(name)) return []
   const values = new Set<string>()
@@ -64,8 +68,8 @@ const nameOf = (pair: string): string => {
 }
 
 /**
- * Takes the session cookies out of the request, and `Authorization` where the host has taken it (`isTaken`) or where it holds a token of this
- * platform that counts for nobody now. What a plugin reads as a credential of its own stays.
+ * Removes the session cookies from the request. Removes `Authorization` when the host has used it (`isTaken`), or when
+ * it holds a token of this platform that belongs to no user now. A credential that only a plugin reads stays.
  */
 export function hideCredentials ({ headers, rawHeaders }: IncomingMessage, isTaken: boolean): void {
   const { authorization, cookie } = headers

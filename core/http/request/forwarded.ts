@@ -1,27 +1,33 @@
-// What the client asked for and from where, as the trusted proxies in front tell it: counted from the right, because a client may write the left.
+// Reads the client's address, host and protocol from the headers of the trusted proxies in front. Values are counted
+// from the right, because a client may write the left ones.
 
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 
-/** Empty when it is not known. */
+/** Returns the client's IP address, empty when it is unknown. */
 export function addressOf (req: IncomingMessage, trustProxyHops: number): string {
   const forwarded = forwardedOf(req, 'x-forwarded-for', trustProxyHops)
   const address = isIP(forwarded) === 0 ? req.socket.remoteAddress ?? '' : forwarded
   return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
 }
 
-/** With its port, unless that is the protocol's own. */
+/**
+ * Returns the host in lower case, with a port when the client sent one. Browsers leave out the protocol's default port.
+ */
 export function hostOf (req: IncomingMessage, trustProxyHops: number): string {
   const forwarded = forwardedOf(req, 'x-forwarded-host', trustProxyHops)
   const host = forwarded === '' ? req.headers.host ?? '' : forwarded
-  // `user@host` is no host, and two readers of it may not agree which.
+  // `user@host` is not a host, and two parsers may disagree on which part is the host.
   return host.includes('@') ? '' : host.toLowerCase()
 }
 
 export const protocolOf = (req: IncomingMessage, trustProxyHops: number): 'http' | 'https' =>
   forwardedOf(req, 'x-forwarded-proto', trustProxyHops).toLowerCase() === 'https' ? 'https' : 'http'
 
-/** What the outermost trusted proxy wrote; one that passes a single value on unchanged counts as having written it. */
+/**
+ * Returns the value that the outermost trusted proxy wrote. A proxy that passes on a single value unchanged counts as
+ * its author.
+ */
 function forwardedOf ({ headers }: IncomingMessage, name: string, trustProxyHops: number): string {
   const text = trustProxyHops > 0 ? headers[name] : undefined
   if (typeof text !== 'string') return ''

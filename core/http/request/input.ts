@@ -1,4 +1,4 @@
-// Reads and checks what a request brings: params, query and body, every field that does not pass in one answer.
+// Reads and checks the input of a request: params, query and body. One answer names every field that does not pass.
 
 import { parse as parseQuery } from 'node:querystring'
 import { ValidationFailed, z } from '../../contract/index.ts'
@@ -32,7 +32,10 @@ export function createInputReader (shape: Shape, bodyLimitBytes: number): ReadIn
   return async (exchange, rawParams) => check(exchange, rawParams, await readBodyOnce(exchange, bodyLimitBytes))
 }
 
-/** `z.object` drops keys it does not know; at the top of a route's input they are refused, unless the schema says what becomes of them. */
+/**
+ * `z.object` drops unknown keys. At the top level of a route's input they are refused instead, unless the schema has a
+ * catchall.
+ */
 function strict (schema: z.ZodType | undefined): z.ZodType | undefined {
   return schema instanceof z.ZodObject && schema.def.catchall === undefined ? schema.strict() : schema
 }

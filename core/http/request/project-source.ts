@@ -1,11 +1,11 @@
-// Where a request says which project it is about, as its route declares: `params.projectId`.
+// Finds the project that a request is about, in the place that its route declares, such as `params.projectId`.
 
 import type { ProjectSource, RouteOptions } from '../../contract/index.ts'
 import { readBodyOnce } from '../body/body.ts'
 import type { Exchange } from '../exchange.ts'
 import { queryOf } from './input.ts'
 
-/** What the request has there: anything at all, or undefined when it has nothing. */
+/** Returns the unchecked value in that place of the request, undefined when there is none. */
 export type FindProject = (exchange: Exchange, params: Record<string, string>) => unknown
 
 const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
@@ -23,7 +23,9 @@ export function partsOf (source: ProjectSource): { part: 'params' | 'query' | 'b
   return { part: source.slice(0, dot) as 'params' | 'query' | 'body', name: source.slice(dot + 1) }
 }
 
-/** As the database writes it. Undefined for what no project can be called. */
+/**
+ * Returns the project id as the database writes it, in lower case. Undefined for a value that cannot be a project id.
+ */
 export const projectIdOf = (value: unknown): string | undefined =>
   typeof value === 'string' && uuidForm.test(value) ? value.toLowerCase() : undefined
 

@@ -1,22 +1,23 @@
-// Whether a page of this origin made a request, by what the browser says of the page.
+// Decides whether a page of this origin made a request, from the headers in which the browser names the page.
 
 import type { IncomingMessage } from 'node:http'
 import { hasSessionCookie } from './credential.ts'
 import { hostOf, protocolOf } from './forwarded.ts'
 
-/** `unknown`: nothing is said, as by a client that is no browser. */
+/** `unknown` means that the request has neither header, as from a client that is not a browser. */
 export type RequestOrigin = 'own' | 'foreign' | 'unknown'
 
 export interface OriginRules {
-  /** Origins whose pages count as own. */
+  /** Other origins whose pages count as own. */
   origins: ReadonlySet<string>
   trustProxyHops: number
   secureCookies: boolean
 }
 
 /**
- * A page of a sibling site (`same-site`) is as foreign as any other, and so is `none`, which no page of ours sends. `Origin` and `Sec-Fetch-Site`
- * must agree where both are there; `Origin: null` beside `same-origin` is what a page without a referrer sends.
+ * A page of a sibling site (`same-site`) is foreign like any other. So is `none`, which no page of this host causes.
+ * When both `Origin` and `Sec-Fetch-Site` are present, they must agree. `Origin: null` with `same-origin` comes from a
+ * page without a referrer, and counts as own.
  */
 export function originOf (req: IncomingMessage, rules: OriginRules): RequestOrigin {
   const { origin, 'sec-fetch-site': site } = req.headers
@@ -27,13 +28,19 @@ export function originOf (req: IncomingMessage, rules: OriginRules): RequestOrig
   return origin === ownOriginOf(req, rules) ? 'own' : 'foreign'
 }
 
-/** As a browser writes it: without the port of the protocol itself. Undefined when the request names no host. */
+/**
+ * Returns the host's own origin as a browser writes it, without the protocol's default port. Undefined when the request
+ * names no valid host.
+ */
 export function ownOriginOf (req: IncomingMessage, { trustProxyHops, secureCookies }: OriginRules): string | undefined {
   const protocol = secureCookies ? 'https' : protocolOf(req, trustProxyHops)
   const url = `${protocol}://${hostOf(req, trustProxyHops)}`
   return URL.canParse(url) ? new URL(url).origin : undefined
 }
 
-/** A browser sends the cookie by itself, so a request that changes something must also show that a page of ours made it. */
+/**
+ * True when another site could have made the browser send this request. A browser adds the session cookie by itself, so
+ * a request that changes something must also prove that a page of this host made it.
+ */
 export const isForgeable = (req: IncomingMessage): boolean =>
   req.method !== 'GET' && req.method !== 'HEAD' && req.headers.authorization === undefined && hasSessionCookie(req)

@@ -1,12 +1,13 @@
-// Refuses a path or query that does not decode to one text: a handler would be given it undecoded, or with characters replaced.
+// Refuses a path or query that cannot be decoded. A handler would otherwise get it undecoded, or with characters
+// replaced.
 
 import { BadRequest } from '../../contract/index.ts'
 
-/** Throws `BadRequest`. `url` is the target as it came, path and query; Node has refused bytes beyond ASCII in it. */
+/** Throws `BadRequest`. `url` is the path and query as they were sent; Node has already refused bytes outside ASCII. */
 export function checkTarget (url: string): void {
   if (!url.includes('%')) return
   try {
-    // It refuses what stands for no UTF-8, over-long forms and surrogates included.
+    // `decodeURIComponent` throws on anything but valid UTF-8, including over-long forms and surrogates.
     decodeURIComponent(url)
   } catch (cause) {
     throw new BadRequest('The path or query holds a "%" that begins no character: send "%" as "%25", and other characters as UTF-8.', { cause })

@@ -1,4 +1,5 @@
-// The cookie that holds a session, as the plugin that signs people in writes it: its name and attributes are the host's.
+// Lets the plugin that signs users in set and clear the session cookie. The host decides the cookie's name and
+// attributes.
 
 import type { RequestContext, SessionCookie, User } from '../../contract/index.ts'
 import type { Exchange } from '../exchange.ts'
@@ -6,7 +7,10 @@ import { cookieNames } from './credential.ts'
 
 type FindUser = () => User | undefined | Promise<User | undefined>
 
-/** Finds the user of a cookie named `session` that came where the name is `__Host-session`. Kept apart, because plugins reach the exchange. */
+/**
+ * Finds, for each request, the user of a cookie named `session` that came where the name is `__Host-session`. It is not
+ * a property of the exchange, because plugins can reach the exchange.
+ */
 const stale = new WeakMap<Exchange, FindUser>()
 
 export function noteStaleCookie (exchange: Exchange, findUser: FindUser): void {

@@ -1,4 +1,4 @@
-// Finds a plugin's route by method and path. @koa/router is asked for the match only; what a match allows is decided by whoever asked.
+// Finds a plugin's route by method and path. @koa/router only matches; the caller decides what to do with a match.
 
 import { Router } from '@koa/router'
 import type { Layer } from '@koa/router'
@@ -8,17 +8,17 @@ export interface Match<Route> {
   /** Undefined when only the method is wrong. */
   readonly route: Route | undefined
   readonly params: Record<string, string>
-  /** Every method the path answers. */
+  /** Every method that the path answers, with OPTIONS, when `route` is undefined; otherwise empty. */
   readonly allow: readonly string[]
 }
 
 export interface PathFacts {
   readonly params: readonly string[]
-  /** The same for two paths that match the same requests. */
+  /** Pattern of the path. It is the same for two paths that match the same requests. */
   readonly shape: string
 }
 
-// A capital is another letter and a trailing slash another path: one spelling reaches a route.
+// Paths are case-sensitive and a trailing slash makes another path, so exactly one spelling reaches a route.
 const spelling = { sensitive: true, strict: true }
 
 /** Throws when the path cannot be parsed. */
@@ -32,7 +32,7 @@ export interface Matcher<Route> {
   match (path: string, method: string): Match<Route> | undefined
 }
 
-/** The path with fewer parameters wins: `/me` is found before `/:id`, whichever was declared first. */
+/** The path with fewer parameters wins: `/me` is found before `/:id`, in whatever order they were declared. */
 export function createMatcher<Route> (routes: readonly { method: Method, path: string, route: Route }[]): Matcher<Route> {
   const router = new Router(spelling)
   const routeOf = new Map<Layer, Route>()
@@ -52,6 +52,6 @@ export function createMatcher<Route> (routes: readonly { method: Method, path: s
 }
 
 function add (router: Router, path: string, methods: readonly Method[]): Layer {
-  // Given one path, not several, it answers with the layer it made.
+  // Given a single path, `register` returns the layer that it created.
   return router.register(path, [...methods], () => undefined) as Layer
 }

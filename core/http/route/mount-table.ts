@@ -1,4 +1,5 @@
-// Which plugin serves which first segment under /api. A change is one step: a request sees all of it or nothing.
+// Maps each first path segment under /api to the plugin that serves it. A change is one step: a request sees all of it
+// or nothing.
 
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Log, RouteRecord } from '../../contract/index.ts'
@@ -9,10 +10,10 @@ import { createRoute } from './prepared-route.ts'
 import type { Route } from './prepared-route.ts'
 import { findRouteProblems } from './route-problem.ts'
 
-/** What a plugin brings to be served. */
+/** The routes, mounts and middleware that a plugin wants served. */
 export interface Plugin {
   readonly id: string
-  /** First segments under `/api`; a plugin without routes may have none of them answered. */
+  /** First path segments under `/api`. A mount without routes answers 404. */
   readonly mounts: readonly string[]
   readonly routes: readonly RouteRecord[]
   /** Runs after the guard and before the handler, for every route of the plugin. */
@@ -24,16 +25,16 @@ export interface Plugin {
 export interface HeldPlugin {
   readonly id: string
   readonly mounts: readonly string[]
-  /** A sentence; callers read it. */
+  /** A sentence that callers read in the answer. */
   readonly reason: string
-  /** Asked for each refusal. */
+  /** Called for each refusal. */
   readonly retryAfterMs?: () => number
 }
 
 export interface Mounted {
   readonly id: string
   readonly plugin: Plugin
-  /** Built by the first request that asks: a host with a thousand plugins starts without building a thousand routers. */
+  /** The first request builds it, so a host with a thousand plugins starts without building a thousand routers. */
   readonly matcher: Matcher<Route>
 }
 
@@ -45,15 +46,18 @@ interface Held {
 export interface MountTable {
   mount (plugin: Plugin): () => void
   hold (plugin: HeldPlugin): () => void
-  /** Its paths are nobody's any more. */
+  /** Removes the plugin's mounts; its paths answer 404 and another plugin may take them. */
   release (id: string): void
-  /** Whatever is mounted for the plugin, now or later, is answered for with this sentence, until it is undefined. */
+  /**
+   * Answers 503 with this reason for everything that the plugin has mounted or mounts later. `undefined` as the reason
+   * ends this.
+   */
   suspend (id: string, reason: string | undefined): void
   /** Throws `ServiceUnavailable` when the plugin is held or suspended. */
   find (name: string): Mounted | undefined
 }
 
-/** What a plugin needs is looked for twice a second. */
+/** `Retry-After` of a suspended plugin. The health check polls the resources that a plugin needs twice a second. */
 const retrySuspendedMs = 1_000
 
 export class InvalidRoutes extends Error {
@@ -77,7 +81,7 @@ export function createMountTable ({ bodyLimitBytes, compose }: MountTableParts):
   const placed = new Map<string, ReadonlyMap<string, Mounted | Held>>()
   const suspended = new Map<string, string>()
 
-  /** A plugin has the entries given here and no others: those of its last generation go in the same step. */
+  /** Replaces all entries of the plugin in one step, so those of its last generation go at the same moment. */
   const place = (id: string, entries: ReadonlyMap<string, Mounted | Held>): () => void => {
     clear(id)
     placed.set(id, entries)

@@ -1,4 +1,4 @@
-// One declared route, made ready: what may be worked out before a request comes is worked out here, once.
+// Prepares a declared route for requests. Everything that does not depend on a request is computed here, once.
 
 import type { RequestContext, RouteRecord } from '../../contract/index.ts'
 import { bodyLimitOf } from '../body/body.ts'
@@ -9,21 +9,24 @@ import type { FindProject } from '../request/project-source.ts'
 
 export interface Route {
   readonly record: RouteRecord
-  /** As it was declared: `/api/notes/:id`. */
+  /** Full path with its parameters as declared, such as `/api/notes/:id`. */
   readonly path: string
-  /** For log lines: `GET /api/notes/:id`. */
+  /** Name in log lines, such as `GET /api/notes/:id`. */
   readonly label: string
   readonly status: number
-  /** Undefined when the route is about none. */
+  /**
+   * Undefined when the route names no place for a project id: it has no project, or its handler narrows the answer
+   * itself.
+   */
   readonly findProject: FindProject | undefined
   readonly readInput: ReadInput
-  /** Of a success. Throws `AnswerMismatch`. */
+  /** Checks the body of a success against `returns`. Throws `AnswerMismatch`. */
   readonly checkAnswer: ((body: unknown) => unknown) | undefined
   /** The plugin's middleware around the handler; undefined when it has none. */
   readonly chain: ((ctx: RequestContext) => Promise<void>) | undefined
 }
 
-/** The handler's answer does not fit what the route says it returns: a bug of the plugin, never the caller's. */
+/** The handler's answer does not match the route's `returns`. This is a bug in the plugin, never the caller's fault. */
 export class AnswerMismatch extends Error {
   readonly code = 'BULKHEAD_ANSWER_MISMATCH'
   readonly issues: readonly { path: string, message: string }[]

@@ -1,4 +1,4 @@
-// Finds what is wrong with declared routes, each in a sentence that says how to mend it.
+// Checks the routes that a plugin declares. Each problem is a sentence that says how to fix it.
 
 import { z } from '../../contract/index.ts'
 import type { ProjectSource, RouteRecord } from '../../contract/index.ts'
@@ -70,7 +70,7 @@ function findBodyLimitProblems ({ bodyLimitBytes, body }: RouteRecord['options']
 }
 
 function findProjectProblems (options: RouteRecord['options']): string[] {
-  // From plain JavaScript any of them may be missing, whatever the others are.
+  // A plugin in plain JavaScript may leave out any of them, in any combination.
   const { project, permission, signedIn } = options as { project?: ProjectSource | 'narrowed', permission?: string, signedIn?: string }
   if (project === undefined || (project === 'narrowed' && signedIn !== undefined)) return []
   if (project === 'narrowed' || !/^(?:params|query|body)\.[^.]+$/.test(project)) {
@@ -91,7 +91,7 @@ function findPathProblems (path: string): string[] {
   if (typeof path !== 'string' || !path.startsWith('/')) return ['has a path that does not begin with "/"; put one in front.']
   if (path !== '/' && path.endsWith('/')) return ['ends with "/", and a trailing slash is another path; drop it.']
   if (path.includes('//')) return ['has an empty segment; drop one "/".']
-  // Requests carry these percent-encoded, and are compared as they come.
+  // Requests carry these characters percent-encoded, and the host compares paths without decoding them.
   if (/[^\x21-\x7e]|[%#]/.test(path)) return ['holds a character that no request path can hold as it is; use letters, digits, "-", "_" and ".".']
   return []
 }

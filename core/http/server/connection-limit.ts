@@ -1,37 +1,50 @@
-// Bounds how many connections a server has open. An idle connection gives way to a new one, so that idle ones lock nobody out.
+// Limits how many connections a server has open. At the limit the oldest idle connection is closed for a new one, so
+// that idle connections cannot lock clients out.
 
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../../contract/index.ts'
 
 export interface ConnectionLimit {
-  /** Applies to the connections of this server from now on. */
+  /** Applies the limit to every connection that this server accepts from now on. */
   watch (server: Server): void
-  /** A request of the connection is under way, until `end` is called as often. */
+  /**
+   * Counts a request under way on the connection. The connection is busy until `end` has been called as often as
+   * `begin`.
+   */
   begin (socket: Socket): void
   end (socket: Socket): void
-  /** How many requests of the connection are under way: a client may send further ones before the first is answered. */
+  /**
+   * Returns the number of requests under way on the connection. A client may send more before the first is answered
+   * (pipelining).
+   */
   underWay (socket: Socket): number
 }
 
 export interface ConnectionLimitDeps {
   max: number
-  /** How log lines name the port. */
+  /** Name of the port in log lines. */
   port: string
   log: Log
-  /** Between two log lines. A minute by default. */
+  /** Shortest time between two log lines. A minute by default. */
   tellEveryMs?: number
 }
 
-/** A burst of dropped connections is one number. */
+/** Time for which closed connections are counted before the log line, so that a burst is logged as one number. */
 const gatherMs = 1_000
-/** The server accepts so many beyond the limit while connections that gave way are being closed. */
+/**
+ * Connections that the server accepts beyond the limit, while the idle ones that were closed for them are still
+ * closing.
+ */
 const margin = 8
 
 export function createConnectionLimit ({ max, port, log, tellEveryMs = 60_000 }: ConnectionLimitDeps): ConnectionLimit {
-  /** Counts the requests under way, by connection. */
+  /** Number of requests under way for each busy connection. */
   const busy = new Map<Socket, number>()
-  /** Those without one, the longest idle first: nothing came yet, half a head did, or the last answer is out. */
+  /**
+   * Connections without a request under way, the longest idle first. On such a connection nothing has arrived yet, only
+   * part of a request's head has arrived, or the last answer has been sent.
+   */
   const idle = new Set<Socket>()
   const dropped = { idle: 0, refused: 0 }
   let timer: NodeJS.Timeout | undefined

@@ -1,10 +1,11 @@
-// Node's request, whose headers are as many as they are: Node counts them before credentials are taken out of them.
+// Node's request with a corrected `headersDistinct`. Node builds it with the number of headers that arrived, which is
+// too high once the host has removed credentials from `rawHeaders`.
 
 import { IncomingMessage } from 'node:http'
 
 export class IncomingRequest extends IncomingMessage {}
 
-// An accessor in Node, a property in its types.
+// `headersDistinct` is an accessor in Node but a property in Node's types, so a class body cannot override it.
 Object.defineProperty(IncomingRequest.prototype, 'headersDistinct', {
   get (this: IncomingMessage) { return distinct(this.rawHeaders) }
 })

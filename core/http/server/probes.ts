@@ -1,4 +1,5 @@
-// Lightship's /health, /live and /ready on their own port. The kernel decides what they say; nothing here ends the process.
+// Serves Lightship's /health, /live and /ready on their own port. The kernel decides what they answer; nothing here
+// ends the process.
 
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -10,17 +11,25 @@ import { createConnectionLimit } from './connection-limit.ts'
 export interface Probes {
   readonly port: number
   ready (): void
-  /** From now on /ready and /health answer 500 with what `reason` gives when they are asked, from the second line on. */
+  /**
+   * Makes /ready and /health answer 500. `reason` is called for each request; its text follows from the second line on.
+   */
   notReady (reason: () => string): void
-  /** While it is ready /health tells these lines too, from the second line on; asked each time. */
+  /**
+   * Adds these lines to the answer of /health while the host is ready, from the second line on. `lines` is called for
+   * each request.
+   */
   remark (lines: () => readonly string[]): void
   close (): Promise<void>
 }
 
-/** Of the kubelet, of those that collect metrics, and of anybody else who reaches the port. */
+/**
+ * Limit for all connections to the port together: from the kubelet, from metrics collectors and from any other client
+ * that reaches it.
+ */
 export const probeConnectionsMax = 32
 
-/** A port that cannot be had. */
+/** The probes could not listen on their port. */
 export class ProbesNotOpened extends Error {
   readonly code = 'BULKHEAD_PROBES_NOT_OPENED'
 
@@ -31,9 +40,10 @@ export class ProbesNotOpened extends Error {
   }
 }
 
-/** Alive at once; not ready, because it starts, until `ready()`. Port 0 takes a free one. */
+/** The host is alive at once, and not ready with the reason "starting" until `ready()`. Port 0 takes a free port. */
 export async function openProbes ({ port, log }: { port: number, log: Log }): Promise<Probes> {
-  // Lightship's own shutdown is never begun: stopping is the kernel's, and liveness stays green until the process is gone.
+  // Lightship's own shutdown is never started: the kernel stops the host, and liveness stays green until the process
+  // has exited.
   const lightship = await createLightship({
     port,
     signals: [],
@@ -49,7 +59,8 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
   let reason = (): string => 'starting'
   let remarks = (): readonly string[] => []
 
-  // Lightship's bodies are fixed words, so those that say no are answered here, with its word and then the reason.
+  // Lightship's bodies are fixed words. Answers that need a reason or remarks are therefore written here: Lightship's
+  // word first, then the lines.
   const answer = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[]
   server.removeAllListeners('request')
   server.on('request', (request, response) => {

@@ -1,4 +1,4 @@
-// The listening socket: its limits, the time a request may take, and an end that loses no request.
+// Opens the API's listening socket with its limits and its request timeout, and closes it without losing a request.
 
 import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
@@ -15,26 +15,32 @@ import { createUnreadableRequestListener } from './unreadable-request.ts'
 export interface Listening {
   readonly address: { host: string, port: number }
   readonly url: string
-  /** Answers on, asking clients to leave, for `keepListeningMs`; then takes nothing new and waits for what is under way, until `signal` aborts. */
+  /**
+   * Keeps answering for `keepListeningMs`, and asks clients to close their connections. Then it accepts nothing new and
+   * waits for the requests under way, until `signal` aborts. At the end it closes every connection.
+   */
   drain (options: { keepListeningMs: number, signal: AbortSignal }): Promise<DrainReport>
-  /** Ends every connection at once. */
+  /** Closes every connection at once. */
   close (): Promise<void>
 }
 
 export interface DrainReport {
-  /** Answered between the call and the end. */
+  /** Requests that ended during the drain. */
   readonly answered: number
-  /** Still under way when the time was up, and cut off. */
+  /** Requests that were still under way when the time was up, and were cut off. */
   readonly cutOff: number
   readonly tookMs: number
 }
 
 export interface ServerSettings {
-  /** From the arrival of a request's head to the beginning of its answer. */
+  /** Longest time from the arrival of a request's head to the beginning of its answer. */
   requestTimeoutMs: number
-  /** For a request's head to arrive. 5 s unless said. */
+  /** Longest time for a request's head to arrive. 5 s by default. */
   headersTimeoutMs?: number
-  /** At a time: for a new one an idle one is closed, and the new one where none is idle. 10,000 by default. */
+  /**
+   * Most connections open at a time. At the limit an idle connection is closed for a new one; when none is idle, the
+   * new one is closed. 10,000 by default.
+   */
   maxConnections?: number
 }
 
@@ -66,13 +72,16 @@ const causes: Record<string, string> = {
 
 const maxHeadBytes = 16_384
 
-/** A new connection takes one to be accepted, and its request another to be read. */
+/**
+ * Turns of the event loop without a new request before all is read: accepting a connection takes one, reading its
+ * request another.
+ */
 const quietTurns = 3
 const turnsMax = 100
 
 /**
- * A process that had no time for a while, as on a busy machine, still has connections and requests to read when its timer rings: closing now would
- * reset them.
+ * Waits until no new request begins. On a busy machine the process may get no time for a while; connections and
+ * requests are then still unread when its timer fires. Closing now would reset them.
  */
 async function untilAllIsRead (traffic: Traffic): Promise<void> {
   const countBegun = (): number => traffic.ended + traffic.underWay.size
@@ -92,11 +101,13 @@ export async function openServer ({ host, port }: { host: string, port: number }
     headersTimeout,
     requestTimeout: Math.max(settings.requestTimeoutMs, headersTimeout),
     connectionsCheckingInterval: Math.min(2_000, headersTimeout / 2),
-    // Longer than the 60 s after which common load balancers drop an idle connection, so that it is never we who drop it under a request.
+    // Common load balancers drop an idle connection after 60 s. The host waits longer, so that it never closes one on
+    // which a request is arriving.
     keepAliveTimeout: 65_000,
     maxHeaderSize: maxHeadBytes
   }, listener)
-  // Node would answer both by itself, before the request is known to be welcome.
+  // Without these listeners Node would answer both by itself, before the host has decided whether it accepts the
+  // request.
   server.on('checkContinue', listener)
   server.on('checkExpectation', listener)
   server.on('clientError', createUnreadableRequestListener({ traffic, connections, fail, maxHeadBytes }))
@@ -112,7 +123,7 @@ export async function openServer ({ host, port }: { host: string, port: number }
   })
   server.on('error', err => log.error({ err }, 'the server had an error'))
 
-  // One timer looks through the oldest requests, instead of one timer for each.
+  // One timer checks the oldest requests, instead of one timer for each request.
   const sweep = setInterval(() => {
     const latest = clock.now() - settings.requestTimeoutMs
     for (const exchange of traffic.underWay) {
@@ -124,7 +135,7 @@ export async function openServer ({ host, port }: { host: string, port: number }
   }, Math.min(1_000, settings.requestTimeoutMs / 4)).unref()
 
   let closed: Promise<void> | undefined
-  /** Takes nothing new; resolves once the last connection has ended. */
+  /** Accepts no new connections; resolves once the last connection has ended. */
   const stopListening = (): Promise<void> => closed ??= new Promise(resolve => {
     server.close(() => { clearInterval(sweep); resolve() })
   })
@@ -142,7 +153,7 @@ export async function openServer ({ host, port }: { host: string, port: number }
       const startedAtMs = clock.now()
       const ended = traffic.ended
       traffic.closeConnections()
-      // It rejects only when the signal says that the time is up: then there is none left to keep listening.
+      // The sleep rejects only when the signal aborts. The time is then up, and none is left to keep listening.
       await clock.sleep(keepListeningMs, signal).catch(() => undefined)
       await untilAllIsRead(traffic)
       void stopListening()

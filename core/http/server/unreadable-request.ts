@@ -1,4 +1,5 @@
-// Answers what Node's parser cannot read as every refusal is answered: with a request id, the usual headers and what to do.
+// Answers requests that Node's parser cannot read in the form of every other refusal: with a request id, the usual
+// headers and a fix.
 
 import { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -28,7 +29,10 @@ export interface UnreadableRequestDeps {
   maxHeadBytes: number
 }
 
-/** A listener for the server's `clientError`. The connection ends with the answer: where the next request would begin is not known. */
+/**
+ * Creates a listener for the server's `clientError`. The connection ends with the answer, because the start of the next
+ * request is unknown.
+ */
 export function createUnreadableRequestListener ({ traffic, connections, fail, maxHeadBytes }: UnreadableRequestDeps) {
   const refusalOf = ({ code, reason }: NodeJS.ErrnoException & { reason?: string }): AnswerableError => {
     if (code === 'HPE_HEADER_OVERFLOW') return new HeadTooLarge(`The first line and the headers together are larger than ${maxHeadBytes} bytes. Send fewer or shorter ones.`)
@@ -46,11 +50,11 @@ export function createUnreadableRequestListener ({ traffic, connections, fail, m
   return (error: NodeJS.ErrnoException, stream: Duplex): void => {
     const socket = stream as Socket
     if (!socket.writable) { socket.destroy(error); return }
-    // The first of those under way is the one that is answered next.
+    // The oldest request under way on the connection is the one that is answered next.
     const exchange = connections.underWay(socket) > 0 ? [...traffic.underWay].find(({ req }) => req.socket === socket) : open(socket)
     if (exchange === undefined || exchange.res.headersSent) { socket.destroy(error); return }
     const { req, res } = exchange
-    // Nothing more is read from it.
+    // Nothing more is read from the request.
     req.complete = true
     res.shouldKeepAlive = false
     res.once('finish', () => { socket.destroySoon() })
