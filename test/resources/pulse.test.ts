@@ -158,7 +158,7 @@ test('a silent system is polled until it answers, whoever else asks; then all is
   assert.deepEqual([pulse.isSilent, pulse.signal.aborted, system.silences, system.returns], [false, false, 1, 1])
   await pulse.check(new AbortController().signal)
   await pulse.whenBack(new AbortController().signal)
-  assert.match(JSON.stringify(system.log), /whoever needs it is refused.*answers again/)
+  assert.match(JSON.stringify(system.log), /calls to it are refused.*answers again/)
 })
 
 test('checks share one question, and each ends when it is told to', async t => {
