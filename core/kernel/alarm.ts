@@ -1,4 +1,4 @@
-// Any number of deadlines on one sleeper: a thousand units cost a thousand entries in a list, not a thousand timers.
+// The alarm serves any number of deadlines with one sleeper: a thousand units cost a thousand list entries, not a thousand timers.
 
 import type { Clock } from '../contract/clock.ts'
 
@@ -8,12 +8,12 @@ interface Entry {
   ring: (() => void) | undefined
 }
 
-// What a timer can hold. A longer deadline is looked at again then.
+// The longest delay of a timer. A later deadline is reached in several sleeps.
 const longestSleepMs = 2 ** 31 - 1
 
 export class Alarm {
   readonly #clock: Clock
-  // The earliest first. A cancelled entry stays until its time, or until nothing is left to ring.
+  // Sorted, earliest first. A cancelled entry stays until its time comes, or until no live entry is left.
   #entries: Entry[] = []
   #live = 0
   #sleeper: { readonly untilMs: number, readonly controller: AbortController } | undefined
@@ -22,7 +22,10 @@ export class Alarm {
     this.#clock = clock
   }
 
-  /** Calls `ring` once, later, at `atMs` or as soon as possible after it, unless the returned function is called before. */
+  /**
+   * Calls `ring` once, asynchronously, at `atMs` or as soon as possible after it. Calling the returned function first
+   * cancels it.
+   */
   at (atMs: number, ring: () => void): () => void {
     const entry: Entry = { atMs, ring }
     this.#insert(entry)

@@ -1,8 +1,8 @@
-// Finds what is wrong with a set of units before any of them starts.
+// Finds the problems in a set of units before any of them starts: duplicate ids, missing needs and cycles.
 
 import type { UnitDefinition } from './unit-definition.ts'
 
-/** One sentence for each problem; none when the units can be added to those that are known. */
+/** Returns one sentence for each problem. The list is empty when the units can be added to the known ones. */
 export function findProblems (added: readonly UnitDefinition[], isKnown: (id: string) => boolean): string[] {
   const own = new Map<string, UnitDefinition>()
   const problems: string[] = []
@@ -19,7 +19,7 @@ export function findProblems (added: readonly UnitDefinition[], isKnown: (id: st
   return problems
 }
 
-/** Every id that must have settled first. */
+/** Returns the ids of all units that must settle before this one starts. */
 export function idsBefore ({ needs, after = [] }: UnitDefinition): Set<string> {
   return new Set([...needs, ...after])
 }
@@ -36,7 +36,7 @@ function findCycles (units: ReadonlyMap<string, UnitDefinition>): string[][] {
       else list.push(definition.id)
     }
   }
-  // Takes away what can start, and then what can start after it.
+  // Removes the units that can start, then the units that can start after them.
   const free = [...left.keys()].filter(id => left.get(id)?.size === 0)
   for (const id of free) {
     left.delete(id)
@@ -46,7 +46,7 @@ function findCycles (units: ReadonlyMap<string, UnitDefinition>): string[][] {
       if (before?.size === 0) free.push(dependent)
     }
   }
-  // Each that is left waits for another that is left, so going from one to the next ends in a cycle.
+  // Each remaining unit waits for another remaining unit, so following these links ends in a cycle.
   const cycles: string[][] = []
   const seen = new Set<string>()
   for (const start of left.keys()) {

@@ -1,4 +1,4 @@
-// The kernel: order and time. It knows no outside system; the clock is passed in.
+// The kernel decides in which order and within which time units start and stop. It knows no outside system; the clock is passed in.
 
 export type { Recovery, Serve, StartContext, UndoStep, UnitDefinition, UnitKind } from './unit-definition.ts'
 export { asError, describe, Disabled, UnitHeld, InvalidUnits, NotReplaced, Replaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'

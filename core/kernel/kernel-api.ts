@@ -1,4 +1,4 @@
-// What the kernel is asked and what it answers.
+// The interface of the kernel: its methods, and the data that they take and return.
 
 import type { Clock } from '../contract/clock.ts'
 import type { StartReport, StopReport } from './report.ts'
@@ -10,7 +10,10 @@ import type { Change } from './unit.ts'
 export interface KernelParts {
   readonly clock: Clock
   readonly onChange?: (change: Change) => void
-  /** Each undo step as it ends: also those of a failed attempt, and those that came too late for a report. */
+  /**
+   * Called for each undo step as it ends, also for steps of a failed attempt and for steps that end too late for a
+   * report.
+   */
   readonly onStep?: (unit: string, step: StepReport) => void
 }
 
@@ -22,42 +25,46 @@ export interface UnitSnapshot {
   /** Milliseconds since the Unix epoch. */
   readonly since: number
   readonly reason: string | undefined
-  /** Of the last start. */
+  /** Attempts of the most recent start. */
   readonly attempts: number
-  /** After the first: recoveries, and generations that took the place of another. */
+  /** Starts after the first one: recoveries, other later starts, and generations that replaced another. */
   readonly restarts: number
-  /** When it is tried again; milliseconds since the Unix epoch. */
+  /** When the kernel retries it; milliseconds since the Unix epoch. */
   readonly retryAt: number | undefined
   readonly needs: readonly string[]
 }
 
 export interface Kernel {
   /**
-   * Adds units, which may need those of earlier calls, and resolves when all of them run, or do not for now.
-   * Rejects with `InvalidUnits` before anything starts; with `RequiredUnitFailed` as soon as a required unit cannot come up, the
-   * other starts then being aborted; with `StartStopped` when a stop comes first. All units are undone by `stop`.
+   * Adds units, which may need units of earlier calls. Resolves when each of them runs or is down for now. Rejects with
+   * `InvalidUnits` before anything starts. Rejects with `RequiredUnitFailed` as soon as a required unit cannot come up;
+   * the other starts are then aborted. Rejects with `StartStopped` when a stop comes first. `stop` undoes all units.
    */
   start (units: readonly UnitDefinition[]): Promise<StartReport>
   /**
-   * A unit that runs is replaced: the new generation starts beside the old one, which goes on when that fails (`NotReplaced`); `onSwitch` is
-   * called when it has started, and the old one is undone then. Dependents keep running unless they refuse the new one. A unit that does not
-   * run is started anew. Resolves with how the old one was undone.
+   * Replaces a running unit: the new generation starts beside the old one. If that fails, the old one continues and the
+   * call rejects with `NotReplaced`. `onSwitch` is called when the new generation has started; then the old one is
+   * undone. Dependents keep running unless they refuse the new generation. A unit that does not run is started again; a
+   * disabled one only gets the new definition. Resolves with the undo steps of the old generation.
    */
   replace (unit: UnitDefinition, onSwitch?: () => void): Promise<readonly StepReport[]>
-  /** Starts what was disabled; resolves when it runs, or does not for now. */
+  /** Starts a disabled unit. Resolves when it runs, or is down for now. */
   enable (id: string): Promise<void>
-  /** Ends it after everything that needs it, which is held; resolves when it has ended. */
+  /** Ends the unit after every unit that needs it; those are held. Resolves when it has ended. */
   disable (id: string, reason: string): Promise<void>
-  /** A unit that runs is not well: it is ended like that, and quarantined. */
+  /** Ends a running unit that is unhealthy. The unit is quarantined, or failed when its definition has no `recover`. */
   fail (id: string, error: Error): void
-  /** What is to be tried again later is tried now. */
+  /** Runs a planned retry now. */
   retry (id: string): void
-  /** The one way out, in every state. Callers join the first; after `budgetMs` nothing is waited for any more. Never rejects. */
+  /**
+   * The only way to stop the kernel, in every state. Callers join the first call. After `budgetMs` the kernel waits for
+   * nothing more. Never rejects.
+   */
   stop (reason: string, options: { budgetMs: number }): Promise<StopReport>
-  /** Shortens what is left of a stop that is under way. */
+  /** Shortens the remaining time of a stop in progress. */
   hurry (budgetMs: number): void
   units (): readonly UnitSnapshot[]
   unit (id: string): UnitSnapshot | undefined
-  /** The units that are starting, what for (the attempt and the last error), and those that wait for them. */
+  /** Lists the units that are starting. `for` names the attempt and the last error, `by` the units that wait for them. */
   waiting (): readonly { readonly unit: string, readonly for: string, readonly by: readonly string[] }[]
 }

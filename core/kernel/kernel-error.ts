@@ -1,4 +1,4 @@
-// What the kernel refuses or gives up with, and how a failure is put into words.
+// The errors of the kernel, and how any failure is described in words.
 
 export class InvalidUnits extends Error {
   readonly code = 'BULKHEAD_INVALID_UNITS'
@@ -14,7 +14,7 @@ export class InvalidUnits extends Error {
 export class RequiredUnitFailed extends Error {
   readonly code = 'BULKHEAD_REQUIRED_UNIT_FAILED'
   readonly unit: string
-  /** Why, in words: the last error and the number of attempts, or the path to the unit that failed. */
+  /** The reason, in words: the last error and the number of attempts, or the path to the unit that failed. */
   readonly reason: string
 
   constructor (unit: string, reason: string, cause: Error | undefined) {
@@ -25,7 +25,10 @@ export class RequiredUnitFailed extends Error {
   }
 }
 
-/** Thrown by a `start` that lacks something outside the host: the unit is held, not failed. Also why one ends whose need has gone. */
+/**
+ * Thrown by a `start` that lacks something outside the host: the unit is held, not failed. Also the reason with which a
+ * unit ends when a unit it needs goes down.
+ */
 export class UnitHeld extends Error {
   readonly code = 'BULKHEAD_HELD'
 
@@ -46,7 +49,7 @@ export class StartStopped extends Error {
   }
 }
 
-/** A new generation did not take the place of the one that runs, which goes on. */
+/** A new generation did not replace the running one, which continues. */
 export class NotReplaced extends Error {
   readonly code = 'BULKHEAD_NOT_REPLACED'
   readonly unit: string
@@ -58,7 +61,7 @@ export class NotReplaced extends Error {
   }
 }
 
-/** Why the last generation of a unit ends. */
+/** The reason with which the previous generation of a unit ends. */
 export class Replaced extends Error {
   readonly code = 'BULKHEAD_REPLACED'
 
@@ -68,7 +71,10 @@ export class Replaced extends Error {
   }
 }
 
-/** Why a unit ends, or does not start: an operator has said so. */
+/**
+ * The reason with which a unit ends or does not start: it was disabled, for example by an operator or because its
+ * plugin was removed.
+ */
 export class Disabled extends Error {
   readonly code = 'BULKHEAD_DISABLED'
 
@@ -78,7 +84,7 @@ export class Disabled extends Error {
   }
 }
 
-/** Why a signal of the kernel aborts. */
+/** The reason with which the kernel aborts a signal when a budget is used up. */
 export class BudgetExceeded extends Error {
   readonly code = 'BULKHEAD_BUDGET_EXCEEDED'
 
@@ -88,7 +94,7 @@ export class BudgetExceeded extends Error {
   }
 }
 
-/** Anything can be thrown; an Error stays the one it is. */
+/** Turns any thrown value into an Error. An Error is returned unchanged. */
 export function asError (thrown: unknown): Error {
   if (Error.isError(thrown)) return thrown
   const words = typeof thrown === 'object' && thrown !== null ? 'an object' : typeof thrown === 'string' ? `"${thrown}"` : String(thrown)

@@ -1,4 +1,4 @@
-// Starts units in the order of their needs, keeps them going, and stops them in the opposite order; the one place that knows them all.
+// Creates the kernel: it starts units in the order of their needs, keeps them running, and stops them in reverse. Only this file knows all units.
 
 import { Alarm } from './alarm.ts'
 import { findProblems, idsBefore } from './graph.ts'
@@ -84,7 +84,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     call.resolve(last)
   }
 
-  // Nothing starts any more from here on.
+  // From this call on, nothing starts.
   const end = (error: RequiredUnitFailed | StartStopped): void => {
     if (ending !== undefined) return
     ending = error
@@ -93,7 +93,10 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     calls.clear()
   }
 
-  /** One change of a unit after another, each once it neither starts nor leaves. */
+  /**
+   * Runs the changes of one unit one after another. By default each waits until the unit is neither starting nor being
+   * taken down.
+   */
   const inTurn = <T>(id: string, work: (unit: Unit) => Promise<T>, isReady = (unit: Unit): boolean => unit.isSettled): Promise<T> => {
     const turn = (turns.get(id) ?? Promise.resolve()).then(async () => {
       for (;;) {
@@ -104,7 +107,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
         await (unit.leaving ?? untilSettled([unit]))
       }
     })
-    const over = turn.then(() => undefined, () => { /* Whoever asked for it has heard. */ })
+    const over = turn.then(() => undefined, () => { /* The caller of this turn has received the error. */ })
     turns.set(id, over)
     return turn
   }
@@ -117,7 +120,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
       onSwitch?.()
       for (const dependent of [...unit.dependents]) course.consider(dependent, unit)
     }
-    // Asked before it starts and again before it takes over: a need may have gone meanwhile.
+    // Checked before the new generation starts and again before it takes over: a need may have gone down in between.
     const findObstacle = (): string | undefined => {
       for (const id of definition.needs) {
         const need = units.get(id)
@@ -146,7 +149,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     enable: id => inTurn(id, async unit => { if (unit.state === 'disabled') await begin(unit) }),
     disable: (id, reason) => {
       const error = new Disabled(reason)
-      // Neither a start nor a replacement that hangs keeps it waiting.
+      // A start or a replacement that hangs must not delay the disable.
       units.get(id)?.giveUpReplacement(error)
       return inTurn(id, async unit => {
         if (unit.state !== 'disabled') await course.takeDown(unit, error, 'disabled')
@@ -191,7 +194,7 @@ const snapshot = ({ definition: { id, kind, needs, required }, state, since, rea
 
 const isRunning = (unit: Unit): boolean => unit.state === 'running'
 
-// What a listener throws must not keep the kernel from its work; it goes where uncaught errors go.
+// An error thrown by a listener must not interrupt the kernel; it is rethrown as an uncaught error.
 function tell (listen: () => void): void {
   try {
     listen()

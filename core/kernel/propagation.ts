@@ -1,4 +1,4 @@
-// What follows when a unit comes up or goes: others begin, are held or go first, and who is tried again when.
+// Decides what follows when a unit comes up or goes down: which units start, are held or stop, and when a unit is retried.
 
 import { UnitHeld } from './kernel-error.ts'
 import type { Undoing } from './undo.ts'
@@ -6,7 +6,7 @@ import type { Down, Unit } from './unit.ts'
 
 interface Obstacle {
   readonly need: Unit
-  /** When it runs and does not do. */
+  /** Set when the need runs but the unit refuses it. */
   readonly why?: string
 }
 
@@ -22,7 +22,7 @@ export class Propagation {
     this.#onSettled = onSettled
   }
 
-  /** Nothing starts any more, and nothing is tried again. */
+  /** From this call on, nothing starts and nothing is retried. */
   end (units: Iterable<Unit>, reason: Error): void {
     this.#isOver = true
     for (const unit of units) {
@@ -31,13 +31,16 @@ export class Propagation {
     }
   }
 
-  /** Units that were added: those that are held already, before what follows from it lets others begin. */
+  /**
+   * Considers added units. Those that an obstacle already blocks come first, before the consequences let other units
+   * begin.
+   */
   enter (units: readonly Unit[]): void {
     for (const unit of units) if (findObstacle(unit) !== undefined) this.consider(unit)
     for (const unit of units) this.consider(unit)
   }
 
-  /** Lets it begin, be held or go, if what it needs has come to say so. */
+  /** Starts, holds or takes down the unit, when the state of the units before it requires that. */
   consider (unit: Unit, cause?: Unit): void {
     if (this.#isOver || unit.leaving !== undefined) return
     const obstacle = findObstacle(unit)
@@ -53,14 +56,17 @@ export class Propagation {
     }
   }
 
-  /** Its time has come, whatever the pause was to be. */
+  /** Retries the unit now, however long the planned pause was. */
   retry (unit: Unit): void {
     cancelRetry(unit)
     unit.isDue = true
     this.consider(unit)
   }
 
-  /** Ends it after everything that needs it, which is held. Callers join; `to` is what the first one said. */
+  /**
+   * Takes the unit down after every unit that needs it; those are held. Callers join, and `to` is what the first caller
+   * gave.
+   */
   takeDown (unit: Unit, error: Error, to: Down): Promise<void> {
     if (unit.leaving === undefined) {
       unit.blame(error)
@@ -76,15 +82,15 @@ export class Propagation {
   }
 
   async #takeDown (unit: Unit, error: Error, to: Down): Promise<void> {
-    // A long chain of needs is no deep stack.
+    // Yields first, so that a long chain of needs does not become a deep call stack.
     await Promise.resolve()
     const above = [...unit.dependents].filter(dependent => dependent.needs(unit) && (dependent.isActive || dependent.leaving !== undefined))
     await Promise.all(above.map(dependent => this.#takeDownFor(dependent, { need: unit })))
-    // A stop has its own order.
+    // During a stop, `stopUnits` decides the order.
     if (!this.#isOver) await unit.leave(error, to)
     unit.leaving = undefined
     this.#settle(unit)
-    // What it needs may have come back meanwhile.
+    // The units that it needs may have come back meanwhile.
     this.consider(unit)
   }
 
@@ -122,7 +128,7 @@ function cancelRetry (unit: Unit): void {
   unit.cancelRetry = unit.retryAt = undefined
 }
 
-/** What it needs and has settled without running, or runs and does not do. */
+/** Returns the first dependency that blocks this unit: it is down, or it runs but the unit refuses it. */
 function findObstacle (unit: Unit): Obstacle | undefined {
   for (const need of unit.before) {
     if (!unit.needs(need) || !need.isSettled) continue

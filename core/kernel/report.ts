@@ -1,4 +1,4 @@
-// How a start and a stop went: data that tools can read, and a few lines that people can.
+// Reports how a start and a stop went, as data for tools and as a few lines of text for operators.
 
 import { describe } from './kernel-error.ts'
 import type { State } from './state.ts'
@@ -12,36 +12,36 @@ export interface UnitSpan {
   readonly id: string
   readonly kind: UnitKind
   readonly state: State
-  /** From the call of `start` until this unit could begin, or was held. */
+  /** Milliseconds from the call of `start` until this unit could begin, or was held. */
   readonly waitedForMs: number
   /** Milliseconds since the Unix epoch; undefined when it never began. */
   readonly startedAt: number | undefined
-  /** All attempts together. */
+  /** Milliseconds of all attempts together. */
   readonly durationMs: number
   readonly attempts: number
   /** Why it failed or is held, in words. */
   readonly reason?: string
-  /** What was thrown by it, or by the unit that holds it. */
+  /** The error thrown by this unit, or by the unit that holds it. */
   readonly error?: Error
   readonly needs: readonly string[]
-  /** The one it waited for longest, or the one that holds it. */
+  /** The unit it waited for longest, or the unit that holds it. */
   readonly lastNeed?: string
 }
 
 export interface StartReport {
   readonly totalMs: number
-  /** In the order they were given. */
+  /** The units in the order in which they were given. */
   readonly units: readonly UnitSpan[]
-  /** From the first unit to the one that came last, each waiting for the one before. */
+  /** The chain of units from the first one to the one that settled last; each waited for the one before it. */
   readonly criticalPath: readonly string[]
 }
 
 export interface UnitStopReport {
   readonly id: string
   readonly durationMs: number
-  /** What it might have taken of the time that was left. */
+  /** Milliseconds that it was allowed to take of the remaining time. */
   readonly shareMs: number
-  /** In which the stop found it. */
+  /** The state in which the stop found the unit. */
   readonly state: State
   readonly steps: readonly StepReport[]
 }
@@ -50,7 +50,7 @@ export interface StopReport {
   readonly reason: string
   readonly outcome: 'clean' | 'errors' | 'over budget'
   readonly durationMs: number
-  /** Those that were started, in the order they were stopped. */
+  /** The units that were started, in the order in which they were stopped. */
   readonly units: readonly UnitStopReport[]
 }
 
@@ -76,7 +76,10 @@ export function createStopReport (reason: string, durationMs: number, isOver: bo
   return { reason, outcome, durationMs, units }
 }
 
-/** Each unit under the one it waited for longest, with the time it took itself; the critical path is marked with a star. */
+/**
+ * Renders a tree: each unit stands under the unit it waited for longest, with its own duration. A star marks the
+ * critical path.
+ */
 export function renderStartReport ({ totalMs, units, criticalPath }: StartReport): string {
   const ids = new Set(units.map(unit => unit.id))
   const critical = new Set(criticalPath)
@@ -92,10 +95,13 @@ export function renderStartReport ({ totalMs, units, criticalPath }: StartReport
   return lines.join('\n')
 }
 
-/** A unit that took longer is worth a line of its own. */
+/** A unit that takes at least this long to stop gets a line of its own. */
 const noticeableMs = 100
 
-/** One line, one more for each unit that took long, with what it might have taken, and one for each step that failed or was cut off. */
+/**
+ * Renders one line, one more for each slow unit with the time it was allowed to take, and one for each step that
+ * failed, was cut off or was abandoned.
+ */
 export function renderStopReport ({ reason, outcome, durationMs, units }: StopReport): string {
   const details = units.flatMap(({ id, durationMs: usedMs, shareMs, steps }) => [
     ...usedMs >= noticeableMs ? [`${id} used ${ms(usedMs)} of ${ms(shareMs)}`] : [],
@@ -110,7 +116,7 @@ export function renderStopReport ({ reason, outcome, durationMs, units }: StopRe
 
 interface Branch { readonly unit: UnitSpan, readonly stem: string, readonly isLast: boolean }
 
-// The last first, as they are taken from the end of the stack.
+// The result is in reverse order, because branches are taken from the end of the stack.
 function branches (units: readonly UnitSpan[], stem: string): Branch[] {
   return units.map((unit, index) => ({ unit, stem, isLast: index === units.length - 1 })).reverse()
 }

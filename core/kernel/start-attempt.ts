@@ -1,15 +1,15 @@
-// One call of a unit's `start`, with the signal it listens to and what it registered.
+// One attempt to start a unit: the call of `start`, its abort signal, and the undo steps that it registered.
 
 import { asError } from './kernel-error.ts'
 import type { Share, Undo } from './undo.ts'
 import type { UnitDefinition } from './unit-definition.ts'
 
-/** A start that has not come to an end so long after its signal does not listen to it. */
+/** A start that has not ended this long after its abort signal does not respect the signal. */
 const heedMs = 1_000
 
 export class StartAttempt {
   readonly undo: Undo
-  /** What makes it serve, once it has started. */
+  /** Makes the unit serve, once it has started. */
   serve: (() => void) | undefined
   outcome: 'pending' | 'started' | 'failed' = 'pending'
   error: Error | undefined
@@ -21,7 +21,7 @@ export class StartAttempt {
     this.undo = undo
   }
 
-  /** Resolves when `start` has come to an end, well or not. */
+  /** Resolves when `start` has ended, successfully or not. */
   get settled (): Promise<unknown> {
     return this.#settled.promise
   }
@@ -41,7 +41,10 @@ export class StartAttempt {
     this.#controller.abort(reason)
   }
 
-  /** Aborts and undoes. A start that is still at work is given a moment to heed its signal first. Callers join. */
+  /**
+   * Aborts the start and undoes its steps. A start that is still running first gets `heedMs` to respect its signal.
+   * Callers join.
+   */
   end (reason: Error, share?: Share): Promise<void> {
     if (!this.#hasEnded) {
       this.#hasEnded = true

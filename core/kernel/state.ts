@@ -1,11 +1,13 @@
-// The life of a unit, in one table.
+// The states of a unit and the allowed transitions between them, in one table.
 
-// A unit waits until everything it needs runs, and then starts, as often as its retry and its budget allow. It comes to run, or it has
-// failed, until it is replaced; one that is to be tried again is quarantined instead, until its time has come. If something it needs
-// does not run it is held, and starts when that runs again; so is one whose start finds that something outside is missing. One that runs
-// and is found unwell, or loses what it needs, or is switched off, is stopping first, after everything that needs it, and then
-// quarantined, held or disabled. Whatever was started is undone while it is stopping: one that runs, one that is hung in its start, one
-// whose last attempt is not undone yet. The others have nothing to undo and move at once. Nothing leaves `stopped`: it is the end of the host.
+// A unit is waiting until every unit it needs runs. It is then starting, for as many attempts as its retry and its
+// budget allow. After that it is running, or it is failed until it is replaced. With a `recover` definition it is
+// quarantined instead of failed, until its retry is due. A unit is held when a unit it needs does not run; it starts
+// when that one runs again. It is also held when its start finds that something outside the host is missing. A running
+// unit that is unhealthy, loses a unit it needs, or is disabled, is stopping first, after every unit that needs it. It
+// is then quarantined (or failed), held or disabled. Everything that was started is undone while the unit is stopping:
+// a running unit, a start that hangs, or a last attempt that is not undone yet. Other units have nothing to undo and
+// change state at once. No transition leaves stopped, because then the host ends.
 export const moves = {
   waiting: ['starting', 'held', 'stopping', 'disabled', 'stopped'],
   starting: ['running', 'failed', 'quarantined', 'held', 'stopping', 'stopped'],

@@ -1,4 +1,4 @@
-// Takes all units down: each after everything that depends on it, independent ones at the same time.
+// Stops all units: each one after every unit that depends on it, independent units at the same time.
 
 import type { StartStopped } from './kernel-error.ts'
 import { createStopReport, type StopReport, type UnitStopReport } from './report.ts'
@@ -29,12 +29,13 @@ export async function stopUnits (units: readonly Unit[], undoing: Undoing, error
 }
 
 /**
- * Which part of the time that is left a unit may take when its turn has come: its own budget against the longest chain of budgets that are still
- * behind it. So each has its share, whoever hangs before it, and what one does not use is there for the others.
+ * Returns the fraction of the remaining time that a unit may take when its turn comes: its own budget divided by the
+ * sum of that budget and the longest chain of budgets still behind it. So each unit keeps its share even if an earlier
+ * one hangs, and time that one unit does not use is available to the others.
  */
 function divide (units: readonly Unit[]): (unit: Unit) => number {
   const behindMs = new Map<Unit, number>()
-  // A long chain of needs is no deep stack: whatever stops after a unit is worked out before it.
+  // The loop avoids a deep call stack on a long chain of needs: units that stop after a unit are computed before it.
   const left = new Map(units.map(unit => [unit, unit.before.size]))
   const free = units.filter(unit => unit.before.size === 0)
   for (const unit of free) {

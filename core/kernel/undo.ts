@@ -1,4 +1,4 @@
-// What was opened is closed in the opposite order, each step under what is left of the time.
+// Runs undo steps: the step that was added last runs first, each within the remaining time.
 
 import type { Clock } from '../contract/clock.ts'
 import type { Alarm } from './alarm.ts'
@@ -8,15 +8,16 @@ import type { UndoStep } from './unit-definition.ts'
 export interface StepReport {
   readonly name: string
   /**
-   * `cut off`: it was still at work when its time was over, and nobody waited any longer. `abandoned`: so was a start that had been told to give
-   * up, while there was time; what it still does is of no consequence.
+   * `cut off`: the step was still running when its time ran out, and the kernel stopped waiting for it. `abandoned`: a
+   * start that was told to give up did not end in its grace period, although time was left. Its later actions do not
+   * matter.
    */
   readonly outcome: 'done' | 'failed' | 'cut off' | 'abandoned'
   readonly durationMs: number
   readonly error?: Error
 }
 
-/** Everything of one kernel that is being undone now, and the one limit it is under. */
+/** Tracks every undo run in progress of one kernel, and the one time limit that they share. */
 export class Undoing {
   readonly clock: Clock
   readonly alarm: Alarm
@@ -50,35 +51,35 @@ export class Undoing {
   }
 }
 
-// A step that hangs leaves this part of the time to those behind it.
+// Fraction of the remaining time that a hanging step leaves to the steps behind it.
 const reserve = 0.1
 
 interface Step {
   readonly name: string
   readonly step: UndoStep
-  /** It is not waited for any longer, whatever time there is. */
+  /** Milliseconds after which the run no longer waits for this step, even if more time is left. */
   readonly patienceMs: number
 }
 
-/** Of the time that is left of a stop. */
+/** The part of a stop's remaining time that one undo run gets. */
 export interface Share {
   readonly part: number
-  /** It has its whole budget all the same, as long as the stop is not hurried. */
+  /** The run may use its whole budget nevertheless, as long as the stop is not hurried. */
   readonly isReserved: boolean
 }
 
-/** The steps of one attempt. */
+/** The undo steps of one start attempt. */
 export class Undo {
   readonly #undoing: Undoing
   readonly #budgetMs: number
   readonly #report: (step: StepReport) => void
   readonly #steps: Step[] = []
-  /** Of the steps taken so far. */
+  /** Reports of the steps that have run so far. */
   readonly taken: StepReport[] = []
   #isOpen = true
   #running: Promise<void> | undefined
   #untilMs = Infinity
-  /** Of what is left until the limit, when that comes nearer: the rest is for what is undone after this. */
+  /** Fraction of the time until the limit that this run may use when the limit moves nearer; the rest is for later runs. */
   #part = 1
   #hurry: (() => void) | undefined
 
@@ -92,13 +93,16 @@ export class Undo {
     return !this.#isOpen && this.#running === undefined
   }
 
-  /** A step that comes after the end is run at once, so that nothing stays behind. It is waited for no longer than `patienceMs`. */
+  /**
+   * Adds a step. A step added after the end runs at once, so that nothing stays open. The run waits for it at most
+   * `patienceMs`.
+   */
   push (name: string, step: UndoStep, patienceMs = Infinity): void {
     this.#steps.push({ name, step, patienceMs })
     if (!this.#isOpen) void this.run()
   }
 
-  /** Never rejects. Callers join. A `share` leaves the rest of what is left until the limit to those behind. */
+  /** Runs all steps. Never rejects. Callers join. A `share` leaves the rest of the time until the limit to later runs. */
   run (share?: Share): Promise<void> {
     this.#isOpen = false
     this.#part = share?.part ?? this.#part
@@ -112,7 +116,7 @@ export class Undo {
     return this.#runAll()
   }
 
-  /** The limit has come nearer. */
+  /** Called when the limit has moved nearer. */
   hurry (): void {
     this.#plan(this.#part)
   }
@@ -123,7 +127,7 @@ export class Undo {
     this.#undoing.began(this)
     for (let next = this.#steps.pop(); next !== undefined; next = this.#steps.pop()) await this.#take(next)
     this.#undoing.ended(this)
-    // In the same turn as the last look at the steps, so that a later step begins a run of its own.
+    // Cleared in the same turn as the last check of the steps, so that a later step begins a run of its own.
     this.#running = undefined
     resolve(undefined)
   }
@@ -149,7 +153,7 @@ export class Undo {
     }
   }
 
-  // False: the time was over first, and how it ends after that is of no interest.
+  // Resolves with false when the time ran out first. How the step ends after that does not matter.
   async #inTime (taken: PromiseLike<unknown>, latestMs: number): Promise<boolean> {
     const { alarm } = this.#undoing
     const { promise, resolve, reject } = Promise.withResolvers<boolean>()

@@ -1,56 +1,63 @@
-// What the kernel is told about a unit; it knows nothing else about resources and plugins.
+// The definition of a unit: everything that the kernel knows about a resource or a plugin.
 
 export type UnitKind = 'resource' | 'plugin' | 'host'
 export type UndoStep = (signal: AbortSignal) => void | Promise<void>
 
 export interface StartContext {
-  /** Aborts when this attempt is over its budget or the unit is to end, after a successful start too. */
+  /** Aborts when this attempt exceeds its budget or when the unit is to end, also after a successful start. */
   readonly signal: AbortSignal
-  /** 1 for the first. */
+  /** Number of this attempt; the first is 1. */
   readonly attempt: number
   /**
-   * Adds a step to take when the unit stops or this attempt fails: newest first, none skipped because another failed.
-   * Once the attempt has ended the step runs at once.
+   * Adds a step that runs when the unit stops or this attempt fails. Steps run newest first, and none is skipped
+   * because another failed. A step added after the attempt has ended runs at once.
    */
   readonly undo: (name: string, step: UndoStep) => void
 }
 
 export interface Recovery {
-  /** The first pause, doubling to `maxMs` with every failure. */
+  /** The first pause in milliseconds. It doubles with every failure, up to `maxMs`. */
   readonly firstMs: number
   readonly maxMs: number
-  /** A unit that ran for so long has put its failures behind it. */
+  /** When a unit has run for this long, its failures no longer count. */
   readonly resetAfterMs: number
 }
 
 export interface UnitDefinition {
   readonly id: string
   readonly kind: UnitKind
-  /** Must run first. If one does not come up, this unit is held. */
+  /** Ids of units that must run first. If one does not come up, this unit is held. */
   readonly needs: readonly string[]
-  /** Order only: starts after they have settled, stops before they stop. Ids that no unit has are ignored. */
+  /** Order only: this unit starts after these have settled and stops before they stop. Ids that no unit has are ignored. */
   readonly after?: readonly string[]
-  /** A required unit that does not come up at its first start ends the kernel. Later it is tried again like any other. */
+  /** A required unit that does not come up at its first start ends the kernel. Later it is retried like any other unit. */
   readonly required: boolean
-  /** For all attempts together, the undoing between them and the pauses. */
+  /** Milliseconds for all attempts together, including the undoing between them and the pauses. */
   readonly startBudgetMs: number
-  /** For undoing what one attempt registered; less when less is left of the stop. */
+  /** Milliseconds to undo what one attempt registered; less when the stop has less time left. */
   readonly stopBudgetMs: number
-  /** A stop does not divide this budget with those that are to end afterwards. */
+  /** A stop does not divide this budget with the units that end afterwards. */
   readonly stopIsReserved?: boolean
-  /** For one attempt; `startBudgetMs` unless said. */
+  /** Milliseconds for one attempt; `startBudgetMs` by default. */
   readonly attemptBudgetMs?: number
-  /** The pause after a failed attempt, doubling from `firstMs` to `maxMs`. Absent: one attempt. */
+  /** The pause after a failed attempt; it doubles from `firstMs` to `maxMs`. Without it there is one attempt. */
   readonly retry?: { readonly firstMs: number, readonly maxMs: number }
-  /** Makes quarantine of failure: when it is started again, and after how long without failure the count begins anew. */
+  /**
+   * Turns failure into quarantine. Defines when the unit is started again, and after how long a run its failures no
+   * longer count.
+   */
   readonly recover?: Recovery
-  /** Added switched off, with the reason; `enable` starts it. */
+  /** The unit is added as disabled, with this reason; `enable` starts it. */
   readonly disabled?: string
-  /** Why the unit that runs under this id does not do; asked of each need, again whenever it was started or replaced. */
+  /**
+   * Returns why this unit cannot use the unit that runs under this id. Called for each need, and again whenever
+   * that need was started or replaced.
+   */
   refuses? (need: string): string | undefined
   /**
-   * May give what makes it serve: called in the turn in which the unit comes to run, or takes the place of the generation before. Until then a
-   * start has changed nothing for others. What it throws is a failed start; it must then have undone what it did.
+   * May return a function that makes the unit serve. It is called in the turn in which the unit becomes running, or
+   * replaces the previous generation. Until then a start has changed nothing for others. An error that this function
+   * throws is a failed start; before it throws, the function must undo what it did.
    */
   // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- most starts give nothing back
   start (context: StartContext): void | undefined | Serve | Promise<void | undefined | Serve>

@@ -1,4 +1,4 @@
-// One unit: its state, its attempts to start, its generations, and its way out.
+// One unit: its state, its attempts to start, its generations, and how it is taken down.
 
 import { BudgetExceeded, asError, UnitHeld, NotReplaced, Replaced, describe, type StartStopped } from './kernel-error.ts'
 import { StartAttempt } from './start-attempt.ts'
@@ -11,7 +11,7 @@ export interface Change {
   readonly from: State
   readonly to: State
   readonly reason?: string
-  /** What was thrown, where that is why. */
+  /** The thrown error, when an error caused the change. */
   readonly error?: Error
 }
 
@@ -22,21 +22,21 @@ export interface UnitParts {
 }
 
 export interface Succession {
-  /** Why the new generation cannot take over, asked before it starts and when it has. */
+  /** Returns why the new generation cannot take over. Called before it starts and again when it has started. */
   findObstacle (): string | undefined
   onTaken (): void
 }
 
-/** How a unit that leaves is found afterwards. */
+/** The state of a unit after it was taken down. */
 export type Down = 'quarantined' | 'failed' | 'held' | 'disabled'
 const downStates: ReadonlySet<State> = new Set<State>(['quarantined', 'failed', 'held', 'disabled', 'stopped'])
 
 export class Unit {
   definition: UnitDefinition
-  /** Needs and `after`: settled before this one starts, stopped after it. */
+  /** The units of `needs` and `after`: they settle before this one starts, and stop after it. */
   readonly before = new Set<Unit>()
   readonly dependents = new Set<Unit>()
-  /** The one of `before` that settled last, or that holds it. */
+  /** The unit of `before` that settled last, or the one that holds this unit. */
   last: Unit | undefined
   readonly addedAt: number
   startedAt: number | undefined
@@ -44,31 +44,31 @@ export class Unit {
   since: number
   attempts = 0
   restarts = 0
-  /** In a row, without a long time of running between them. */
+  /** Failures in a row, without a long run between them. */
   failures = 0
-  /** It starts as soon as what it needs runs; otherwise its time has to come first. */
+  /** True when it starts as soon as the units it needs run. False when a retry or a replacement has to come first. */
   isDue = true
   retryAt: number | undefined
   cancelRetry: (() => void) | undefined
-  /** While it is taken down, with all that needs it. */
+  /** Pending while the unit and all units that need it are taken down. */
   leaving: Promise<void> | undefined
   /** Why it is in this state, or why the last attempt failed. */
   reason: string | undefined
   error: Error | undefined
-  /** The steps taken since the stop began, while it is under way. */
+  /** The undo steps taken since the stop began; undefined when no stop is in progress. */
   undone: StepReport[] | undefined
   readonly #parts: UnitParts
   #state: State = 'waiting'
   #attempt: StartAttempt | undefined
-  /** Other generations that are not undone yet: the next one while it starts, the last one while it drains. */
+  /** Other generations that are not undone yet: the next one while it starts, the previous one while it drains. */
   readonly #others = new Set<StartAttempt>()
-  /** The start that is under way; another one, or none, once it is told to give up. */
+  /** Identifies the current start. It is replaced by the next start, and undefined once the start is told to give up. */
   #start: object | undefined
   #isReplacing = false
   #isOver = false
   #wake: (() => void) | undefined
   #thrown: Error | undefined
-  // From this unit to the one that is to blame, and what for.
+  // The ids from this unit to the unit to blame; `#why` is the reason.
   #path: string
   #why = ''
 
@@ -87,12 +87,12 @@ export class Unit {
     return this.#state
   }
 
-  /** Whoever needs it cannot start. */
+  /** Units that need this one cannot start. */
   get isDown (): boolean {
     return downStates.has(this.#state)
   }
 
-  /** It runs, or does not for now: whoever comes after it need not wait. */
+  /** It runs or is down for now, so units that come after it need not wait. */
   get isSettled (): boolean {
     return this.leaving === undefined && (this.#state === 'running' || this.isDown)
   }
@@ -105,7 +105,10 @@ export class Unit {
     return this.definition.needs.includes(other.id)
   }
 
-  /** Resolves when it runs, does not for now, or was told to give up; in the last case what it registered is left to who told it. */
+  /**
+   * Resolves when the unit runs, is down for now, or was told to give up. In the last case the caller that told it
+   * undoes what it registered.
+   */
   async start (): Promise<void> {
     const { clock } = this.#parts.undoing
     const { startBudgetMs, attemptBudgetMs = startBudgetMs, retry } = this.definition
@@ -114,7 +117,7 @@ export class Unit {
     this.attempts = 0
     this.#thrown = undefined
     this.#move('starting')
-    // What an earlier start has left is undone first, in its own time.
+    // The rest of an earlier start is undone first, on that start's own budget.
     if (this.#attempt?.undo.isDone === false) await this.#until(Infinity, this.#attempt.undo.run())
     this.startedAt = clock.now()
     const deadline = this.startedAt + startBudgetMs
@@ -132,7 +135,8 @@ export class Unit {
         return
       }
       const error = attempt.error ?? new BudgetExceeded('start', budgetMs)
-      // The undoing ends with the start budget too: whoever waits for this unit is not kept any longer.
+      // The wait for the undoing ends with the start budget too, so that units which wait for this one are not delayed
+      // further.
       await this.#until(deadline, attempt.end(error))
       if (!isMine()) return
       if (error instanceof UnitHeld) {
@@ -152,8 +156,9 @@ export class Unit {
   }
 
   /**
-   * Starts another generation beside the one that runs. When it has started it takes over, and the last one is undone; the result is how
-   * that went. Throws `NotReplaced` when the new one cannot take over, or this one ends first; then the new one is undone.
+   * Starts another generation beside the running one. When it has started it takes over and the previous one is undone;
+   * the result lists those undo steps. Throws `NotReplaced` when the new generation cannot take over, or when this one
+   * ends first; the new one is then undone.
    */
   async replace (definition: UnitDefinition, { findObstacle, onTaken }: Succession): Promise<readonly StepReport[]> {
     const { clock } = this.#parts.undoing
@@ -189,14 +194,14 @@ export class Unit {
     return last.undo.taken
   }
 
-  /** It is to blame itself. */
+  /** Blames the unit itself. */
   blame (error: Error, why = describe(error)): void {
     this.error = error
     this.#path = this.id
     this.#why = why
   }
 
-  /** `need` is, or who that blames; `why` when it is not its state that is in the way. */
+  /** Blames `need`, or the unit that `need` blames. `why` is given when the obstacle is not the state of `need`. */
   blameNeed (need: Unit, why?: string): void {
     this.last = need
     this.error = why === undefined ? need.error : undefined
@@ -208,7 +213,7 @@ export class Unit {
     return this.#path === this.id ? this.#why : `${this.#path} (${this.#why})`
   }
 
-  /** It does not start for now. False when it was held before: then only the reason is new. */
+  /** Holds the unit for now. Returns false when it was already held; then only the reason changes. */
   hold (): boolean {
     this.isDue = true
     if (this.#state === 'held') {
@@ -219,17 +224,17 @@ export class Unit {
     return true
   }
 
-  /** It would start, but something it comes after is on its way. */
+  /** Called when the unit would start, but a unit that it comes after has not settled. */
   wait (): void {
     if (this.#state !== 'waiting' && this.#state !== 'held') this.#move('waiting')
   }
 
-  /** The next generation, if one is starting, is told to give up; the one that runs goes on. */
+  /** Tells the next generation to give up, if one is starting. The running one continues. */
   giveUpReplacement (reason: Error): void {
     if (this.#state === 'running' && this.#start !== undefined && this.#isReplacing) this.giveUp(reason)
   }
 
-  /** Aborts a start that is under way. What it registered is left to who called. */
+  /** Aborts a start in progress. The caller must undo what it registered. */
   giveUp (reason: Error): void {
     this.#start = undefined
     if (this.#state === 'starting') this.#attempt?.abort(reason)
@@ -237,7 +242,7 @@ export class Unit {
     this.#wake?.()
   }
 
-  /** Undoes what is there to undo, unless a stop takes over. */
+  /** Undoes what there is to undo and moves to `to`, unless a stop takes over. */
   async leave (error: Error, to: Down): Promise<void> {
     this.giveUp(error)
     if (this.#mustUndo()) {
@@ -247,7 +252,7 @@ export class Unit {
     if (!this.#isOver) this.#move(to, this.blamed)
   }
 
-  /** Undoes what is there to undo, in every state, for good. */
+  /** Undoes what there is to undo, in every state, and ends in `stopped`. */
   async stop (error: StartStopped, share: Share): Promise<void> {
     this.#isOver = true
     this.giveUp(error)
@@ -273,7 +278,8 @@ export class Unit {
     })
   }
 
-  // A start that ran out of time says little; what one threw says more, be it in answer to its signal or in an attempt before.
+  // A used-up budget says little about the cause. An error thrown in answer to the signal, or in an earlier attempt,
+  // says more.
   #note (error: Error, thrown: Error | undefined): void {
     const isOver = error instanceof BudgetExceeded
     if (thrown !== undefined && thrown.name !== 'AbortError' && !(isOver && thrown === error)) this.#thrown = thrown
@@ -288,13 +294,14 @@ export class Unit {
     return `${this.attempts} attempts in ${Math.round(this.#parts.undoing.clock.now() - (this.startedAt ?? 0))} ms, the last one: ${reason}`
   }
 
-  // Asked after every wait: the unit may have been told to give up meanwhile, and from then on it is in other hands.
+  // The result is checked after every wait: the unit may have been told to give up meanwhile, and another call then
+  // controls it.
   #begin (): () => boolean {
     const start = this.#start = {}
     return () => this.#start === start
   }
 
-  // Waits until `atMs`, or less when `settled` has or the unit is told to give up.
+  // Waits until `atMs`, or less when `settled` resolves or the unit is told to give up.
   #until (atMs: number, settled?: Promise<unknown>): Promise<void> {
     return new Promise(resolve => {
       const wake = (): void => {
@@ -310,7 +317,7 @@ export class Unit {
     })
   }
 
-  // The only place that changes state.
+  // This is the only place that changes the state.
   #move (to: State, reason?: string): void {
     const from = this.#state
     if (!isMove(from, to)) throw new Error(`Unit "${this.id}" cannot go from ${from} to ${to}`)

@@ -1,4 +1,4 @@
-// From a folder on disk to a running plugin, and what becomes of it while the host serves.
+// The plugin runtime turns a folder on disk into a running plugin, and reloads, disables or removes it while the host serves.
 
 export { discoverPlugins, type Candidate, type Discovery, type Skipped } from './discovery/discover.ts'
 export { validatePlugins, type Validation } from './discovery/validate.ts'

@@ -1,4 +1,4 @@
-// From folders and package names to candidates: what is there, read as data, with nothing of it run.
+// Finds plugins in folders and npm packages and reads them as data, without running any of their code. Sound ones become candidates.
 
 import { readFileSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { findPackageJSON } from 'node:module'
@@ -13,7 +13,7 @@ import { findNearest } from './nearest.ts'
 import type { Problem } from './plugin-problem.ts'
 import { isVersion } from './version.ts'
 
-/** A plugin whose manifest is sound. All paths are absolute, with symbolic links followed. */
+/** A plugin whose manifest is sound. All paths are absolute, with symbolic links resolved. */
 export interface Candidate {
   readonly id: string
   readonly version: string
@@ -21,18 +21,18 @@ export interface Candidate {
   readonly folder: string
   /** The module whose default export is the definition. */
   readonly entry: string
-  /** Its `migrations` folder, when it has one. */
+  /** Path of its `migrations` folder, when it has one. */
   readonly migrations: string | undefined
-  /** Its `package.json`. */
+  /** Path of its `package.json`. */
   readonly file: string
 }
 
 export interface Skipped {
   readonly folder: string
   readonly why: string
-  /** Where the manifest could be read. */
+  /** The plugin's id, when the manifest could be read. */
   readonly id?: string
-  /** Where all of the manifest is sound: a plugin that is left out keeps its events. */
+  /** The manifest, when all of it is sound: a plugin that is left out keeps its events. */
   readonly manifest?: Manifest
 }
 
@@ -49,19 +49,23 @@ export interface Where {
   readonly packages: readonly string[]
   /** Ids, or folder names of plugins whose manifest cannot be read. */
   readonly disabled: readonly string[]
-  /** Ids of examples that run in production all the same. */
+  /** Ids of examples that run in production nevertheless. */
   readonly enabled: readonly string[]
   readonly production: boolean
   readonly hostVersion: string
-  /** Holds the plugins of this repository; some ids and mounts are theirs alone. Where it is not given, none are. */
+  /**
+   * The folder that holds the plugins of this repository; some ids and mounts are reserved for them. When it is absent,
+   * none are reserved.
+   */
   readonly ownPlugins?: string
-  /** Where packages are looked up from; the host's own folder unless said. */
+  /** The folder from which packages are resolved; by default the folder of this file, inside the host. */
   readonly packagesFrom?: string
 }
 
 type Read = { candidate: Candidate } | { id: string | undefined, problems: Problem[] }
 
-// Asynchronous reads of small files cost five times as much in all; a slice keeps the process answering in between.
+// Number of folders read before other work gets a turn. Reads are synchronous, because asynchronous reads of small
+// files cost five times as much in total; the slices keep the process responsive.
 const sliceLength = 64
 
 export async function discoverPlugins (where: Where): Promise<Discovery> {
@@ -163,7 +167,7 @@ function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
   return { candidate: { id: manifest.id, version, manifest, folder, entry, migrations: hasMigrations ? migrations : undefined, file } }
 }
 
-/** A plugin that is disabled is left out whatever else is wrong with it, so that the host can be started without it. */
+/** A disabled plugin is left out whatever else is wrong with it, so that the host can start without it. */
 function whyLeftOut ({ disabled, enabled, production }: Where, folder: string, read: Read, id: string | undefined): string | undefined {
   if (disabled.includes(id ?? basename(folder))) return 'PLATFORM_PLUGINS_DISABLED names it'
   if ('candidate' in read && read.candidate.manifest.example && production && !enabled.includes(read.candidate.id)) {

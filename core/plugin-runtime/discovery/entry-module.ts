@@ -1,4 +1,4 @@
-// Finds the module a plugin begins with, and sees that it is a file of the plugin's own.
+// Finds the module that a plugin begins with, and checks that it is a file inside the plugin's folder.
 
 import { realpathSync, statSync } from 'node:fs'
 import { extname, join, sep } from 'node:path'
@@ -8,7 +8,7 @@ const defaults = ['index.ts', 'index.js', 'index.mjs']
 const extensions = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'])
 const conditions = new Set(['node', 'import', 'default'])
 
-/** The entry's real path, or what is wrong with it. `folder` is a real path. */
+/** Returns the entry's real path, or what is wrong with it. `folder` is a real path. */
 export function findEntry (folder: string, content: Readonly<Record<string, unknown>>): string | Finding {
   const named = content.exports === undefined ? content.main : targetOf(content.exports)
   if (named === undefined && content.exports === undefined) {
@@ -36,12 +36,12 @@ function isFile (path: string): boolean {
   try {
     return statSync(path).isFile()
   } catch {
-    // A name with a zero byte, a link to itself, a folder that is closed: each is told as not there.
+    // A name with a zero byte, a link to itself or a closed folder is reported like a missing file.
     return false
   }
 }
 
-/** As Node resolves `exports` for an import of the package itself: the first condition that holds. */
+/** Resolves `exports` as Node does when the package itself is imported: the first condition that holds wins. */
 function targetOf (exports: unknown): unknown {
   if (Array.isArray(exports)) return exports.map(targetOf).find(target => target !== undefined)
   if (typeof exports !== 'object' || exports === null) return exports ?? undefined

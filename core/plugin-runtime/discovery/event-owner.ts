@@ -1,4 +1,4 @@
-// Which plugin may publish which event: the one whose manifest declares it.
+// Decides which plugin may publish which event: an event belongs to the plugin whose manifest declares it.
 
 import type { Log, Manifest } from '../../contract/index.ts'
 import { showPath } from './plugin-problem.ts'
@@ -18,7 +18,7 @@ interface Declaring {
   readonly manifest: Pick<Manifest, 'events'>
 }
 
-/** The owner's id by event. Of two that declare the same event the first has it. */
+/** Returns the owner's id for each event. If two plugins declare the same event, the first one owns it. */
 export function findEventOwners (plugins: readonly Declaring[]): Map<string, string> {
   const owners = new Map<string, string>()
   for (const { id, manifest: { events } } of plugins) {
@@ -30,14 +30,17 @@ export function findEventOwners (plugins: readonly Declaring[]): Map<string, str
 /** Throws `EventNotOwned` for an event of another plugin. */
 export type MayPublish = (event: string) => void
 
-/** Names of events may be made at run time, so the log is given no more of them than this from one plugin. */
+/**
+ * Most warnings about undeclared events for one plugin. Event names may be made at run time, so the log needs this
+ * limit.
+ */
 const warnedMax = 50
 
 export interface MayPublishDeps {
   readonly plugin: Declaring & { readonly file: string }
   ownerOf (event: string): string | undefined
   readonly log: Pick<Log, 'warn'>
-  /** The undeclared events that the plugin was warned of, in any of its generations. */
+  /** The undeclared events that the log has warned about, for any generation of the plugin. */
   readonly warned: Set<string>
 }
 

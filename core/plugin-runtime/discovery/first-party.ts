@@ -1,15 +1,18 @@
-// Reserves ids and mounts for plugins of this repository, whether those are on or off.
+// Reserves ids and mounts for plugins of this repository, whether those are enabled or disabled.
 
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Manifest } from '../../contract/index.ts'
 import type { Finding } from './manifest.ts'
 
-/** Paths on which people sign in and say who may do what: a plugin that had them could ask for passwords. */
+/** Mounts for sign-in and access control: a plugin that had them could ask users for passwords. */
 const signInMounts = ['auth', 'users', 'tokens', 'admin']
 const signInPlugin = 'identity'
 
-/** `folder` is the plugin's own, a real path; `ownPlugins` holds the plugins of this repository. The id counts, too: the audit log names it. */
+/**
+ * `folder` is the plugin's own folder, a real path; `ownPlugins` holds the plugins of this repository. The id is
+ * reserved too, because the audit log names it.
+ */
 export function findFirstPartyFindings ({ id, mounts }: Manifest, folder: string, ownPlugins: string): Finding[] {
   const reserved = mounts.filter(mount => signInMounts.includes(mount))
   const ownFolder = join(ownPlugins, signInPlugin)

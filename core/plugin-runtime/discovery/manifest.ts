@@ -1,16 +1,17 @@
-// The manifest: what a plugin says of itself before any of its code runs.
+// Parses and checks the manifest: what a plugin declares about itself before any of its code runs.
 
 import { z, type Manifest, type ResourceName } from '../../contract/index.ts'
 import { resourceNames } from '../../contract/plugin.ts'
 import { findNearest, quoteList } from './nearest.ts'
 import { isRange, isWithin } from './version.ts'
 
-/** What is wrong and how to mend it, each a sentence. */
+/** A problem and its fix, each as a sentence. */
 export type Finding = readonly [what: string, mend: string]
 
 export type ManifestReading = { manifest: Manifest, findings?: never } | { manifest?: never, findings: readonly Finding[] }
 
-// An id names a Postgres schema, prefixes keys, queues and metrics, and is a unit beside the host's own; every object has the last three.
+// An id names a Postgres schema, prefixes keys, queues and metrics, and is a unit next to the host's own units.
+// JavaScript itself gives a meaning to the last three names.
 const reservedIds = new Set([
   ...resourceNames, 'api', 'bulkhead', 'container', 'control', 'core', 'http', 'kernel', 'migrations', 'permissions', 'perms', 'pgboss', 'plugins',
   'probes', 'public', 'ready', 'tasks', 'watch',
@@ -34,7 +35,7 @@ function findingOfName (kind: 'id' | 'mount', name: string): Finding | undefined
 
 type Check<T> = (value: T) => Finding | undefined
 
-/** Runs `check` on the value; what it finds becomes an issue that holds both sentences. */
+/** Runs `check` on the value. A finding becomes an issue that contains both sentences. */
 const holds = <T>(check: Check<T>) => (context: z.core.ParsePayload<T>): void => {
   const finding = check(context.value)
   if (finding !== undefined) context.issues.push({ code: 'custom', message: finding[0], params: { mend: finding[1] }, input: context.value })
@@ -51,7 +52,7 @@ const Resource = z.string().check(holds(name => {
 }))
 
 const eventForm = /^[a-z0-9][a-z0-9.-]{0,99}$/
-/** As the room of tasks takes names of events, so that what is declared can be published. */
+/** Accepts the same event names as `core/tasks`, so that every declared event can be published. */
 const EventName = z.string().check(holds(name => eventForm.test(name) ? undefined
   : [`The event ${shown(name)} is not 1 to 100 lower-case letters, digits, dashes and dots, the first a letter or a digit.`, 'Write for example "invoice.paid".']))
 const EventDeclared = z.strictObject({ description: z.string().trim().min(1).max(500) })
@@ -102,7 +103,7 @@ function findingsOf (issue: z.core.$ZodIssue): Finding[] {
   switch (issue.code) {
     case 'custom':
       return [[at === '' || at === 'id' ? issue.message : `In "${at}": ${issue.message}`, String(issue.params?.mend)]]
-    // The name of an event: what is wrong with it was found by its own check.
+    // The key is the name of an event. Its own check has already found what is wrong with it.
     case 'invalid_key':
       return issue.issues.flatMap(inner => findingsOf({ ...inner, path: [] }))
     case 'unrecognized_keys':

@@ -1,8 +1,8 @@
-// Finds the word that a person most likely meant.
+// Finds the known word that a user most likely meant, for "did you mean" hints.
 
 import { closest, distance } from 'fastest-levenshtein'
 
-/** Undefined when nothing is near enough to be a slip of the keyboard. */
+/** Returns undefined when no known word is near enough to be a typing error. */
 export function findNearest (word: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined
   const nearest = closest(word, known)

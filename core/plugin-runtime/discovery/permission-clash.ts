@@ -1,14 +1,14 @@
-// Which plugin may declare which permission: no name twice, and all permissions that begin with the same word belong to one plugin.
+// Checks which plugin may declare which permission: each name once, and all permissions with the same first word in one plugin.
 
 import type { LoadedPlugin } from '../loading/plugin-definition.ts'
 import { showPath, type Problem } from './plugin-problem.ts'
 
 export interface PermissionRules {
-  /** The permissions of the host itself, which no plugin declares again. */
+  /** The permissions of the host itself; no plugin may declare them again. */
   readonly corePermissions: Iterable<string>
   /**
-   * The plugin, by its id, that may declare further permissions under a first part that the host keeps: `{ project: 'projects' }`. Under the other
-   * first parts of the host's own permissions no plugin may.
+   * Maps a first part of the host's permissions to the id of the plugin that may declare further permissions under it:
+   * `{ project: 'projects' }`. Under the host's other first parts no plugin may declare any.
    */
   readonly permissionHomes?: Readonly<Record<string, string>>
 }
@@ -16,13 +16,13 @@ export interface PermissionRules {
 interface Owner {
   /** Undefined for the host. */
   readonly plugin: string | undefined
-  /** Names it in a sentence. */
+  /** Names the owner in a sentence. */
   readonly words: string
 }
 
 const firstPartOf = (permission: string): string => permission.slice(0, permission.indexOf(':'))
 
-/** What is wrong with the permissions of `plugins`, given those of `others`, which are here already. */
+/** Returns the problems with the permissions of `plugins`, given those of `others`, which are already present. */
 export function findPermissionClashes (
   plugins: readonly LoadedPlugin[], { corePermissions, permissionHomes = {} }: PermissionRules, others: readonly LoadedPlugin[] = []
 ): Problem[] {

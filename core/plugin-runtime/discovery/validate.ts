@@ -1,4 +1,4 @@
-// What only shows when all plugins are seen together: ids, mounts and events taken twice, needs that are missing, too old or circular.
+// Finds problems that only show when all plugins are seen together: duplicate ids, mounts and events, and missing, unsuitable or circular needs.
 
 import type { Candidate, Discovery } from './discover.ts'
 import { findNearest } from './nearest.ts'
@@ -7,9 +7,9 @@ import { isWithin } from './version.ts'
 
 export interface Validation {
   readonly problems: readonly Problem[]
-  /** Sentences for the log: what was decided without anyone's fault. */
+  /** Sentences for the log about decisions that are not an error of any plugin. */
   readonly notices: readonly string[]
-  /** The optional plugins, by plugin, that are there in a version it can use. */
+  /** For each plugin, the ids of its optional plugins that are present in a version it can use. */
   readonly optional: ReadonlyMap<string, readonly string[]>
 }
 
@@ -18,7 +18,7 @@ export function validatePlugins ({ candidates, skipped, problems: found }: Disco
   const byMount = new Map<string, Candidate>()
   const byEvent = new Map<string, Candidate>()
   const leftOut = new Map(skipped.flatMap(({ id, why }) => id === undefined ? [] : [[id, why] as const]))
-  // Of these it is said already what is wrong; that others miss them is no further news.
+  // Problems of these plugins are already reported. That other plugins miss them is not reported again.
   const broken = new Set(found.map(({ plugin }) => plugin))
   const problems: Problem[] = []
   const notices: string[] = []
@@ -77,7 +77,7 @@ function missing (id: string, whyLeftOut: string | undefined, known: readonly st
   return [`It requires "${id}", which is not here.`, nearest === undefined ? `Add the plugin "${id}".` : `Add the plugin "${id}"; or did you mean "${nearest}"?`]
 }
 
-/** Each cycle that a walk in the given order meets, once, as the path that leads back to its first id. */
+/** Returns each cycle that a walk in the given order meets, once, as the path that leads back to its first id. */
 function findCycles (ids: readonly string[], needsOf: (id: string) => readonly string[]): string[][] {
   const cycles: string[][] = []
   const done = new Set<string>()

@@ -1,32 +1,39 @@
-// Tells which plugin's folder has changed, once it has been quiet for a moment.
+// Polls the plugin folders and reports each folder that has changed, once it has been quiet for a moment.
 
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../contract/index.ts'
 
-/** A look at a hundred files costs a millisecond or two. Watching them instead loses whatever replaces a file. */
+/**
+ * Polling interval in milliseconds. A poll of a hundred files costs 1 to 2 ms. A file watcher instead would lose a file
+ * that is replaced.
+ */
 const lookEveryMs = 250
 
 export interface WatchParts {
   /** Folders whose child folders are plugins. */
   readonly paths: readonly string[]
   readonly clock: Clock
-  /** Of one of those child folders; it may be gone, or no plugin at all. */
+  /** Called with the child folder that changed; it may be gone, or may not be a plugin. */
   onChange (folder: string): void
 }
 
-/** Packages inside a plugin's folder and names that begin with a dot are not looked at. The result ends it. */
+/**
+ * Starts the watch. Packages inside a plugin's folder and names that begin with a dot are ignored. The returned
+ * function ends the watch.
+ */
 export function watchFolders ({ paths, clock, onChange }: WatchParts): () => Promise<void> {
   const ending = new AbortController()
   let told = readAll(paths)
   let before = told
   const watch = async (): Promise<void> => {
     for (;;) {
-      await clock.sleep(lookEveryMs, ending.signal).catch(() => { /* The end. */ })
+      await clock.sleep(lookEveryMs, ending.signal).catch(() => { /* The watch has ended. */ })
       if (ending.signal.aborted) return
       const now = readAll(paths)
       for (const folder of new Set([...told.keys(), ...now.keys()])) {
-        // An editor writes a file in several steps, and a build many files: the same at two looks is quiet.
+        // An editor writes a file in several steps, and a build writes many files. A folder is quiet when two polls in
+        // a row find the same.
         if (now.get(folder) === told.get(folder) || now.get(folder) !== before.get(folder)) continue
         const next = new Map(told)
         const print = now.get(folder)
@@ -45,7 +52,7 @@ export function watchFolders ({ paths, clock, onChange }: WatchParts): () => Pro
   }
 }
 
-/** For each folder of a plugin what its files are now: their names, sizes and times, and which they are. */
+/** Returns a fingerprint of each plugin folder's files: their names, inode numbers, sizes and modification times. */
 const readAll = (paths: readonly string[]): Map<string, string> =>
   new Map(paths.flatMap(path => childrenOf(path).filter(child => isFolder(child)).map(child => [child, printOf(child)] as const)))
 
@@ -63,7 +70,7 @@ function childrenOf (folder: string): string[] {
   try {
     return readdirSync(folder).filter(name => name !== 'node_modules' && !name.startsWith('.')).sort().map(name => join(folder, name))
   } catch (error) {
-    // It went while it was looked at.
+    // The file or folder was removed during the poll.
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
     throw error
   }

@@ -1,4 +1,4 @@
-// What the host knows of one plugin: the folder, the generation that serves or would, and what each of its generations owns.
+// The host's record of one plugin: its folder, the generation that serves or would serve, and what each of its generations owns.
 
 import type { Candidate } from '../discovery/discover.ts'
 import type { PluginImportFailed } from '../loading/import-failure.ts'
@@ -10,15 +10,15 @@ export class PluginEntry {
   candidate: Candidate
   /** Undefined as long as its code could not be imported. */
   plugin: LoadedPlugin | undefined
-  /** Why not, until that is told by its first start. */
+  /** The import error, until the first start of the plugin reports it. */
   failure: PluginImportFailed | undefined
   /** False as long as its schema could not be brought up to date. */
   isMigrated = true
-  /** False once its folder has gone. */
+  /** False once its folder is gone. */
   isHere = true
-  /** Of the start that serves. */
+  /** The owner of the start that serves. */
   #current: Owner | undefined
-  /** Of starts that have ended, and of imports whose generation has: as long as they own something. */
+  /** Owners of ended starts, and of the imports of replaced generations, as long as they own something. */
   readonly #ended = new Set<Owner>()
 
   constructor (candidate: Candidate, found: LoadedPlugin | PluginImportFailed) {
@@ -35,28 +35,28 @@ export class PluginEntry {
     return this.plugin?.owner.generation ?? 1
   }
 
-  /** It serves from now on. */
+  /** Marks this start as the one that serves from now on. */
   serve (owner: Owner): void {
     this.#current = owner
   }
 
-  /** Everything it did is undone. */
+  /** Called when everything that this start did is undone. */
   end (owner: Owner): void {
     if (this.#current === owner) this.#current = undefined
     this.#ended.add(owner)
   }
 
-  /** Another generation has taken the place of this one; its modules stay loaded. */
+  /** Called when another generation has replaced this one; its modules stay loaded. */
   retire (plugin: LoadedPlugin): void {
     this.#ended.add(plugin.owner)
   }
 
-  /** Its code, or that of its modules, is what serves now. */
+  /** Tells whether the owner is the start that serves, or the import of the generation that serves. */
   isServing (owner: Owner): boolean {
     return this.#current !== undefined && (owner === this.#current || owner === this.plugin?.owner)
   }
 
-  /** Of the modules of a generation; of one that has gone, an owner of nothing. */
+  /** Returns the owner of a generation's modules. For a generation that is gone, the result owns nothing. */
   ownerOf (generation: number): Owner {
     const owner = this.plugin?.owner
     return owner?.generation === generation ? owner : { plugin: this.id, generation, account: new OwnedResources() }
@@ -68,7 +68,7 @@ export class PluginEntry {
     return Object.fromEntries(ownedKinds.map(kind => [kind, all.reduce((sum, counts) => sum + counts[kind], 0)])) as Record<OwnedKind, number>
   }
 
-  /** What starts that have ended still own, by name. */
+  /** Returns the names of everything that ended starts still own. */
   leftBehind (): readonly string[] {
     const names: string[] = []
     for (const owner of this.#ended) {
@@ -80,6 +80,6 @@ export class PluginEntry {
   }
 }
 
-/** Whoever starts a generation: what it makes is its own. */
+/** Creates the owner of one start of a generation: it owns what that start makes. */
 export const createOwner = (plugin: LoadedPlugin): Owner =>
   ({ plugin: plugin.candidate.id, generation: plugin.owner.generation, account: new OwnedResources() })

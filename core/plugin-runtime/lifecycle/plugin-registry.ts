@@ -1,4 +1,4 @@
-// All plugins that were ever here, by id: who is here now, in which version, and who declares which permission.
+// All plugins that were ever present, by id: which are present now, in which version, and which plugin declares which permission and event.
 
 import { sep } from 'node:path'
 import { NotFound } from '../../contract/index.ts'
@@ -13,11 +13,11 @@ import { hostOwner, type PermissionOwners } from './start-plugin.ts'
 export class PluginRegistry {
   readonly #all = new Map<string, PluginEntry>()
   readonly #corePermissions: readonly string[]
-  /** The events of plugins that the settings leave out: they stay theirs unless a plugin that is here declares them. */
+  /** Plugins that the settings leave out. They keep their events unless a plugin that is present declares them. */
   #leftOut: Found['leftOut'] = []
-  /** How often code was loaded under each id, also of plugins that did not come to be here. */
+  /** Number of loads of code under each id, also for plugins that never became present. */
   readonly #loads = new Map<string, number>()
-  /** Of every plugin's permissions; undefined when a plugin has changed since. */
+  /** The owner of each permission; undefined when a plugin has changed since. */
   #owners: Map<string, string> | undefined
   /** The plugin that declares each event; undefined when a plugin has changed since. */
   #eventOwners: Map<string, string> | undefined
@@ -32,14 +32,14 @@ export class PluginRegistry {
     this.changed()
   }
 
-  /** Each load of a plugin's code has a number of its own, one that fails too: the module cache keeps both. */
+  /** Returns a new number for each load of a plugin's code, also for one that fails: the module cache stores both. */
   takeNumber (id: string): number {
     const number = (this.#loads.get(id) ?? 0) + 1
     this.#loads.set(id, number)
     return number
   }
 
-  /** One of them came, went, or has another generation. */
+  /** Called when a plugin came, went, or has another generation. */
   changed (): void {
     this.#owners = undefined
     this.#eventOwners = undefined
@@ -50,13 +50,13 @@ export class PluginRegistry {
     this.changed()
   }
 
-  /** The id of the plugin that declares the event, also of one that does not run. */
+  /** Returns the id of the plugin that declares the event, also if that plugin does not run. */
   ownerOfEvent (event: string): string | undefined {
     this.#eventOwners ??= findEventOwners([...this.here().map(({ candidate }) => candidate), ...this.#leftOut])
     return this.#eventOwners.get(event)
   }
 
-  /** Also one that has gone. */
+  /** Returns the plugin, also one that is gone. */
   get (id: string): PluginEntry | undefined {
     return this.#all.get(id)
   }
@@ -65,7 +65,7 @@ export class PluginRegistry {
     return [...this.#all.values()].filter(({ isHere }) => isHere)
   }
 
-  /** `NotFound` when no plugin has this id. */
+  /** Throws `NotFound` when no present plugin has this id. */
   find (id: string): PluginEntry {
     const member = this.#all.get(id)
     if (member?.isHere !== true) throw new NotFound(`There is no plugin "${id}".`)
@@ -81,7 +81,10 @@ export class PluginRegistry {
     return this.here().flatMap(member => member.plugin === undefined || member.id === id ? [] : [member.plugin])
   }
 
-  /** As this plugin sees them: its own as its definition has them, which may not be those of the generation that serves. */
+  /**
+   * Returns the permission owners as this plugin sees them. Its own permissions are those of its definition, which may
+   * differ from those of the generation that serves.
+   */
   permissionsFor ({ candidate: { id }, definition }: LoadedPlugin): PermissionOwners {
     const owners = this.#owners ??= this.#findOwners()
     const own = new Set(Object.keys(definition.permissions ?? {}))
@@ -101,7 +104,7 @@ export class PluginRegistry {
     return owners
   }
 
-  /** Whose code threw it, by the innermost module of a plugin in its stack. */
+  /** Returns the owner of the code that threw, found by the innermost plugin module in the stack. */
   ownerOf (thrown: unknown): Owner | undefined {
     for (const { path, generation } of Error.isError(thrown) ? modulesOf(thrown) : []) {
       const member = this.here().find(({ candidate: { folder } }) => path.startsWith(folder + sep))

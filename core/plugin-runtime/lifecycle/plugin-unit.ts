@@ -1,4 +1,4 @@
-// A plugin as the kernel sees it: what it needs, whom it refuses, and how its generation starts.
+// Describes a plugin as a unit of the kernel: what it needs, which versions it refuses, and how its generation starts.
 
 import type { Log } from '../../contract/index.ts'
 import type { Recovery, Serve, StartContext, UnitDefinition } from '../../kernel/index.ts'
@@ -24,19 +24,25 @@ export interface UnitSettings {
 
 export interface PluginUnitParts extends UnitSettings, GenerationParts {
   readonly members: PluginRegistry
-  /** What the other rooms do for plugins; asked for when one starts. */
+  /** Returns what other modules of the host do for plugins. Called when a plugin starts or is removed. */
   rooms (): Omit<PluginParts, 'noteFault' | 'services'>
   noteFault (owner: Owner, thrown: unknown): void
-  /** A start of it has ended, and everything is undone. */
+  /** Called when a start of the plugin has ended and everything is undone. */
   onEnd (member: PluginEntry): void
 }
 
 export interface PluginUnits {
-  /** Its permissions are in the database before it starts, as those of all that were found at the start. */
+  /**
+   * Records that the plugin's permissions are in the database before it starts, as for every plugin found when the host
+   * started.
+   */
   noteDeclared (plugin: LoadedPlugin): void
-  /** Of the generation that was found, or of the first of its code that can be imported; added switched off when `disabled` says why. */
+  /**
+   * Creates the unit for the generation that was found, or for the first generation whose code can be imported. The
+   * unit is added as disabled when `disabled` gives a reason.
+   */
   first (member: PluginEntry, disabled?: string): UnitDefinition
-  /** Of the next generation. */
+  /** Creates the unit for the next generation. */
   next (member: PluginEntry, plugin: LoadedPlugin): UnitDefinition
 }
 
@@ -44,7 +50,7 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
   const { members } = parts
   const services: PluginParts['services'] = new Map()
   const declared = new WeakSet<LoadedPlugin>()
-  /** The undeclared events that each plugin was warned of. */
+  /** The undeclared events that the log has warned about, by plugin id. */
   const warned = new Map<string, Set<string>>()
   const warnedOf = (id: string): Set<string> => {
     const events = warned.get(id) ?? new Set()
@@ -54,7 +60,7 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
 
   const start = async (member: PluginEntry, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
     const owner = createOwner(plugin)
-    // Pushed first, so done last.
+    // This step is pushed first, so it runs last.
     context.undo('account', () => {
       member.end(owner)
       parts.onEnd(member)
@@ -67,13 +73,16 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
         plugin: plugin.candidate, log, warned: warnedOf(member.id), ownerOf: event => members.ownerOfEvent(event)
       })
     }, { ...parts.rooms(), services, noteFault }, context)
-    // Not before it has started: what a generation that never serves declares changes nobody's permissions.
+    // Declared only after the start: a generation that never serves must not change any user's permissions.
     if (!declared.has(plugin)) await parts.declare([...members.othersThan(member.id), plugin])
     declared.add(plugin)
     return () => { serve(); member.serve(owner) }
   }
 
-  /** Code that could not be imported is imported anew by each start. */
+  /**
+   * Code that could not be imported is imported again by each start. The first start only reports the failure that is
+   * already known.
+   */
   const load = async (member: PluginEntry): Promise<LoadedPlugin> => {
     const { failure } = member
     member.failure = undefined

@@ -1,4 +1,4 @@
-// The plugins that are here, and what becomes of them while the host serves: replaced, installed, taken away, switched off and on.
+// The plugins that are present, and their changes while the host serves: reload, install, remove, disable and enable.
 
 import { Conflict, type Log, type Manifest } from '../../contract/index.ts'
 import { NotReplaced, type Kernel, type UnitDefinition } from '../../kernel/index.ts'
@@ -20,36 +20,42 @@ export interface RosterParts extends UnitSettings, GenerationParts, Pick<PluginU
 
 export interface Found {
   readonly plugins: readonly LoadedPlugin[]
-  /** Degraded plugins whose code could not be imported: they are tried again. */
+  /** Degraded plugins whose code could not be imported; the kernel retries them. */
   readonly failures: readonly { readonly candidate: Candidate, readonly error: PluginImportFailed }[]
-  /** Ids of plugins whose schema could not be brought up to date: their start tries it again. */
+  /** Ids of plugins whose schema could not be brought up to date; their start retries it. */
   readonly unmigrated: ReadonlySet<string>
-  /** Plugins that the settings leave out, where their manifests could be read. */
+  /** Plugins that the settings leave out and whose manifests could be read. */
   readonly leftOut: readonly { readonly id: string, readonly manifest: Manifest }[]
 }
 
 export interface Roster {
-  /** The units of what was found at the start; `disabled` says why one is switched off, by id. */
+  /** Returns the units of the plugins found at the start. `disabled` gives the reason for each disabled plugin, by id. */
   units (found: Found, disabled: ReadonlyMap<string, string>): UnitDefinition[]
-  /** Those that are here, in the order of their ids. */
+  /** Returns the present plugins, sorted by id. */
   members (): readonly PluginEntry[]
-  /** `NotFound` when no plugin has this id. */
+  /** Throws `NotFound` when no present plugin has this id. */
   find (id: string): PluginEntry
   /**
-   * Makes the plugin what its folder says now. Resolves at the switch; throws what kept the new generation from taking over. A plugin that is
-   * new, or back, is switched off when `disabled` says why.
+   * Brings the plugin to what its folder contains now. Resolves at the switch. Throws the error that kept the new
+   * generation from taking over. A plugin that is new, or back, is disabled when `disabled` gives a reason.
    */
   reload (id: string, disabled?: string): Promise<PluginEntry>
   enable (id: string): Promise<void>
-  /** Resolves when it has ended. */
+  /** Resolves when the plugin has ended. */
   disable (id: string, reason: string): Promise<void>
-  /** What code of a plugin threw where nobody waited for it: too many, and the plugin is quarantined. */
+  /**
+   * Logs an error that a plugin's code threw and no caller caught, and counts it if that generation serves. After too
+   * many, the plugin is quarantined.
+   */
   noteFault (owner: Owner, thrown: unknown): void
-  /** Whose code threw it, by its stack, where the context of the throw does not tell. */
+  /** Returns the owner of the code that threw, found by its stack, for when the context of the throw does not tell. */
   ownerOf (thrown: unknown): Owner | undefined
 }
 
-/** What is closed only now and then, a connection that is kept alive say, has gone by then. */
+/**
+ * Milliseconds before leftovers are logged. By then resources that close only from time to time, such as kept-alive
+ * connections, are gone.
+ */
 const leftAfterMs = 10_000
 
 export function createRoster (parts: RosterParts): Roster {
@@ -59,10 +65,10 @@ export function createRoster (parts: RosterParts): Roster {
   const turns = new Map<string, Promise<void>>()
   const loads = new Map<string, AbortController>()
 
-  /** One change of a plugin after another. */
+  /** Runs the changes of one plugin one after another. */
   const inTurn = <T>(id: string, work: () => Promise<T>): Promise<T> => {
     const turn = (turns.get(id) ?? Promise.resolve()).then(work)
-    turns.set(id, turn.then(() => undefined, () => { /* Whoever asked for it has heard. */ }))
+    turns.set(id, turn.then(() => undefined, () => { /* The caller of this turn has received the error. */ }))
     return turn
   }
 
@@ -74,7 +80,10 @@ export function createRoster (parts: RosterParts): Roster {
     return member === undefined ? install(candidate, plugin, disabled) : replace(member, plugin, disabled)
   }
 
-  /** Whoever switches the plugin off does not wait for what would replace it. */
+  /**
+   * Rejects with `Conflict` when the plugin is disabled meanwhile, so that a disable does not wait for the load of a
+   * replacement.
+   */
   const unlessSwitchedOff = async <T>(id: string, work: Promise<T>): Promise<T> => {
     const { promise, reject } = Promise.withResolvers<never>()
     const load = new AbortController()
@@ -91,7 +100,7 @@ export function createRoster (parts: RosterParts): Roster {
     const member = new PluginEntry(candidate, plugin)
     const unit = units.first(member, disabled)
     members.add(member)
-    // A host that serves does not end because of what is new.
+    // A host that serves must not end because a new plugin does not come up.
     await kernel.start([{ ...unit, required: false }])
     log.info({ plugin: member.id, version: candidate.version }, `plugin "${member.id}" was installed`)
     return member
@@ -101,7 +110,7 @@ export function createRoster (parts: RosterParts): Roster {
     member.isHere = false
     const why = `its folder ${member.candidate.folder} has gone`
     await kernel.disable(member.id, why)
-    // What it needed stands in nobody's way any more.
+    // Drops its dependencies, so that a removed plugin no longer holds up their stop.
     await kernel.replace({ ...units.first(member), needs: [], after: [] })
     members.changed()
     parts.rooms().release(member.id)
@@ -123,8 +132,8 @@ export function createRoster (parts: RosterParts): Roster {
       log.info({ plugin: member.id, version: candidate.version, generation: plugin.owner.generation, before: last?.owner.generation }, `plugin "${member.id}" is now generation ${plugin.owner.generation}`)
       if (wasRunning) switched.resolve(undefined)
     }
-    // What comes after the switch is the end of the last generation, for which nobody waits. One that did not run has been adopted, whether it
-    // runs now or not: its state says so.
+    // After the switch only the previous generation ends, and no caller waits for that. A plugin that did not run has
+    // been adopted whether it runs now or not; its state tells which.
     kernel.replace(unit, adopt).then(() => switched.resolve(undefined), (error: unknown) => {
       if (!wasRunning && error instanceof NotReplaced && member.plugin === plugin) switched.resolve(undefined)
       else switched.reject(error)
@@ -174,7 +183,7 @@ export function createRoster (parts: RosterParts): Roster {
     enable: id => inTurn(id, () => kernel.enable(id)),
     disable: (id, reason) => {
       loads.get(id)?.abort()
-      // The kernel gives up a replacement that is under way, so this does not wait for it.
+      // The kernel gives up a replacement in progress, so this call does not wait for it.
       return kernel.disable(id, reason)
     },
     noteFault,

@@ -1,4 +1,4 @@
-// How one generation of a plugin starts, comes to serve, and how everything it did is undone.
+// Starts one generation of a plugin, makes it serve, and registers how everything it did is undone.
 
 import { sep } from 'node:path'
 import { inspect } from 'node:util'
@@ -45,35 +45,37 @@ export interface PluginTasks {
 
 export type Check = (signal: AbortSignal) => void | Promise<void>
 
-/** What the other rooms do for plugins. */
+/** Everything that other modules of the host do for plugins. */
 export interface PluginParts {
   readonly container: Container
   readonly clock: Clock
-  /** What plugins returned from `start`, by id; kept by the units. */
+  /** The services that plugins returned from `start`, by plugin id; the units maintain the map. */
   readonly services: Map<string, Offer>
-  /** One sentence for each thing that is wrong with the routes. */
+  /** Returns one sentence for each problem with the routes. */
   checkRoutes (routes: readonly RouteRecord[]): readonly string[]
   /**
-   * Serves all routes of the plugin from this moment on, in the place of its last generation. The result serves them no more, if another
-   * has not taken their place by then, and resolves once the requests under way are answered.
+   * Serves all routes of the plugin from this moment on, in place of its previous generation. The returned function
+   * stops serving them, unless another generation has replaced them by then. It resolves once the requests in progress
+   * are answered.
    */
   mount (plugin: MountedPlugin): () => void | Promise<void>
-  /** Its paths are nobody's any more. */
+  /** Frees the plugin's paths. */
   release (id: string): void
   /**
-   * Resolves once every task is scheduled and every queue worked, with the undo: nothing more is claimed; what runs is told, and finished within the
-   * drain or given back; `atOnce` means a drain of a moment. `postgres` is the plugin's own handle, where its manifest names it.
+   * Resolves once every task is scheduled and every queue has a worker. The result is the undo: it claims nothing more
+   * and notifies the running tasks, which finish within the drain or are given back. With `atOnce` the drain lasts only
+   * a moment. `postgres` is the plugin's own handle, when its manifest names it.
    */
   registerTasks (plugin: PluginTasks): Promise<EndTasks>
   readonly work: TaskScope
   readonly fetch: GuardedFetch
-  /** Asks now and then whether the plugin is well. */
+  /** Runs the plugin's health check from time to time. The returned function ends that. */
   watch (id: string, check: Check): () => void
-  /** What code of the plugin threw where nobody waits for it. */
+  /** Reports an error that the plugin's code threw and no caller caught. */
   noteFault (owner: Owner, thrown: unknown): void
 }
 
-/** One generation of a plugin, and what it is started with. */
+/** One generation of a plugin, and everything it is started with. */
 export interface Generation {
   readonly plugin: LoadedPlugin
   readonly owner: Owner
@@ -83,9 +85,9 @@ export interface Generation {
   readonly mayPublish: MayPublish
 }
 
-/** Who declares each permission now. */
+/** The plugin that declares each permission now. */
 export interface PermissionOwners {
-  /** The plugin's id, or `host`. */
+  /** Returns the plugin's id, or `host`; undefined when no plugin declares the permission. */
   ownerOf (permission: string): string | undefined
   names (): readonly string[]
 }
@@ -93,11 +95,11 @@ export interface PermissionOwners {
 /** Owner of the host's own permissions; no plugin can have this id. */
 export const hostOwner = 'host'
 
-/** What a plugin does not run without. */
+/** Returns the ids of the resources and plugins that the plugin cannot run without. */
 export const needsOf = ({ manifest: { resources, tolerates, requires } }: Candidate): readonly string[] =>
   [...resources.filter(name => !tolerates.includes(name)), ...Object.keys(requires)]
 
-/** Starts the generation; what it gives back makes it serve. */
+/** Starts the generation. The returned function makes it serve. */
 export async function startPlugin (
   { plugin, owner, config, log, permissions, mayPublish }: Generation, parts: PluginParts, context: StartContext
 ): Promise<Serve> {
@@ -110,7 +112,8 @@ export async function startPlugin (
     undo: (name, step) => context.undo(name, step), onFault: thrown => parts.noteFault(owner, thrown)
   })
   context.undo('scope', () => end(signal.reason))
-  // While it starts, an abort means that nobody waits for it any more; later it means that the plugin is to end, in order.
+  // During the start an abort means that the kernel no longer waits for it. Later an abort means that the plugin is to
+  // end, in order.
   const fenceOff = (): void => fence.end(signal.reason)
   signal.addEventListener('abort', fenceOff)
   try {
@@ -122,15 +125,15 @@ export async function startPlugin (
     const problems = [...parts.checkRoutes(routes), ...findPermissionProblems(candidate, routes, permissions)]
     if (problems.length > 0) throw new PluginStartFailed(id, [`its routes in ${showPath(candidate.entry)} cannot be served.`, ...problems].join('\n  '))
 
-    // Tasks first, because they can still fail; from the mount on the plugin is in use.
-    let endTasks = async (): Promise<void> => { /* It has none. */ }
+    // Tasks come first, because they can still fail. From the mount on, the plugin is in use.
+    let endTasks = async (): Promise<void> => { /* The plugin has no tasks. */ }
     let ending: Promise<void> | undefined
     if (tasks.length > 0) {
       const postgres = resources.includes('postgres') ? scope.postgres : undefined
       const end = await run(candidate, () => parts.registerTasks({ plugin: id, log, tasks, postgres }))
       const closed = tasks.map(({ name }) => account.open('tasks', name))
       endTasks = async () => {
-        // A host that stops leaves its runs to the others at once.
+        // When the host stops, it leaves the runs to other replicas at once.
         await (ending ??= Promise.resolve(end({ atOnce: signal.reason instanceof StartStopped })))
         for (const close of closed) close()
       }
@@ -148,7 +151,8 @@ export async function startPlugin (
       const offer = { service, version, owner }
       parts.services.set(id, offer)
       context.undo('service', () => { if (parts.services.get(id) === offer) parts.services.delete(id) })
-      // Undone first, while everything that requests and tasks under way may use is still there. No tick comes from that moment on.
+      // This step is undone before the steps above, while everything that requests and tasks in progress may use still
+      // exists. No tick comes from that moment on.
       context.undo('routes and tasks', async () => {
         await Promise.all([unmount(), endTasks()])
         for (const close of closed) close()

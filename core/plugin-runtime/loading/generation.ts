@@ -1,4 +1,4 @@
-// From a plugin's folder as it is now to a generation that can be started: read, checked against the others, imported, migrated.
+// Reads a plugin's folder as it is now, checks it against the other plugins, imports and migrates it: the result can be started.
 
 import { dirname } from 'node:path'
 import { Conflict, type Clock } from '../../contract/index.ts'
@@ -14,7 +14,7 @@ export interface GenerationParts extends PermissionRules {
   readonly corePermissions: readonly string[]
   /** Reads every folder of plugins. */
   discover (): Promise<Discovery>
-  /** What is wrong with the plugin's settings. */
+  /** Returns one sentence for each problem with the plugin's settings. */
   findSettingProblems (plugin: LoadedPlugin): readonly string[]
   /** Brings the plugin's schema up to date. */
   migrate (candidate: Candidate): Promise<void>
@@ -23,8 +23,9 @@ export interface GenerationParts extends PermissionRules {
 }
 
 /**
- * The plugin's folder as it is now, or undefined when it is not there; `InvalidPlugins` with all that is wrong with it. `known` are the plugins that
- * are here, this one too: as long as its folder is there, a manifest that cannot be read is no reason to take it for gone.
+ * Reads the plugin's folder as it is now; returns undefined when it is gone. Throws `InvalidPlugins` with all its
+ * problems, and `Conflict` when the settings leave the plugin out. `known` are the plugins that are present, including
+ * this one: as long as its folder exists, an unreadable manifest does not mean that the plugin is gone.
  */
 export async function findCandidate (id: string, { discover }: GenerationParts, known: readonly Candidate[]): Promise<Candidate | undefined> {
   const { candidates, problems, skipped } = await discover()
@@ -43,7 +44,10 @@ export async function findCandidate (id: string, { discover }: GenerationParts, 
   return candidate
 }
 
-/** Imports the code as the generation of this number and brings its schema up to date. Nothing of what others do has changed by then. */
+/**
+ * Imports the code as the generation with this number and brings its schema up to date. Up to this point nothing
+ * changes for other plugins.
+ */
 export async function loadGeneration (
   candidate: Candidate, number: number, parts: GenerationParts, others: readonly LoadedPlugin[]
 ): Promise<LoadedPlugin> {

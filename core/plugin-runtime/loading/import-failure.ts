@@ -1,4 +1,4 @@
-// Says where and why the code of a plugin could not be imported, and what to do.
+// Explains where and why the code of a plugin could not be imported, and how to fix it.
 
 import { execFile } from 'node:child_process'
 import { globSync } from 'node:fs'
@@ -66,7 +66,10 @@ const importedFrom = ' imported from '
 
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''
 
-/** The parser writes the place above the stack; everything else has it in the first frame of the plugin. */
+/**
+ * Finds the place of the error. The parser writes it above the stack; for all other errors it is in the plugin's first
+ * stack frame.
+ */
 function placeOf ({ stack = '' }: Error, { folder }: Candidate): string | undefined {
   const above = /^(?<place>(?:file:\/\/)?\/.+):(?<line>\d+)$/.exec(firstLine(stack))?.groups
   const frame = stack.split('\n').map(placeInFrame).find(found => found !== undefined && pathOf(found.place).startsWith(folder + sep))
@@ -77,7 +80,10 @@ function placeOf ({ stack = '' }: Error, { folder }: Candidate): string | undefi
 const checkBudgetMs = 5_000
 const filesCheckedMax = 50
 
-/** Of plain JavaScript Node does not say which file it could not parse, so it is asked about each. */
+/**
+ * Finds the file with a syntax error. For plain JavaScript, Node does not say which file it could not parse, so each
+ * file is checked.
+ */
 async function findSyntaxError ({ folder, entry }: Candidate): Promise<string | undefined> {
   const others = globSync('**/*.{js,mjs,cjs}', { cwd: folder, exclude: ['**/node_modules/**'] }).map(name => join(folder, name))
   for (const file of new Set([entry, ...others.slice(0, filesCheckedMax)])) {

@@ -1,4 +1,4 @@
-// How the code of plugins is imported: `bulkhead` is this process's contract wherever a plugin lives, and each generation has modules of its own.
+// Imports plugin code: `bulkhead` resolves to this process's contract wherever a plugin lives, and each generation has its own modules.
 
 import { createRequire, registerHooks } from 'node:module'
 import { sep } from 'node:path'
@@ -10,19 +10,22 @@ import { explainImportFailure, ImportOverdue } from './import-failure.ts'
 
 export interface ImportOptions {
   readonly clock: Clock
-  /** For all modules of the plugin together, their top-level awaits included. */
+  /** Milliseconds for all modules of the plugin together, including their top-level awaits. */
   readonly budgetMs: number
 }
 
 const contractUrl = new URL('../../contract/index.ts', import.meta.url).href
 const contractFolder = new URL('./', contractUrl).href
-/** The host's own code, and what it reads its settings with. */
+/** URLs of the host's own code, and of the code that reads its settings. */
 const hostUrls = ['../../', '../../../config/'].map(path => new URL(path, import.meta.url).href)
 const stampForm = /\?generation=\d+$/
-/** Of plugins whose code was imported. */
+/** Folders of the plugins whose code was imported. */
 const folders = new Set<string>()
 
-/** A plugin that reaches around the contract would break with any change of the host, and its errors would be taken for the host's. */
+/**
+ * Thrown when a plugin bypasses the contract: it would break with any change of the host, and its errors would be taken
+ * for errors of the host.
+ */
 class HostImported extends Error {
   readonly code = 'BULKHEAD_HOST_IMPORTED'
 
@@ -32,7 +35,10 @@ class HostImported extends Error {
   }
 }
 
-/** Makes `import … from 'bulkhead'` give the contract, to every module of this process. Call the result to end that. */
+/**
+ * Makes `import … from 'bulkhead'` resolve to the contract, for every module of this process. The returned function
+ * ends that.
+ */
 export function registerBulkhead (): () => void {
   const hooks = registerHooks({
     resolve (specifier, context, next) {
@@ -45,7 +51,8 @@ export function registerBulkhead (): () => void {
       const importer = importerOf(context.parentURL)
       if (importer === undefined) return resolved
       const { folder, stamp } = importer
-      // A module without a file is of the plugin that imports it, and so is what it imports: the address says so, behind what the loader reads of it.
+      // A module without a file (`data:`, `blob:`) belongs to the plugin that imports it, and so do its own imports.
+      // The URL records the plugin behind the part that the loader reads.
       if (/^(?:data|blob):/.test(resolved.url)) return { ...resolved, url: `${resolved.url.replace(/#.*$/s, '')}${tagOf(importer)}` }
       // A module of a later generation passes its stamp on to what it imports from its own folder.
       if (stamp === '' || !resolved.url.startsWith('file:') || stampForm.test(resolved.url)) return resolved
@@ -55,14 +62,18 @@ export function registerBulkhead (): () => void {
   return () => hooks.deregister()
 }
 
-/** Compares real paths: the loader has followed links and undone encodings by now. */
+/**
+ * Tells whether the URL is code of the host. It compares real paths: the loader has already resolved links and
+ * encodings.
+ */
 const isHosts = (url = ''): boolean => hostUrls.some(hostUrl => url.startsWith(hostUrl))
 
 interface Context { readonly parentURL?: string | undefined, readonly conditions: readonly string[] }
 
 /**
- * The host's modules import each other, in the host's own context; tests and scripts import them, too. Code of a plugin does not, whatever it gives
- * as the importer: a module without a file, a package that imports for others, CommonJS, which can name any file as its own.
+ * Tells whether the importer may import the host's code. The host's modules may, in the host's own context; tests and
+ * scripts may, too. Code of a plugin may not, whatever importer it presents: a module without a file, a package that
+ * imports for others, or CommonJS, which can name any file as its own.
  */
 function mayReachHost ({ parentURL = '', conditions }: Context, url: string): boolean {
   if (parentURL.startsWith(contractFolder) && url.startsWith(contractFolder)) return true
@@ -73,7 +84,7 @@ function mayReachHost ({ parentURL = '', conditions }: Context, url: string): bo
 /** The plugin that a module belongs to. */
 interface Importer {
   readonly folder: string
-  /** As it stands behind the addresses of the generation's modules; empty for the first. */
+  /** The suffix on the URLs of the generation's modules; empty for the first generation. */
   readonly stamp: string
 }
 
@@ -87,9 +98,9 @@ function importerOf (url = ''): Importer | undefined {
   return folder === undefined ? undefined : { folder, stamp: stampForm.exec(url)?.[0] ?? '' }
 }
 
-/** The plugin's folder that the module is in. */
+/** Returns the plugin folder that contains the module. */
 function folderOf (url: string): string | undefined {
-  // The host's own modules import by far the most.
+  // The host's own modules are excluded first, because they import by far the most.
   if (!url.startsWith('file:') || isHosts(url)) return undefined
   const path = fileURLToPath(url)
   for (let end = path.lastIndexOf(sep); end > 0; end = path.lastIndexOf(sep, end - 1)) {
@@ -98,7 +109,10 @@ function folderOf (url: string): string | undefined {
   return undefined
 }
 
-/** CommonJS modules are cached by their paths alone; those of an earlier generation keep what they have. */
+/**
+ * Removes the plugin's CommonJS modules from the cache, whose only key is the path. An earlier generation continues
+ * with the modules it has.
+ */
 function forgetCommonJs (folder: string): void {
   const { cache } = createRequire(import.meta.url)
   for (const path of Object.keys(cache)) if (path.startsWith(folder + sep)) Reflect.deleteProperty(cache, path)
@@ -107,8 +121,8 @@ function forgetCommonJs (folder: string): void {
 type Exports = Readonly<Record<string, unknown>>
 
 /**
- * What the entry exports, imported as code of its owner; the modules of a later generation share nothing with those of the first.
- * Throws `PluginImportFailed`.
+ * Imports the entry as code of its owner and returns its exports. The modules of a later generation share nothing with
+ * those of the first. Throws `PluginImportFailed`.
  */
 export async function importPlugin (candidate: Candidate, owner: Owner, { clock, budgetMs }: ImportOptions): Promise<Exports> {
   const { generation } = owner
@@ -120,7 +134,7 @@ export async function importPlugin (candidate: Candidate, owner: Owner, { clock,
   }
   const done = new AbortController()
   try {
-    // The module loader has no way to give up: what hangs is left behind.
+    // The module loader cannot cancel an import, so one that hangs is left behind.
     const overdue = clock.sleep(budgetMs, done.signal).then(() => { throw new ImportOverdue(budgetMs) })
     return await Promise.race([runAs(owner, () => import(url.href) as Promise<Exports>), overdue])
   } catch (thrown) {

@@ -1,4 +1,4 @@
-// Imports every plugin and sees that what it exports is a definition, before any of them starts.
+// Imports every plugin and checks that its export is a plugin definition, before any plugin starts.
 
 import type { PermissionDeclaration, PluginDefinition } from '../../contract/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
@@ -14,7 +14,7 @@ import { importPlugin, type ImportOptions } from './module-hooks.ts'
 export interface LoadedPlugin {
   readonly candidate: Candidate
   readonly definition: PluginDefinition
-  /** Of what its modules made when they were imported. */
+  /** Owns what the plugin's modules made when they were imported. */
   readonly owner: Owner
 }
 
@@ -22,15 +22,15 @@ export interface LoadOptions extends ImportOptions, PermissionRules {}
 
 export interface Definitions {
   readonly plugins: readonly LoadedPlugin[]
-  /** Their code threw, hung or could not be read. */
+  /** Plugins whose code threw, hung or could not be read. */
   readonly failures: readonly { readonly candidate: Candidate, readonly error: PluginImportFailed }[]
   readonly problems: readonly Problem[]
 }
 
-// Importing is work for one core; a few at once only fill the gaps where a plugin waits.
+// Importing is work for one core. A few imports at once only use the time in which a plugin waits.
 const importsAtOnce = 4
 
-/** Of the first generation. */
+/** Loads the first generation of every candidate. */
 export async function loadDefinitions (
   candidates: readonly Candidate[], { corePermissions, permissionHomes = {}, ...options }: LoadOptions
 ): Promise<Definitions> {
@@ -50,13 +50,13 @@ export async function loadDefinitions (
     }
   }
   await Promise.all(Array.from({ length: importsAtOnce }, work))
-  // They end in another order than they began.
+  // Imports end in another order than they began; this restores the order of the candidates.
   const order = new Map(candidates.map(({ id }, index) => [id, index]))
   plugins.sort((a, b) => (order.get(a.candidate.id) ?? 0) - (order.get(b.candidate.id) ?? 0))
   return { plugins, failures, problems: [...problems, ...findPermissionClashes(plugins, { corePermissions, permissionHomes })] }
 }
 
-/** Throws `PluginImportFailed`, or `InvalidPlugins` when what it exports is no sound definition. */
+/** Throws `PluginImportFailed`, or `InvalidPlugins` when the export is not a sound definition. */
 export async function loadDefinition (candidate: Candidate, generation: number, options: ImportOptions): Promise<LoadedPlugin> {
   const owner: Owner = { plugin: candidate.id, generation, account: new OwnedResources() }
   const { default: exported } = await importPlugin(candidate, owner, options)

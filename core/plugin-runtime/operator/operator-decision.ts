@@ -1,33 +1,36 @@
-// What operators have decided about plugins: kept in Postgres for every replica and the next start, told through Valkey.
+// Decisions of operators about plugins: stored in Postgres for every replica and the next start, announced through Valkey.
 
 import { sql, z, type Audit, type Operator, type Postgres, type Transaction, type Valkey } from '../../contract/index.ts'
 
 const OperatorDecision = z.object({
   plugin: z.string(),
   isDisabled: z.boolean(),
-  /** In the words of whoever switched it off. */
+  /** The reason that the operator gave for disabling the plugin. */
   reason: z.string().nullable(),
-  /** How often it was reloaded: a replica that has done less of them has one to do. */
+  /** Number of reloads by operators. A replica that has done fewer still has one to do. */
   reloads: z.int(),
   changedBy: z.string(),
-  /** Since the last change, by the clock of the database. */
+  /** Milliseconds since the last change, by the clock of the database. */
   ageMs: z.number()
 })
 export type OperatorDecision = z.output<typeof OperatorDecision>
 
 export interface OperatorDecisions {
-  /** Of every plugin that something was ever decided about. */
+  /** Returns the decisions about every plugin that an operator ever decided about. */
   read (): Promise<readonly OperatorDecision[]>
   find (plugin: string): Promise<OperatorDecision | undefined>
   disable (plugin: string, reason: string | null, by: Operator): Promise<void>
   enable (plugin: string, by: Operator): Promise<void>
-  /** Gives how many there are now. */
+  /** Counts a reload and returns the new number of reloads. */
   countReload (plugin: string, by: Operator): Promise<number>
-  /** Calls `listener` when another replica has written something. What is written while the news are away is not told. */
+  /**
+   * Calls `listener` when another replica has written a decision. Decisions written while the messages are unavailable
+   * are not announced.
+   */
   onNews (listener: () => void): Promise<() => Promise<void>>
 }
 
-/** Hosts that start at once make it one after the other: `if not exists` alone does not keep two of them apart. */
+/** Creates the table under a lock, because `if not exists` alone does not keep apart two hosts that start at once. */
 async function createTable (postgres: Postgres): Promise<void> {
   await postgres.transaction(async tx => {
     await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
@@ -53,20 +56,20 @@ interface OperatorDecisionsDeps {
   readonly postgres: Postgres
   readonly valkey: Valkey
   readonly audit: Pick<Audit, 'record'>
-  /** Names this one among those that share the database. */
+  /** Names this replica among those that share the database. */
   readonly replica: string
 }
 
-/** Makes its table when that is missing. */
+/** Creates the table when it is missing. */
 export async function openOperatorDecisions ({ postgres, valkey, audit, replica }: OperatorDecisionsDeps): Promise<OperatorDecisions> {
   const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
     select to_regclass('bulkhead.plugin_choice') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
   `)
   if (!isThere) await createTable(postgres)
-  // Who does not hear it finds it in the database a little later.
+  // A replica that misses the message finds the decision in the database a little later.
   const tell = (): Promise<void> => valkey.publish(channel, { from: replica }).catch(() => undefined)
 
-  /** The choice and its row in the audit log are both there, or neither. */
+  /** Writes the decision and its row in the audit log in one transaction: both exist, or neither. */
   const change = async <T>(
     action: string, plugin: string, { id, name, address }: Operator, detail: object, write: (tx: Transaction) => Promise<T>
   ): Promise<T> => {

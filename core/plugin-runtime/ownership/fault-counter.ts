@@ -1,9 +1,9 @@
-// Counts what a plugin's code threw where nobody waited for it: too many of them in a while, and the plugin is not well.
+// Counts the errors of a plugin's code that no caller caught. Too many within a time window mean that the plugin is unhealthy.
 
 import { asError, describe } from '../../kernel/index.ts'
 
 export interface FaultLimit {
-  /** More than so many within the window. */
+  /** More faults than this within the window exceed the limit. */
   readonly max: number
   readonly windowMs: number
 }
@@ -25,7 +25,7 @@ export class FaultCounter {
     this.#limit = limit
   }
 
-  /** Whether this one was too many; the count then begins anew. */
+  /** Counts a fault and returns whether it exceeds the limit. If it does, the count starts again at zero. */
   count (nowMs: number): boolean {
     this.#times = [...this.#times.filter(atMs => atMs > nowMs - this.#limit.windowMs), nowMs]
     if (this.#times.length <= this.#limit.max) return false

@@ -1,8 +1,8 @@
-// What stands between a plugin that has ended and everything it still holds.
+// The fence cuts a plugin that has ended off from everything it still holds.
 
 import { AnswerableError } from '../../contract/index.ts'
 
-/** Thrown at code that goes on after its plugin has stopped, failed, run out of time or been replaced. */
+/** Thrown to code that continues after its plugin has stopped, failed, exceeded its time or been replaced. */
 export class ScopeEnded extends AnswerableError {
   readonly status = 503
   readonly code = 'BULKHEAD_SCOPE_ENDED'
@@ -27,7 +27,7 @@ export class Fence {
     return this.#hasEnded
   }
 
-  /** The first reason stays. */
+  /** Ends the access of the plugin. Only the first reason is stored. */
   end (reason: unknown): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
@@ -36,13 +36,16 @@ export class Fence {
     this.#listeners.clear()
   }
 
-  /** Calls `listener` once, at the end. The result forgets it. */
+  /** Calls `listener` once, at the end. The returned function removes the listener. */
   onEnd (listener: (error: ScopeEnded) => void): () => void {
     this.#listeners.add(listener)
     return () => { this.#listeners.delete(listener) }
   }
 
-  /** Settles as `work` does, or rejects as soon as the plugin has ended: whoever waits for the plugin's code is not kept by what never settles. */
+  /**
+   * Settles as `work` does, or rejects as soon as the plugin has ended. So a caller does not wait for plugin code that
+   * never settles.
+   */
   orEnd<T> (work: PromiseLike<T>): Promise<T> {
     if (this.#hasEnded) return Promise.reject(this.createError())
     const { promise, resolve, reject } = Promise.withResolvers<T>()

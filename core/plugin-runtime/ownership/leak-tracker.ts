@@ -1,4 +1,4 @@
-// Counts what a plugin makes without its scope (timers, sockets, servers, listeners of the process), so that what it leaves behind is told by name.
+// Counts what a plugin makes outside its scope (timers, sockets, servers, process listeners), so that the log can name what it leaves behind.
 
 import { createHook } from 'node:async_hooks'
 import { join } from 'node:path'
@@ -6,17 +6,17 @@ import { pathOf, placeInFrame, showPath } from '../discovery/plugin-problem.ts'
 import type { OwnedKind } from './owned-resources.ts'
 import { currentOwner } from './owner.ts'
 
-/** Frames of the room's own code are not the plugin's. */
+/** Folder of the plugin runtime; its stack frames are not those of a plugin. */
 const runtime = join(import.meta.dirname, '..')
 
 interface Sort {
   readonly kind: OwnedKind
   readonly name: string
-  /** Rare enough that looking for the place in the code costs nothing. */
+  /** True for types so rare that finding their place in the code costs nothing. */
   readonly isPlaced: boolean
 }
 
-/** By what Node calls them. */
+/** The tracked types, by the names that Node gives them. */
 const sorts: Readonly<Record<string, Sort>> = {
   Timeout: { kind: 'timers', name: 'a setTimeout', isPlaced: false },
   TCPWRAP: { kind: 'connections', name: 'a TCP socket', isPlaced: false },
@@ -31,10 +31,10 @@ const sorts: Readonly<Record<string, Sort>> = {
 }
 const interval: Sort = { kind: 'timers', name: 'a setInterval', isPlaced: true }
 
-/** From here on strays are counted in the account of whoever makes them. Call the result to end that. */
+/** From now on counts what is made outside a scope in the account of its owner. The returned function ends that. */
 export function trackLeaks (): () => void {
   const forget = new Map<number, () => void>()
-  // Without promises, which are too many; the rest costs a look into a table.
+  // Promises are excluded, because there are too many. Every other type costs one look-up in a table.
   const hook = createHook({
     trackPromises: false,
     init (asyncId, type, _triggerId, resource) {
@@ -73,7 +73,10 @@ export function trackLeaks (): () => void {
 
 const isRepeated = (timeout: object): boolean => typeof (timeout as { _repeat?: unknown })._repeat === 'number'
 
-/** ` at invoices/index.ts:12`: the first line of the stack that is not Node's and not the host's, or nothing. */
+/**
+ * Returns ` at invoices/index.ts:12` for the first stack line that is neither Node's nor the plugin runtime's, or an
+ * empty string.
+ */
 function placeInCode (): string {
   const frame = (new Error().stack ?? '').split('\n').find(line => line.includes('file://') && !line.includes(runtime))
   const found = placeInFrame(frame ?? '')

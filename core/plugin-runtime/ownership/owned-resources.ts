@@ -1,4 +1,4 @@
-// What a generation owns: opened, counted by kind, and let go when it ends. What is left after that is told by name.
+// Records what a generation owns: counted by kind, released when the generation ends. The log names what is left after that.
 
 export const ownedKinds = ['routes', 'tasks', 'timers', 'subscriptions', 'listeners', 'connections', 'others'] as const
 export type OwnedKind = (typeof ownedKinds)[number]
@@ -8,14 +8,17 @@ type LetGo = () => void | Promise<void>
 interface Owned {
   readonly kind: OwnedKind
   readonly name: string
-  /** Undefined for what goes when it is done: a transaction, what a plugin made without its scope. */
+  /**
+   * Undefined for a resource that goes away when it is done: a transaction, or something that a plugin made outside its
+   * scope.
+   */
   readonly letGo: LetGo | undefined
 }
 
 export class OwnedResources {
   readonly #owned = new Set<Owned>()
 
-  /** Call the result once it is gone. */
+  /** Records a resource. Call the returned function once the resource is gone. */
   open (kind: OwnedKind, name: string, letGo?: LetGo): () => void {
     const owned = { kind, name, letGo }
     this.#owned.add(owned)
@@ -28,12 +31,12 @@ export class OwnedResources {
     return counts
   }
 
-  /** The names of all that is still there: `timer (a setInterval at invoices/index.ts:12)`. */
+  /** Returns the names of everything still owned: `timer (a setInterval at invoices/index.ts:12)`. */
   names (): readonly string[] {
     return [...this.#owned].map(({ kind, name }) => `${kind.slice(0, -1)} (${name})`)
   }
 
-  /** Lets go of everything that can be let go of; rejects with what failed once all was tried. */
+  /** Releases everything that can be released. Rejects with the failures once all were tried. */
   async close (): Promise<void> {
     const results = await Promise.allSettled([...this.#owned].flatMap(owned => owned.letGo === undefined ? [] : [this.#close(owned, owned.letGo)]))
     const failures = results.flatMap(result => result.status === 'rejected' ? [result.reason as unknown] : [])

@@ -1,4 +1,4 @@
-// Whose code is running. Every way into a plugin's code passes here, so that what it throws later, in a timer or a stray promise, is traced to it.
+// Tracks whose code runs. All calls into plugin code pass here, so an error thrown later, in a timer or stray promise, is traced to its plugin.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { OwnedResources } from './owned-resources.ts'
@@ -20,12 +20,12 @@ export const runAs = <Args extends unknown[], Result>(owner: Owner | undefined, 
 
 type Callable = (...args: unknown[]) => unknown
 
-/** So that a listener that was handed over twice is one listener. */
+/** The bound functions of each owner, so that a listener that is passed twice is one listener. */
 const bound = new WeakMap<Owner, WeakMap<object, Callable>>()
 
 /**
- * The same function as code of the owner, whoever calls it; the same each time. What is no function, or a class, stays as it is: a plugin from
- * JavaScript may hand over anything.
+ * Returns a function that runs as code of the owner, whichever code calls it; the same function gives the same result
+ * each time. Other values, and classes, are returned unchanged: a plugin written in JavaScript may pass anything.
  */
 export function bindTo<F> (owner: Owner, work: F): F {
   if (typeof work !== 'function' || isClass(work)) return work
@@ -40,7 +40,7 @@ export function bindTo<F> (owner: Owner, work: F): F {
 
 export const isClass = (value: unknown): boolean => typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))
 
-/** A signal whose listeners run as code of the owner, whoever aborts. */
+/** Returns a signal whose listeners run as code of the owner, whichever code aborts it. */
 export function bindSignal (owner: Owner, signal: AbortSignal): AbortSignal {
   const own = new AbortController()
   const abort = (): void => current.run(owner, () => own.abort(signal.reason))
@@ -49,5 +49,8 @@ export function bindSignal (owner: Owner, signal: AbortSignal): AbortSignal {
   return own.signal
 }
 
-/** What the host gives a plugin: a promise that rejects unheard is then an error of whoever asked for it. */
+/**
+ * Wraps what the host gives a plugin: if the promise rejects unhandled, that is then an error of the code that asked
+ * for it.
+ */
 export const handOver = (result: unknown): unknown => result instanceof Promise ? (async (): Promise<unknown> => await result)() : result

@@ -1,10 +1,10 @@
-// A plugin's own handles on the resources: the real ones until the plugin ends, dead from then on.
+// A plugin's own handles on the resources: they reach the real ones until the plugin ends, and fail from then on.
 
 import type { Encryption, Kubernetes, KubernetesApis, Postgres, Resources, Transaction, Valkey } from '../../contract/index.ts'
 import type { Fence } from '../ownership/fence.ts'
 import { bindTo, handOver, runAs, type Owner } from '../ownership/owner.ts'
 
-/** Whose handle it is. */
+/** The generation that holds a handle, and its fence. */
 export interface Grantee {
   readonly fence: Fence
   readonly owner: Owner
@@ -13,7 +13,7 @@ export interface Grantee {
 type Call = (...args: unknown[]) => unknown
 type Handle = Readonly<Record<string, unknown>>
 
-/** Every name the handle answers to, also those of its class. */
+/** Returns every name that the handle answers to, including those of its class. */
 function namesOf (handle: object): string[] {
   const names = new Set<string>()
   for (let level: object | null = handle; level !== null && level !== Object.prototype; level = Object.getPrototypeOf(level) as object | null) {
@@ -28,8 +28,10 @@ const reject: Refuse = fence => Promise.reject(fence.createError())
 const refuse: Refuse = fence => { throw fence.createError() }
 
 /**
- * The same methods and properties, behind the fence. Most methods give a promise, so dead ones give a rejected one; those that do not throw.
- * They are looked up here. What a call does is the host's doing, what it calls back is the plugin's, and so is a promise nobody waits for.
+ * Returns the same methods and properties, behind the fence. After the end a method returns a rejected promise by
+ * default, because most methods return a promise; with `refuse` it throws. Methods are looked up once, here. The call
+ * itself runs as code of the host. Its callbacks run as code of the plugin, and a promise that rejects unhandled is an
+ * error of the plugin.
  */
 function fenceHandle<T extends object> (handle: T, { fence, owner }: Grantee, { names = namesOf(handle), dead = reject } = {}): T {
   const fenced: Record<string, unknown> = {}
@@ -45,11 +47,14 @@ function fenceHandle<T extends object> (handle: T, { fence, owner }: Grantee, { 
   return fenced as T
 }
 
-/** Methods under a name of their own: `access.users.create`. */
+/** Tells whether the value is a group of methods: `users` in `access.users.create`. */
 const isGroup = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(member => typeof member === 'function')
 
-/** A transaction that is open when its plugin ends takes no further statement and is rolled back at once, whatever its work waits for. */
+/**
+ * A transaction that is open when its plugin ends takes no further statement. It is rolled back at once, whatever its
+ * work waits for.
+ */
 function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder: Grantee, names?: string[]): T {
   const { fence, owner } = holder
   let namesInside: string[] | undefined
@@ -71,7 +76,7 @@ function fenceTransactions<T extends Transaction | Postgres> (handle: T, holder:
   return fenced
 }
 
-/** What is heard until it is left ends with the plugin, left or not. */
+/** A subscription ends with the plugin, even if the plugin has not left it. */
 function fenceSubscriptions<T extends Valkey | Kubernetes> (
   handle: T, holder: Grantee, method: keyof T & string, nameOf: (first: unknown) => string
 ): T {
@@ -96,7 +101,7 @@ function fenceSubscriptions<T extends Valkey | Kubernetes> (
   return Object.assign(fenced, { [method]: fencedSubscribe })
 }
 
-/** The clients that a call is given may be kept by whoever made it: they are behind the fence, too. */
+/** A plugin may store the clients that a call receives, so they are behind the fence, too. */
 function fenceApis (kubernetes: Kubernetes, holder: Grantee): Kubernetes {
   const fenced = fenceSubscriptions(kubernetes, holder, 'watch', target => (target as { path?: string } | undefined)?.path ?? 'a watch')
   const clients = new WeakMap<object, object>()
@@ -111,7 +116,7 @@ function fenceApis (kubernetes: Kubernetes, holder: Grantee): Kubernetes {
   return fenced
 }
 
-/** How it is re-sealed is the plugin's own code, and ends with it. */
+/** The callbacks that re-seal are the plugin's own code, so their registration ends with the plugin. */
 function fenceKeeping (encryption: Encryption, holder: Grantee): Encryption {
   const { fence, owner } = holder
   const fenced = fenceHandle(encryption, holder, { dead: refuse })

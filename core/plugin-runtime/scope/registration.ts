@@ -1,4 +1,4 @@
-// Collects the routes and tasks a plugin declares while it starts; they are put to use together, afterwards, or not at all.
+// Collects the routes and tasks that a plugin declares while it starts. They are put to use together after the start, or not at all.
 
 import type { RouteRecord, Routes, TaskRecord, z } from '../../contract/index.ts'
 import { methods } from '../../contract/route.ts'
@@ -8,7 +8,7 @@ import { showPath } from '../discovery/plugin-problem.ts'
 import type { Fence } from '../ownership/fence.ts'
 import { bindTo, type Owner } from '../ownership/owner.ts'
 
-/** Koa's. */
+/** The middleware type of Koa. */
 export type Middleware = Parameters<Routes['use']>[0]
 
 export class RegistrationClosed extends Error {
@@ -29,7 +29,7 @@ export class UnknownMount extends Error {
   }
 }
 
-/** What the plugin hears of broadcasts. */
+/** A subscription of the plugin to a broadcast event. */
 export interface Hearing {
   readonly event: string
   readonly schema: z.ZodType
@@ -56,7 +56,7 @@ export class Registration {
     this.#isOpen = false
   }
 
-  /** Throws when nothing may be declared any more. */
+  /** Throws when the plugin may not declare anything any more. */
   check (what: string): void {
     this.#fence.check()
     if (!this.#isOpen) throw new RegistrationClosed(this.#candidate.id, what)
@@ -68,7 +68,7 @@ export class Registration {
       if (mount === undefined || !mounts.includes(mount)) throw new UnknownMount(this.#candidate, mount ?? id)
       return createRoutes(mount)
     }
-    // A plugin from JavaScript may leave anything out: what is wrong with a route is said later, of all of them together.
+    // A plugin written in JavaScript may omit anything. The problems of all routes are reported later, together.
     const createRoutes = (mount: string | undefined): Routes => ({
       ...Object.fromEntries(methods.map(method => [method, (path: string, options: RouteRecord['options'], handler: RouteRecord['handler']) => {
         this.check(`the route ${method.toUpperCase()} ${path}`)

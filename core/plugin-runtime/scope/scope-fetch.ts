@@ -1,4 +1,4 @@
-// A plugin's own `fetch`: counted while it is under way, and ended with the plugin.
+// A plugin's own `fetch`: each request is counted while it is in progress, and ends with the plugin.
 
 import type { GuardedFetch } from '../../contract/index.ts'
 import { runAs } from '../ownership/owner.ts'

@@ -1,4 +1,4 @@
-// A plugin's own timers and listeners: its code runs as its own, and none of them outlives it.
+// A plugin's own clock, timers and listeners: callbacks run as the plugin's code, and none of them outlives the plugin.
 
 import type { Clock, Listen, Timers } from '../../contract/index.ts'
 import type { Fence } from '../ownership/fence.ts'
@@ -8,11 +8,11 @@ interface TimersDeps {
   readonly clock: Clock
   readonly fence: Fence
   readonly owner: Owner
-  /** What the plugin's code threw where nobody waits for it. */
+  /** Called with an error that the plugin's code threw and no caller caught. */
   readonly onFault: (thrown: unknown) => void
 }
 
-/** What sleeps on it is woken by the end of the plugin. */
+/** The end of the plugin ends every sleep on this clock. */
 export function createClock ({ clock, fence, owner }: Omit<TimersDeps, 'onFault'>): Clock {
   return {
     now: () => clock.now(),
@@ -39,13 +39,13 @@ export function createTimers ({ clock, fence, owner, onFault }: TimersDeps): Tim
       onFault(thrown)
     }
   }
-  /** `pass` resolves with whether the time has passed; it has not when the timer was cancelled first. */
+  /** `pass` resolves with true when the time has passed, and with false when the timer was cancelled first. */
   const open = (name: string, wait: (pass: (ms: number) => Promise<boolean>, close: () => void) => Promise<void>): () => void => {
     fence.check()
     const cancelled = new AbortController()
     const cancel = (): void => { close(); cancelled.abort() }
     const close = owner.account.open('timers', name, cancel)
-    // The clock rejects for no other reason than that its signal aborts.
+    // The clock rejects only when its signal aborts.
     void runAs(undefined, wait, (ms: number) => clock.sleep(ms, cancelled.signal).then(() => !cancelled.signal.aborted, () => false), close)
     return cancel
   }
@@ -70,7 +70,7 @@ export function createListen ({ fence, owner }: Pick<TimersDeps, 'fence' | 'owne
       emitter.off(event, own)
     }
     const left = owner.account.open('listeners', `listen("${String(event)}")`, leave)
-    // As the host, which has counted it.
+    // The host adds the listener, because the account has already counted it.
     runAs(undefined, () => emitter.on(event, own))
     return leave
   }

@@ -1,4 +1,4 @@
-// What a plugin's `start` receives: everything its manifest names and nothing else, owned by this one start of it.
+// Creates the scope that a plugin's `start` receives: everything its manifest names and nothing else, owned by this one start.
 
 import { asFunction, asValue, createContainer as createAwilix, type AwilixContainer } from 'awilix'
 import type { Clock, GuardedFetch, Log, ResourceName, Resources, Scope } from '../../contract/index.ts'
@@ -17,7 +17,7 @@ import { createClock, createListen, createTimers } from './scope-timer.ts'
 import { createServiceHandle, isFollowed, type Offer } from './service-handle.ts'
 import { createEvents, createTasks, type TaskScope } from './task-scope.ts'
 
-/** What the host has opened: for each resource, how a plugin's own handle on it is made. */
+/** For each resource that the host has opened, the factory of a plugin's own handle on it. */
 export type ResourceFactories = { readonly [Name in ResourceName]?: (pluginId: string) => Resources[Name] }
 
 export type Container = AwilixContainer
@@ -31,7 +31,7 @@ export class NotDeclared extends Error {
   }
 }
 
-/** One for the host. A plugin's handle is made when it first asks for it. */
+/** Creates the one container of the host. A plugin's handle is made when the plugin first asks for it. */
 export function createContainer (resources: ResourceFactories): Container {
   const container = createAwilix({ strict: true, injectionMode: 'PROXY' })
   for (const name of resourceNames) {
@@ -42,7 +42,7 @@ export function createContainer (resources: ResourceFactories): Container {
   return container
 }
 
-/** What a plugin's container holds for the factories above, and the plugin cannot ask for. */
+/** The values in a plugin's container that the factories above use. The plugin cannot ask for `holder`. */
 interface Inside {
   id: string
   holder: Grantee
@@ -56,13 +56,13 @@ export interface ScopeParts {
   readonly log: Log
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** What other plugins offer. */
+  /** The services that other plugins offer. */
   readonly services: ReadonlyMap<string, Offer>
   readonly work: TaskScope
   readonly mayPublish: MayPublish
   readonly fetch: GuardedFetch
   readonly undo: (name: string, step: () => void | Promise<void>) => void
-  /** What the plugin's code threw where nobody waits for it. */
+  /** Called with an error that the plugin's code threw and no caller caught. */
   readonly onFault: (thrown: unknown) => void
 }
 
@@ -70,7 +70,10 @@ export interface OwnedScope {
   readonly scope: Scope
   readonly registration: Registration
   readonly fence: Fence
-  /** From here on whatever the plugin still holds throws. Resolves once its timers, listeners and subscriptions are gone. */
+  /**
+   * From this call on, everything that the plugin still holds throws. Resolves once its timers, listeners and
+   * subscriptions are gone.
+   */
   readonly end: (reason: unknown) => Promise<void>
 }
 
@@ -93,7 +96,7 @@ export function createScope (
     fetch: createFetch(fetch, { fence, owner }),
     plugins: createServices(candidate, { fence, owner }, services),
     undo: (name: string, step: () => void | Promise<void>) => {
-      // What was opened too late is closed at once, and its owner told.
+      // A step that comes too late is run at once, and the plugin's code that added it gets an error.
       undo(name, bindTo(owner, step))
       fence.check()
     }
@@ -131,7 +134,8 @@ function createServices (
     let isFunction = false
     return [provider, () => {
       const offer = find()
-      // What is required is missing only while this plugin is being ended for that: what is under way is told so when it uses the handle.
+      // A required plugin is missing only while this plugin is being ended for that reason. Code in progress gets the
+      // error when it uses the handle.
       if (offer === undefined ? !Object.hasOwn(requires, provider) : !isFollowed(offer.service)) return offer?.service
       if (offer !== undefined) isFunction = typeof offer.service === 'function'
       const handle = handles.get(isFunction) ?? createServiceHandle({ fence, holder: owner, provider, find }, isFunction)
@@ -144,13 +148,14 @@ function createServices (
   )) as Scope['plugins']
 }
 
-/** A frozen object whose properties are read when asked for, and that throws at every name it does not have. */
+/** Creates a frozen object whose properties are read on access. It throws at every name it does not have. */
 function createFacade (getters: ReadonlyMap<string, () => unknown>, refuse: (name: string) => Error): Readonly<Record<string, unknown>> {
   const target: Record<string, unknown> = {}
   for (const [name, get] of getters) Object.defineProperty(target, name, { enumerable: true, get })
   return new Proxy(Object.freeze(target), {
     get: (_, name) => {
-      // Symbols, what every object has, and what `await` and JSON look for are asked for by the language, not by the plugin.
+      // The language, not the plugin, asks for symbols, for what every object has, and for what `await` and JSON look
+      // up.
       if (typeof name === 'symbol' || name in target || name === 'then' || name === 'toJSON') return Reflect.get(target, name) as unknown
       throw refuse(name)
     }

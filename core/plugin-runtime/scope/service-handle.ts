@@ -1,10 +1,10 @@
-// What one plugin offers, as another one holds it: always that of the generation that serves now, whenever the handle was taken.
+// The handle through which one plugin uses the service of another: it always reaches the generation that serves now, whenever it was taken.
 
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Fence } from '../ownership/fence.ts'
 import { bindTo, handOver, isClass, runAs, type Owner } from '../ownership/owner.ts'
 
-/** What a plugin returned from `start`, while it serves. */
+/** The service that a plugin returned from `start`, offered while the plugin serves. */
 export interface Offer {
   readonly service: unknown
   readonly version: string
@@ -12,9 +12,9 @@ export interface Offer {
 }
 
 interface ServiceHandleDeps {
-  /** Of whoever holds it: its end is the end of the handle. */
+  /** The fence of the plugin that holds the handle: the end of the plugin is the end of the handle. */
   readonly fence: Fence
-  /** Whoever holds it: what it hands over to be called is its own code. */
+  /** The plugin that holds the handle: callbacks that it passes run as its own code. */
   readonly holder: Owner
   readonly provider: string
   readonly find: () => Offer | undefined
@@ -22,13 +22,14 @@ interface ServiceHandleDeps {
 
 type Callable = (...args: unknown[]) => unknown
 
-/** Data (and an array is that) is handed out as it is, and so are classes. */
+/** Tells whether a handle follows the service. Data (an array is data, too) and classes are handed out as they are. */
 export const isFollowed = (service: unknown): service is object =>
   (typeof service === 'function' && !isClass(service)) || (typeof service === 'object' && service !== null && !Array.isArray(service))
 
 /**
- * Every property is looked up and every call made in the service of this moment: what a plugin took apart in its `start` still reaches the
- * generation that serves. While the provider does not run it throws `ServiceUnavailable`. Deeper objects are the service's own and not followed.
+ * Looks up every property and makes every call in the service of this moment. So even a method that a plugin
+ * destructured in its `start` reaches the generation that serves. Throws `ServiceUnavailable` while the provider does
+ * not run. Deeper objects belong to the service itself and are not followed.
  */
 export function createServiceHandle ({ fence, holder, provider, find }: ServiceHandleDeps, isFunction: boolean): object {
   const calls = new Map<PropertyKey, Callable>()
@@ -41,7 +42,8 @@ export function createServiceHandle ({ fence, holder, provider, find }: ServiceH
   }
   const service = (): object => Object(offer().service) as object
 
-  // What it does is the provider's doing; what it calls back is the holder's, and so is a promise nobody waits for.
+  // The call runs as code of the provider. Its callbacks run as code of the holder, and a promise that rejects
+  // unhandled is the holder's error.
   const call = (owner: Owner, method: Callable, target: unknown, args: readonly unknown[]): unknown =>
     handOver(runAs(owner, (): unknown => Reflect.apply(method, target, args.map(arg => bindTo(holder, arg)))))
   const callOf = (name: PropertyKey): Callable => (...args) => {
@@ -57,7 +59,8 @@ export function createServiceHandle ({ fence, holder, provider, find }: ServiceH
     return known
   }
 
-  // It holds nothing itself that would stand in the way of what the service has now; that it can be called or not is all that counts.
+  // The target has no properties that could conflict with those of the present service. It only decides whether the
+  // proxy can be called.
   return new Proxy(isFunction ? () => undefined : {}, {
     get: (_, name) => read(name),
     set: (_, name, value) => Reflect.set(service(), name, value),

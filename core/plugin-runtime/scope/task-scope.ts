@@ -1,4 +1,4 @@
-// The `tasks` and `events` of a scope: what is declared goes into the registration, what is sent goes to the room that keeps it.
+// The `tasks` and `events` of a scope: declarations go into the registration; jobs and events that are sent go to the module that stores them.
 
 import {
   ValidationFailed,
@@ -12,13 +12,13 @@ import type { Fence } from '../ownership/fence.ts'
 import { bindSignal, bindTo, runAs, type Owner } from '../ownership/owner.ts'
 import type { Registration } from './registration.ts'
 
-/** What the other rooms do for a plugin's tasks and events. */
+/** Everything that other modules of the host do for a plugin's tasks and events. */
 export interface TaskScope {
-  /** The input fits the queue by then. */
+  /** Sends a job. The caller has already checked that the input fits the queue. */
   send (plugin: string, queue: QueueRecord, input: unknown, options?: SendOptions): Promise<string>
   publish (plugin: string, event: string, payload: unknown, options?: Pick<SendOptions, 'in' | 'key'>): Promise<void>
   broadcast (event: string, payload: unknown): Promise<void>
-  /** Resolves once it hears, with how to leave. */
+  /** Resolves once the subscription is active, with the function that ends it. */
   hear (event: string, schema: z.ZodType, handler: (payload: unknown) => void | Promise<void>): Promise<() => Promise<void>>
 }
 
@@ -35,7 +35,7 @@ export class UnknownQueue extends Error {
   }
 }
 
-/** What was sent is not what the handler takes. The room of tasks knows it by its code. */
+/** Thrown when the input does not fit the handler's schema. The tasks module recognizes this error by its code. */
 export class InputUnfit extends TypeError {
   readonly code = 'BULKHEAD_INPUT_UNFIT'
   override readonly name = 'InputUnfit'
@@ -109,8 +109,9 @@ export function createEvents ({ id, registration, fence, owner, work, mayPublish
 }
 
 /**
- * Code of the owner, and so are the listeners of its signal; `more` is what its run has beside what every run has. What is no function stays as it
- * is: it is told later, of all tasks together.
+ * Makes the handler run as code of the owner, and the listeners of its signal too. `more` adds what this kind of run
+ * has beyond every run. A value that is not a function is returned unchanged: it is reported later, together with the
+ * problems of all tasks.
  */
 function own<Run extends TaskRun, More extends object> (
   owner: Owner, handler: (run: TaskRun & More) => void | Promise<void>, more: (run: Run) => More
@@ -121,7 +122,7 @@ function own<Run extends TaskRun, More extends object> (
 
 const none = (): object => ({})
 
-/** What every run has, made when it is asked for, as in the run itself. */
+/** Returns what every run has. Properties are made on access, as in the run itself. */
 function narrow (owner: Owner, run: TaskRun): TaskRun {
   const { id, attemptId, attempt } = run
   let signal: AbortSignal | undefined
@@ -133,14 +134,14 @@ function narrow (owner: Owner, run: TaskRun): TaskRun {
   }
 }
 
-/** What was sent by another version, or by another plugin, may not fit this one. */
+/** Input sent by another version or by another plugin may not fit this schema. */
 function parse<Schema extends z.ZodType> (schema: Schema, value: unknown, what: string): z.output<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   throw new InputUnfit(`${what} does not fit its schema: ${result.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ')}`)
 }
 
-/** A broadcast may hold what an event may hold, although no database stores it. */
+/** A broadcast may contain the same values as an event, although no database stores it. */
 function checkStorable (event: string, payload: unknown): void {
   const text = JSON.stringify(payload) as string | undefined
   const found = text === undefined ? undefined : findUnstorable(text)
@@ -149,7 +150,10 @@ function checkStorable (event: string, payload: unknown): void {
   throw new ValidationFailed([{ path, message: found.fault }], { message: `The broadcast of "${event}" cannot be sent like this: "${path}" ${found.fault}.` })
 }
 
-/** As JSON, which is how it is kept: what does not survive that is refused here, and not by the handler. */
+/**
+ * Checks the input as JSON, which is how it is stored: a value that does not survive JSON is refused here, not by the
+ * handler.
+ */
 function checkInput (schema: z.ZodType, input: unknown, queue: string): void {
   const text = JSON.stringify(input) as string | undefined
   const result = schema.safeParse(text === undefined ? undefined : JSON.parse(text))
