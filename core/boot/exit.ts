@@ -6,18 +6,7 @@ import { MasterKeyStillNeeded, WrongMasterKey } from '../encryption/index.ts'
 import { RequiredUnitFailed, renderStopReport, type Kernel } from '../kernel/index.ts'
 import { currentOwner, InvalidPlugins, type Owner } from '../plugin-runtime/index.ts'
 import type { RootLog } from '../telemetry/log-writer.ts'
-
-export const exitCodes = {
-  clean: 0,
-  fatal: 1,
-  settings: 2,
-  resources: 3,
-  pluginsInvalid: 4,
-  pluginNotStarted: 5,
-  stopFailed: 6,
-  overBudget: 7
-} as const
-export type Outcome = keyof typeof exitCodes
+import { exitCodes, type Outcome } from './exit-code.ts'
 
 /** After a second signal, the rest of the stop may take this long. */
 const hurriedMs = 1_000
