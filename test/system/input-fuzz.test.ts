@@ -156,7 +156,11 @@ async function ask (house: House, caller: Caller, each: Ask, triesLeft = 3): Pro
     ...asked.body !== undefined && { body: asked.body }
   })
   const text = await answer.text()
-  if (answer.status < 500) return undefined
+  // Among the values are ids of plugins: what was switched off goes on, and answers 503 for as long as it is.
+  if (label === 'POST /api/plugins/:id/disable' && answer.ok) {
+    await fetch(`${url}${asked.url.replace('/disable', '/enable')}`, { method, headers: { authorization: `Bearer ${caller.bearer}` } })
+  }
+  if (answer.status < 500 || (answer.status === 503 && text.includes('is switched off'))) return undefined
   // 503 is documented for what is overloaded, as on a busy machine; a value that brings it about does so again.
   if (answer.status === 503 && triesLeft > 1) return ask(house, caller, each, triesLeft - 1)
   const { requestId } = JSON.parse(text) as { requestId: string }
