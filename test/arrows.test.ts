@@ -62,13 +62,13 @@ test('a room imports only what the house allows it', () => {
   assert.deepEqual(broken.map(({ file, to }) => `${file} imports ${to}`), [])
 })
 
-/** Of an import that is only of types nothing is left at run time. */
+/** Whether the import names only types, of which nothing is left at run time. */
 const isOfTypes = (clause: ts.ImportClause | undefined): boolean => clause !== undefined && (
   clause.phaseModifier === ts.SyntaxKind.TypeKeyword ||
   (clause.name === undefined && clause.namedBindings !== undefined && ts.isNamedImports(clause.namedBindings) &&
     clause.namedBindings.elements.every(({ isTypeOnly }) => isTypeOnly)))
 
-/** By folder of `core/`: the other folders whose values its files import. */
+/** Returns, for each folder of `core/`, the other folders whose values its files import. */
 function findFolderImports (): ReadonlyMap<string, ReadonlySet<string>> {
   const folders = new Map<string, Set<string>>()
   for (const file of files.filter(file => file.startsWith('core/'))) {

@@ -38,7 +38,7 @@ export function commentsOf (file: string, text: string): Comment[] {
 }
 
 /** A comment that begins so has no subject, or one that names no role. */
-const openers = /^(?:Of|What|Whatever|Whoever|Whom|Whose|Who|Nobody|None)\b/
+const openers = /^(?:Of|By itself|What|Whatever|Whoever|Whom|Whose|Who|Nobody|None)\b/
 /** Each has a term: by default, again, poll, release, respect, fix. */
 const words = /\b(?:unless said|anew|whoever|whomever|let go of)\b/i
 

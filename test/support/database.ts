@@ -12,7 +12,7 @@ import { clock, createLog } from './part.ts'
 import { undo } from './undo.ts'
 
 const root = join(import.meta.dirname, '../..')
-/** What a host finds done that starts on such a database: nothing, the core's migrations and the queue's, or those of the plugins beside it, too. */
+/** The migrations that a template already has: none, those of the core and the queue, or those of the plugins of this repository as well. */
 type Migrated = false | 'core' | 'plugins'
 
 /** The URL of a database of this test's own, dropped after it. */

@@ -1,4 +1,4 @@
-// What the tests of the documents read in them: tables, and blocks of code.
+// Reads tables and blocks of code out of Markdown, for the tests of the documents.
 
 /** The cells of each row of the first table whose first column has this heading; empty when there is none. */
 export function readTable (text: string, heading: string): string[][] {
@@ -8,7 +8,7 @@ export function readTable (text: string, heading: string): string[][] {
 
 export interface Block {
   readonly language: string
-  /** What stands behind the language: the path of a file, or the word `session`. */
+  /** The text behind the language: the path of a file, or the word `session`. */
   readonly title: string
   readonly content: string
 }

@@ -236,7 +236,7 @@ test('each route admits the callers it should, in one spelling only, and others 
           ...pattern.includes(':') ? [cell('an encoded parameter', caller, refusal, at(pattern, sample.params, true))] : []
         ],
         ...heads.flatMap(head => head === undefined ? [] : [cell('HEAD', caller, head, at(pattern), 'HEAD')]),
-        // Nobody has them, so the short form takes them in turns: each route sees all of them.
+        // No route has these spellings, so the short form asks each route for all of them, but each caller for one.
         ...Object.entries(spellings(pattern)).filter((_, which) => isLong || which % spellingTurns === (index + turn) % spellingTurns)
           .map(([what, path]) => cell(what, caller, 404, at(path)))
       ]

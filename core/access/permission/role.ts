@@ -146,7 +146,7 @@ async function findOwn (tx: Transaction, id: string): Promise<RoleRecord> {
 
 /**
  * Throws `Conflict` when another role has the name, regardless of case.
- * Of two calls at the same time, the second sees what the first has written.
+ * The second of two concurrent calls sees the row that the first has written.
  */
 async function assertFree (tx: Transaction, name: string, exceptId: string | null): Promise<void> {
   await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`

@@ -1,5 +1,5 @@
 // Sets up an empty database at the first start: roles, permissions and the first admin, all in one transaction.
-// Of any number of hosts that start at the same time, one does this.
+// One host does this, however many start at the same time.
 
 import { randomBytes } from 'node:crypto'
 import { sql, z } from '../../contract/index.ts'

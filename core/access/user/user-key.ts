@@ -146,7 +146,7 @@ export async function assertFree (
 
 /**
  * Adds the keys of a new user. Every transaction that creates a user calls this.
- * Of two at the same time with the same key, one is refused.
+ * When two calls add the same key at the same time, one is refused.
  */
 export async function addUserKeys (tx: Transaction, { id, name, email }: Named): Promise<void> {
   await addKey(tx, 'name', id, name)

@@ -49,7 +49,7 @@ export function openPool (settings: PoolSettings, parts: PoolParts): Promise<Dat
 }
 
 /**
- * By itself, slonik ends a connection for every error that passes through it, even a missing row or a duplicate key.
+ * Slonik alone would end a connection for every error that passes through it, even a missing row or a duplicate key.
  * Here errors pass through as values, and the driver decides, when the connection is released, whether it is still
  * usable.
  */
