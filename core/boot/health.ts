@@ -1,6 +1,7 @@
 // Checks the health of resources and plugins. The readiness probe names those that fail, a plugin that needs an unavailable resource answers 503,
 // and a plugin whose own check fails is quarantined. Liveness never depends on a check.
 
+import { untilAborted } from '../concurrency/until-aborted.ts'
 import { asError, describe } from '../kernel/index.ts'
 import { runAs } from '../plugin-runtime/index.ts'
 import type { Check, UnitParts } from './unit-context.ts'
@@ -38,7 +39,7 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
       if (asked.has(check)) throw new Error('the last question is not answered yet')
       asked.add(check)
       const answer = (async () => check.ask(signal))().finally(() => asked.delete(check))
-      await Promise.race([answer, rejection(signal)])
+      await untilAborted(signal, answer)
       const { count } = failuresOf(unit, check)
       failing.delete(unit)
       if (count >= max) log.info({ unit }, `${unit} answers again`)
@@ -112,8 +113,3 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
     await watching
   }
 }
-
-/** Rejects when the signal aborts, so that a check that ignores its signal is not awaited. */
-const rejection = (signal: AbortSignal): Promise<never> => new Promise((_resolve, reject) => {
-  signal.addEventListener('abort', () => reject(signal.reason as Error))
-})

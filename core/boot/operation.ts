@@ -1,6 +1,7 @@
 // Reloads, enables and disables plugins in all replicas. The replica that gets the request carries it out and stores it; the other replicas
 // follow.
 
+import { backOff } from '../concurrency/back-off.ts'
 import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
 import { asError, describe, type Kernel } from '../kernel/index.ts'
 import type { OperatorDecision, OperatorDecisions, PluginEntry, Roster } from '../plugin-runtime/index.ts'
@@ -31,12 +32,8 @@ export interface Operation {
 const patienceMs = 1_000
 /** Poll interval. Polling finds a decision whose notification was lost. */
 const lookEveryMs = 2_000
-/**
- * First and longest pause before a decision that could not be carried out is retried. The pause doubles each time, because every attempt loads
- * the code again.
- */
-const firstPauseMs = 10_000
-const longestPauseMs = 600_000
+/** The pause before a decision that could not be carried out is retried. It doubles, because every attempt loads the code again. */
+const retryPause = { firstMs: 10_000, maxMs: 600_000 }
 
 interface Behind {
   readonly why: string
@@ -137,7 +134,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       const why = describe(asError(err))
       const { why: before, tries = 0 } = behind.get(plugin) ?? {}
       if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not as was asked of all replicas: ${why}. It is tried again; /health says so, too.`)
-      behind.set(plugin, { why, reloads, tries: tries + 1, nextTryAt: clock.now() + Math.min(firstPauseMs * 2 ** tries, longestPauseMs) })
+      behind.set(plugin, { why, reloads, tries: tries + 1, nextTryAt: clock.now() + backOff(tries + 1, retryPause) })
     }
   }
 

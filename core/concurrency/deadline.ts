@@ -1,5 +1,7 @@
 // Bounds a call to an outside system in time, whether or not the system's client can be cancelled.
 
+import { untilAborted } from './until-aborted.ts'
+
 export class DeadlinePassed extends Error {
   constructor (deadlineMs: number) {
     super(`no answer within ${deadlineMs} ms`)
@@ -18,11 +20,8 @@ export async function withDeadline<T> (deadlineMs: number, work: (signal: AbortS
   const timer = setTimeout(() => inner.abort(new DeadlinePassed(deadlineMs)), deadlineMs)
   const passOn = (): void => inner.abort(outer?.reason)
   outer?.addEventListener('abort', passOn)
-  const aborted = new Promise<never>((_resolve, reject) => {
-    inner.signal.addEventListener('abort', () => reject(inner.signal.reason as Error))
-  })
   try {
-    return await Promise.race([work(inner.signal), aborted])
+    return await untilAborted(inner.signal, work(inner.signal))
   } finally {
     clearTimeout(timer)
     outer?.removeEventListener('abort', passOn)

@@ -1,6 +1,7 @@
 // Records which replica seals under which master key. Every replica writes its record before its first seal and
 // repeats it every 30 seconds until its last.
 
+import { backOff } from '../concurrency/back-off.ts'
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres } from '../contract/index.ts'
 import type { EncryptionModule } from './encryption-module.ts'
@@ -32,8 +33,8 @@ const beatMs = 30_000
  * A frozen replica writes its heartbeat again when it is back.
  */
 export const silentSeconds = 150
-/** Longest pause between re-wrap requests; the pause doubles while anything is still under an old key. */
-const longestPauseMs = 1_800_000
+/** The pause between re-wrap requests; it doubles while anything is still under an old key. */
+const requestPause = { firstMs: beatMs, maxMs: 1_800_000 }
 
 /** Lists all keys that data may be sealed under, oldest first, with the number of replicas that seal under each. */
 export const findMasterKeys = (postgres: Postgres): Promise<readonly { keyId: string, replicas: number }[]> =>
@@ -71,13 +72,12 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
     wake,
     async follow () {
       let isOver = false
-      let pauseMs = beatMs
+      let requests = 0
       let nextRequestAt = 0
       const request = async (): Promise<void> => {
         if (clock.now() < nextRequestAt) return
         await requestRewrap()
-        nextRequestAt = clock.now() + pauseMs
-        pauseMs = Math.min(pauseMs * 2, longestPauseMs)
+        nextRequestAt = clock.now() + backOff(++requests, requestPause)
       }
       await beat()
       const leave = encryption.onKept(wake)

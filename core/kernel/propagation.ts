@@ -1,5 +1,6 @@
 // Decides what follows when a unit comes up or goes down: which units start, are held or stop, and when a unit is retried.
 
+import { backOff } from '../concurrency/back-off.ts'
 import { UnitHeld } from './kernel-error.ts'
 import type { Undoing } from './undo.ts'
 import type { Down, Unit } from './unit.ts'
@@ -118,7 +119,7 @@ export class Propagation {
   #planRetry (unit: Unit): void {
     const { state, isDue, failures, definition: { recover } } = unit
     if (recover === undefined || isDue || unit.retryAt !== undefined || (state !== 'quarantined' && state !== 'held')) return
-    unit.retryAt = this.#undoing.clock.now() + Math.min(recover.firstMs * 2 ** (failures - 1), recover.maxMs)
+    unit.retryAt = this.#undoing.clock.now() + backOff(failures, recover)
     unit.cancelRetry = this.#undoing.alarm.at(unit.retryAt, () => this.retry(unit))
   }
 }

@@ -1,5 +1,7 @@
 // The definition of a unit: everything that the kernel knows about a resource or a plugin.
 
+import type { BackOff } from '../concurrency/back-off.ts'
+
 export type UnitKind = 'resource' | 'plugin' | 'host'
 export type UndoStep = (signal: AbortSignal) => void | Promise<void>
 
@@ -15,10 +17,8 @@ export interface StartContext {
   readonly undo: (name: string, step: UndoStep) => void
 }
 
-export interface Recovery {
-  /** The first pause in milliseconds. It doubles with every failure, up to `maxMs`. */
-  readonly firstMs: number
-  readonly maxMs: number
+/** The pause before a unit that failed is started again. */
+export interface Recovery extends BackOff {
   /** When a unit has run for this long, its failures no longer count. */
   readonly resetAfterMs: number
 }
@@ -40,8 +40,8 @@ export interface UnitDefinition {
   readonly stopIsReserved?: boolean
   /** Milliseconds for one attempt; `startBudgetMs` by default. */
   readonly attemptBudgetMs?: number
-  /** The pause after a failed attempt; it doubles from `firstMs` to `maxMs`. Without it there is one attempt. */
-  readonly retry?: { readonly firstMs: number, readonly maxMs: number }
+  /** The pause after a failed attempt. Without it there is one attempt. */
+  readonly retry?: BackOff
   /**
    * Turns failure into quarantine. Defines when the unit is started again, and after how long a run its failures no
    * longer count.

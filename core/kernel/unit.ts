@@ -1,5 +1,6 @@
 // One unit: its state, its attempts to start, its generations, and how it is taken down.
 
+import { backOff } from '../concurrency/back-off.ts'
 import { BudgetExceeded, asError, UnitHeld, NotReplaced, Replaced, describe, type StartStopped } from './kernel-error.ts'
 import { StartAttempt } from './start-attempt.ts'
 import { isMove, type State } from './state.ts'
@@ -145,7 +146,7 @@ export class Unit {
         return
       }
       this.#note(error, attempt.error)
-      const pauseMs = retry === undefined ? Infinity : Math.min(retry.firstMs * 2 ** (this.attempts - 1), retry.maxMs)
+      const pauseMs = retry === undefined ? Infinity : backOff(this.attempts, retry)
       if (clock.now() + pauseMs >= deadline) {
         this.blame(error, this.#inAllAttempts())
         this.#move(this.definition.recover === undefined ? 'failed' : 'quarantined', this.#why)

@@ -2,6 +2,7 @@
 
 import { setImmediate as pollPhase } from 'node:timers/promises'
 import { DeadlinePassed } from '../concurrency/deadline.ts'
+import { untilAborted } from '../concurrency/until-aborted.ts'
 import type { Clock, Log } from '../contract/index.ts'
 
 export interface PulseParts {
@@ -195,16 +196,5 @@ export class Pulse {
   /** Resolves with false when the pulse was closed. */
   async #sleep (ms: number): Promise<boolean> {
     return this.#parts.clock.sleep(ms, this.#closing.signal).then(() => true, () => false)
-  }
-}
-
-async function untilAborted<T> (signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort)
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

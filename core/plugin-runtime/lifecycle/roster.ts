@@ -1,5 +1,6 @@
 // The plugins that are present, and their changes while the host serves: reload, install, remove, disable and enable.
 
+import { untilAborted } from '../../concurrency/until-aborted.ts'
 import { Conflict, type Log, type Manifest } from '../../contract/index.ts'
 import { NotReplaced, type Kernel, type UnitDefinition } from '../../kernel/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
@@ -85,12 +86,10 @@ export function createRoster (parts: RosterParts): Roster {
    * replacement.
    */
   const unlessSwitchedOff = async <T>(id: string, work: Promise<T>): Promise<T> => {
-    const { promise, reject } = Promise.withResolvers<never>()
     const load = new AbortController()
-    load.signal.addEventListener('abort', () => reject(new Conflict(`The plugin "${id}" was switched off meanwhile.`)))
     loads.set(id, load)
     try {
-      return await Promise.race([work, promise])
+      return await untilAborted(load.signal, work)
     } finally {
       loads.delete(id)
     }
@@ -182,7 +181,7 @@ export function createRoster (parts: RosterParts): Roster {
     reload: (id, disabled) => inTurn(id, () => reload(id, disabled)),
     enable: id => inTurn(id, () => kernel.enable(id)),
     disable: (id, reason) => {
-      loads.get(id)?.abort()
+      loads.get(id)?.abort(new Conflict(`The plugin "${id}" was switched off meanwhile.`))
       // The kernel gives up a replacement in progress, so this call does not wait for it.
       return kernel.disable(id, reason)
     },

@@ -1,5 +1,6 @@
 // Follows the objects of a cluster: lists them, watches their changes, and starts again whenever that breaks.
 
+import { backOff } from '../../concurrency/back-off.ts'
 import { DeadlinePassed, withDeadline } from '../../concurrency/deadline.ts'
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Clock, Kubernetes, KubernetesChange, KubernetesObject, Log } from '../../contract/index.ts'
@@ -26,7 +27,8 @@ export interface WatchParts {
 
 const graceMs = 2_000
 const pageSize = 500
-const pause = { firstMs: 100, longestMs: 700, refusedMs: 10_000 }
+const pause = { firstMs: 100, maxMs: 700, jitter: 0.5 }
+const refusedPause = { ...pause, maxMs: 10_000 }
 /** A watch that breaks sooner than this counts as one that never worked. */
 const soundAfterMs = 1_000
 
@@ -135,9 +137,8 @@ class Watch {
     // A cluster that refuses may do so for good, so the pause may grow long. The return of a cluster that is
     // unavailable, overloaded or starting should be noticed soon.
     const isRefusal = isAnswer(error) && error.code < 500 && ![410, 429].includes(error.code)
-    const ms = Math.min(pause.firstMs * 2 ** this.#failures++, isRefusal ? pause.refusedMs : pause.longestMs)
     const asked = isAnswer(error) ? retryAfter(error).retryAfterMs ?? 0 : 0
-    return Math.max(ms * (0.5 + Math.random() / 2), asked)
+    return Math.max(backOff(++this.#failures, isRefusal ? refusedPause : pause), asked)
   }
 
   async #list (): Promise<void> {

@@ -2,6 +2,7 @@
 // server is unavailable.
 
 import { Redis } from 'iovalkey'
+import { backOff } from '../../concurrency/back-off.ts'
 import { withDeadline } from '../../concurrency/deadline.ts'
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Log, OpenParts, Resource } from '../../contract/index.ts'
@@ -25,7 +26,7 @@ export interface ValkeySettings {
  * first ping that gets no answer.
  */
 const heartbeatMs = 1_000
-const longestPauseMs = 200
+const reconnectPause = { firstMs: 50, maxMs: 200 }
 const goodbyeMs = 50
 
 /**
@@ -159,7 +160,7 @@ function createConnection (name: string, { url, commandTimeoutMs, connectTimeout
     socketTimeout: commandTimeoutMs * 2,
     disconnectTimeout: goodbyeMs,
     keepAlive: 10_000,
-    retryStrategy: attempt => Math.min(25 * 2 ** attempt, longestPauseMs),
+    retryStrategy: attempt => backOff(attempt, reconnectPause),
     // A command is sent once or fails. A repeated command could take effect twice, and a queued one would arrive when
     // no caller waits any more.
     enableOfflineQueue: false,

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { PgBoss, SendOptions } from 'pg-boss'
+import { untilAborted } from '../../concurrency/until-aborted.ts'
 import { sql, type Log, type Transaction } from '../../contract/index.ts'
 import { createPlaces } from './place.ts'
 import type { Claim, Queues, QueueSettings } from './queue.ts'
@@ -249,7 +250,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
     resume: async (name, id) => { await boss.resume(name, id); await notify(db, name) },
     cancel: async (name, id) => { await boss.cancel(name, id) },
     discard: async (name, id) => { await boss.deleteJob(name, id) },
-    check: signal => check(db, signal),
+    check: async signal => { await untilAborted(signal, db.executeSql('SELECT 1')) },
     close: async () => {
       try {
         await news.close()
@@ -289,17 +290,5 @@ function asDatabase (tx: Transaction): IDatabase {
       const { rows } = await tx.query(query)
       return { rows: [...rows] }
     }
-  }
-}
-
-async function check (db: IDatabase, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  const gaveUp = Promise.withResolvers()
-  const giveUp = (): void => gaveUp.reject(signal.reason as Error)
-  signal.addEventListener('abort', giveUp, { once: true })
-  try {
-    await Promise.race([db.executeSql('SELECT 1'), gaveUp.promise])
-  } finally {
-    signal.removeEventListener('abort', giveUp)
   }
 }

@@ -1,5 +1,6 @@
 // Turns a plugin's declared tasks into the definitions that the runner uses, and reports all problems in them together.
 
+import { backOff } from '../../concurrency/back-off.ts'
 import { readDuration } from '../../contract/duration.ts'
 import type { QueueHandler, QueueOptions, TaskHandler, TaskRecord } from '../../contract/index.ts'
 
@@ -74,8 +75,7 @@ export const keyedQueue = (name: string): string => `${name}/keyed`
  * are not retried together.
  */
 export function retryDelay ({ delayMs, isExponential }: Retry, attempts: number, random = Math.random()): number {
-  const fullMs = isExponential ? delayMs * 2 ** Math.min(attempts - 1, 30) : delayMs
-  return Math.min(fullMs, Math.max(longestDelayMs, delayMs)) * (0.75 + 0.25 * random)
+  return backOff(isExponential ? attempts : 1, { firstMs: delayMs, maxMs: Math.max(longestDelayMs, delayMs), jitter: 0.25 }, random)
 }
 
 export function readTasks (plugin: string, tasks: readonly TaskRecord[]): TaskDefinition[] {
