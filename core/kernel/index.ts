@@ -7,4 +7,4 @@ export { renderStartReport, renderStopReport, type StartReport, type StopReport,
 export { moves, type State } from './state.ts'
 export { createKernel } from './kernel.ts'
 export type { StepReport } from './undo.ts'
-export type { Change } from './unit.ts'
+export type { Change } from './unit-record.ts'

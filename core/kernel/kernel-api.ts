@@ -5,7 +5,7 @@ import type { StartReport, StopReport } from './report.ts'
 import type { State } from './state.ts'
 import type { StepReport } from './undo.ts'
 import type { UnitDefinition, UnitKind } from './unit-definition.ts'
-import type { Change } from './unit.ts'
+import type { Change } from './unit-record.ts'
 
 export interface KernelParts {
   readonly clock: Clock

@@ -1,7 +1,7 @@
 // Creates the kernel: it starts units in the order of their needs, keeps them running, and stops them in reverse. Only this file knows all units.
 
 import { Alarm } from './alarm.ts'
-import { findProblems, idsBefore } from './graph.ts'
+import { findProblems } from './graph.ts'
 import type { Kernel, KernelParts, UnitSnapshot } from './kernel-api.ts'
 import { Disabled, InvalidUnits, NotReplaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'
 import { Propagation } from './propagation.ts'
@@ -9,7 +9,8 @@ import { createStartReport, type StartReport, type StopReport } from './report.t
 import { stopUnits } from './stop.ts'
 import { Undoing, type StepReport } from './undo.ts'
 import type { UnitDefinition } from './unit-definition.ts'
-import { Unit, type UnitParts } from './unit.ts'
+import type { UnitParts } from './unit-record.ts'
+import { Unit } from './unit.ts'
 
 interface Call {
   readonly unsettled: Set<Unit>
@@ -49,7 +50,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     const calledAt = clock.now()
     const added = definitions.map(definition => new Unit(definition, parts))
     for (const unit of added) units.set(unit.id, unit)
-    for (const unit of added) connect(unit)
+    for (const unit of added) unit.connect(unit.definition, units)
     const settled = untilSettled(added)
     for (const unit of added) {
       if (unit.definition.disabled !== undefined) void course.takeDown(unit, new Disabled(unit.definition.disabled), 'disabled')
@@ -66,17 +67,6 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     calls.add(call)
     if (waitedFor.length === 0) close(call, undefined)
     return promise
-  }
-
-  const connect = (unit: Unit): void => {
-    for (const before of unit.before) before.dependents.delete(unit)
-    unit.before.clear()
-    for (const id of idsBefore(unit.definition)) {
-      const before = units.get(id)
-      if (before === undefined) continue
-      unit.before.add(before)
-      before.dependents.add(unit)
-    }
   }
 
   const close = (call: Call, last: Unit | undefined): void => {
@@ -116,7 +106,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     const problems = findProblems([...units.values()].map(other => other === unit ? definition : other.definition), () => false)
     if (problems.length > 0) throw new InvalidUnits(problems)
     const onTaken = (): void => {
-      connect(unit)
+      unit.connect(definition, units)
       onSwitch?.()
       for (const dependent of [...unit.dependents]) course.consider(dependent, unit)
     }
@@ -130,7 +120,6 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
       return undefined
     }
     if (unit.state === 'running') return unit.replace(definition, { findObstacle, onTaken })
-    unit.definition = definition
     onTaken()
     if (unit.state === 'disabled') return []
     await begin(unit)
@@ -162,7 +151,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     },
     retry: id => {
       const unit = units.get(id)
-      if (unit?.retryAt !== undefined) course.retry(unit)
+      if (unit?.retry.atMs !== undefined) course.retry(unit)
     },
     stop: (reason, { budgetMs }) => {
       if (stopping === undefined) {
@@ -189,8 +178,8 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
   }
 }
 
-const snapshot = ({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retryAt }: Unit): UnitSnapshot =>
-  ({ id, kind, required, state, since, reason, attempts, restarts, retryAt, needs })
+const snapshot = ({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retry }: Unit): UnitSnapshot =>
+  ({ id, kind, required, state, since, reason, attempts, restarts, retryAt: retry.atMs, needs })
 
 const isRunning = (unit: Unit): boolean => unit.state === 'running'
 

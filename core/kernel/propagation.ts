@@ -1,6 +1,5 @@
 // Decides what follows when a unit comes up or goes down: which units start, are held or stop, and when a unit is retried.
 
-import { backOff } from '../concurrency/back-off.ts'
 import { UnitHeld } from './kernel-error.ts'
 import type { Undoing } from './undo.ts'
 import type { Down, Unit } from './unit.ts'
@@ -27,7 +26,7 @@ export class Propagation {
   end (units: Iterable<Unit>, reason: Error): void {
     this.#isOver = true
     for (const unit of units) {
-      cancelRetry(unit)
+      unit.retry.cancel()
       unit.giveUp(reason)
     }
   }
@@ -47,11 +46,10 @@ export class Propagation {
     const obstacle = findObstacle(unit)
     if (unit.isActive) {
       if (obstacle !== undefined) void this.#takeDownFor(unit, obstacle)
-    } else if (unit.isDue && obstacle !== undefined) {
+    } else if (unit.retry.isDue && obstacle !== undefined) {
       unit.blameNeed(obstacle.need, obstacle.why)
-      cancelRetry(unit)
       if (unit.hold()) this.#settle(unit)
-    } else if (unit.isDue) {
+    } else if (unit.retry.isDue) {
       if ([...unit.before].every(before => before.isSettled)) this.#begin(unit, cause)
       else unit.wait()
     }
@@ -59,8 +57,7 @@ export class Propagation {
 
   /** Retries the unit now, however long the planned pause was. */
   retry (unit: Unit): void {
-    cancelRetry(unit)
-    unit.isDue = true
+    unit.retry.makeDue()
     this.consider(unit)
   }
 
@@ -69,36 +66,35 @@ export class Propagation {
    * gave.
    */
   takeDown (unit: Unit, error: Error, to: Down): Promise<void> {
-    if (unit.leaving === undefined) {
-      unit.blame(error)
-      cancelRetry(unit)
-    }
-    return unit.leaving ??= this.#takeDown(unit, error, to)
+    if (unit.leaving !== undefined) return unit.leaving
+    unit.blame(error)
+    unit.retry.cancel()
+    return this.#takeDown(unit, error, to)
   }
 
   #takeDownFor (unit: Unit, { need, why }: Obstacle): Promise<void> {
     if (unit.leaving !== undefined) return unit.leaving
     unit.blameNeed(need, why)
-    return unit.leaving = this.#takeDown(unit, new UnitHeld(unit.blamed), 'held')
+    return this.#takeDown(unit, new UnitHeld(unit.blamed), 'held')
   }
 
-  async #takeDown (unit: Unit, error: Error, to: Down): Promise<void> {
-    // Yields first, so that a long chain of needs does not become a deep call stack.
-    await Promise.resolve()
-    const above = [...unit.dependents].filter(dependent => dependent.needs(unit) && (dependent.isActive || dependent.leaving !== undefined))
-    await Promise.all(above.map(dependent => this.#takeDownFor(dependent, { need: unit })))
-    // During a stop, `stopUnits` decides the order.
-    if (!this.#isOver) await unit.leave(error, to)
-    unit.leaving = undefined
-    this.#settle(unit)
-    // The units that it needs may have come back meanwhile.
-    this.consider(unit)
+  #takeDown (unit: Unit, error: Error, to: Down): Promise<void> {
+    return unit.leaveBy(async hasLeft => {
+      // Yields first, so that a long chain of needs does not become a deep call stack.
+      await Promise.resolve()
+      const above = [...unit.dependents].filter(dependent => dependent.needs(unit) && (dependent.isActive || dependent.leaving !== undefined))
+      await Promise.all(above.map(dependent => this.#takeDownFor(dependent, { need: unit })))
+      // During a stop, `stopUnits` decides the order.
+      if (!this.#isOver) await unit.leave(error, to)
+      hasLeft()
+      this.#settle(unit)
+      // The units that it needs may have come back meanwhile.
+      this.consider(unit)
+    })
   }
 
   #begin (unit: Unit, cause: Unit | undefined): void {
-    cancelRetry(unit)
-    unit.last = cause
-    void unit.start().then(() => this.#settle(unit))
+    void unit.start(cause).then(() => this.#settle(unit))
   }
 
   #settle (first: Unit): void {
@@ -117,16 +113,9 @@ export class Propagation {
   }
 
   #planRetry (unit: Unit): void {
-    const { state, isDue, failures, definition: { recover } } = unit
-    if (recover === undefined || isDue || unit.retryAt !== undefined || (state !== 'quarantined' && state !== 'held')) return
-    unit.retryAt = this.#undoing.clock.now() + backOff(failures, recover)
-    unit.cancelRetry = this.#undoing.alarm.at(unit.retryAt, () => this.retry(unit))
+    const { state, definition: { recover } } = unit
+    if (recover !== undefined && (state === 'quarantined' || state === 'held')) unit.retry.plan(recover, this.#undoing, () => this.retry(unit))
   }
-}
-
-function cancelRetry (unit: Unit): void {
-  unit.cancelRetry?.()
-  unit.cancelRetry = unit.retryAt = undefined
 }
 
 /** Returns the first dependency that blocks this unit: it is down, or it runs but the unit refuses it. */

@@ -10,11 +10,12 @@ export async function stopUnits (units: readonly Unit[], undoing: Undoing, error
   const startedAt = clock.now()
   const reports: UnitStopReport[] = []
   undoing.limit(startedAt + budgetMs)
-  for (const unit of units) unit.undone = []
+  const undone = new Map(units.map(unit => [unit, unit.collectUndone()]))
   const partOf = divide(units)
   await backwards(units, async unit => {
     const beganAt = clock.now()
-    const { id, state, undone: steps = [], definition: { stopBudgetMs, stopIsReserved: isReserved = false } } = unit
+    const { id, state, definition: { stopBudgetMs, stopIsReserved: isReserved = false } } = unit
+    const steps = undone.get(unit) ?? []
     const part = partOf(unit)
     const shareMs = Math.min(stopBudgetMs, Math.max(0, undoing.limitMs - beganAt) * (isReserved ? 1 : part))
     const report = { id, state, durationMs: 0, shareMs, steps }
@@ -23,8 +24,9 @@ export async function stopUnits (units: readonly Unit[], undoing: Undoing, error
     report.durationMs = clock.now() - beganAt
   })
   await undoing.done()
-  for (const unit of units) unit.undone = undefined
   const started = reports.filter(({ state, steps }) => state === 'starting' || state === 'running' || state === 'stopping' || steps.length > 0)
+    // A step that ends later is in no report.
+    .map(report => ({ ...report, steps: [...report.steps] }))
   return createStopReport(error.reason, clock.now() - startedAt, clock.now() > undoing.limitMs, started)
 }
 

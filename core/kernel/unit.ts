@@ -1,158 +1,83 @@
-// One unit: its state, its attempts to start, its generations, and how it is taken down.
+// One unit: how it starts, how another generation replaces it, and how it is taken down.
 
 import { backOff } from '../concurrency/back-off.ts'
 import { BudgetExceeded, asError, UnitHeld, NotReplaced, Replaced, describe, type StartStopped } from './kernel-error.ts'
 import { StartAttempt } from './start-attempt.ts'
-import { isMove, type State } from './state.ts'
-import { Undo, type Share, type StepReport, type Undoing } from './undo.ts'
+import { StartTurn } from './start-turn.ts'
+import { Undo, type Share, type StepReport } from './undo.ts'
 import type { UnitDefinition } from './unit-definition.ts'
-
-export interface Change {
-  readonly unit: string
-  readonly from: State
-  readonly to: State
-  readonly reason?: string
-  /** The thrown error, when an error caused the change. */
-  readonly error?: Error
-}
-
-export interface UnitParts {
-  readonly undoing: Undoing
-  onChange (change: Change): void
-  onStep (unit: string, step: StepReport): void
-}
+import { UnitRecord } from './unit-record.ts'
 
 export interface Succession {
   /** Returns why the new generation cannot take over. Called before it starts and again when it has started. */
   findObstacle (): string | undefined
+  /** Connects the unit by its new definition. */
   onTaken (): void
 }
 
 /** The state of a unit after it was taken down. */
 export type Down = 'quarantined' | 'failed' | 'held' | 'disabled'
-const downStates: ReadonlySet<State> = new Set<State>(['quarantined', 'failed', 'held', 'disabled', 'stopped'])
 
-export class Unit {
-  definition: UnitDefinition
-  /** The units of `needs` and `after`: they settle before this one starts, and stop after it. */
-  readonly before = new Set<Unit>()
-  readonly dependents = new Set<Unit>()
-  /** The unit of `before` that settled last, or the one that holds this unit. */
-  last: Unit | undefined
-  readonly addedAt: number
-  startedAt: number | undefined
-  settledAt: number | undefined
-  since: number
-  attempts = 0
-  restarts = 0
-  /** Failures in a row, without a long run between them. */
-  failures = 0
-  /** True when it starts as soon as the units it needs run. False when a retry or a replacement has to come first. */
-  isDue = true
-  retryAt: number | undefined
-  cancelRetry: (() => void) | undefined
-  /** Pending while the unit and all units that need it are taken down. */
-  leaving: Promise<void> | undefined
-  /** Why it is in this state, or why the last attempt failed. */
-  reason: string | undefined
-  error: Error | undefined
-  /** The undo steps taken since the stop began; undefined when no stop is in progress. */
-  undone: StepReport[] | undefined
-  readonly #parts: UnitParts
-  #state: State = 'waiting'
+export class Unit extends UnitRecord {
   #attempt: StartAttempt | undefined
   /** Other generations that are not undone yet: the next one while it starts, the previous one while it drains. */
   readonly #others = new Set<StartAttempt>()
-  /** Identifies the current start. It is replaced by the next start, and undefined once the start is told to give up. */
-  #start: object | undefined
+  #turn: StartTurn | undefined
   #isReplacing = false
-  #isOver = false
-  #wake: (() => void) | undefined
-  #thrown: Error | undefined
-  // The ids from this unit to the unit to blame; `#why` is the reason.
-  #path: string
-  #why = ''
-
-  constructor (definition: UnitDefinition, parts: UnitParts) {
-    this.definition = definition
-    this.#parts = parts
-    this.#path = definition.id
-    this.addedAt = this.since = parts.undoing.clock.now()
-  }
-
-  get id (): string {
-    return this.definition.id
-  }
-
-  get state (): State {
-    return this.#state
-  }
-
-  /** Units that need this one cannot start. */
-  get isDown (): boolean {
-    return downStates.has(this.#state)
-  }
-
-  /** It runs or is down for now, so units that come after it need not wait. */
-  get isSettled (): boolean {
-    return this.leaving === undefined && (this.#state === 'running' || this.isDown)
-  }
-
-  get isActive (): boolean {
-    return this.#state === 'starting' || this.#state === 'running'
-  }
-
-  needs (other: Unit): boolean {
-    return this.definition.needs.includes(other.id)
-  }
+  #isStopped = false
+  #undone: StepReport[] | undefined
 
   /**
-   * Resolves when the unit runs, is down for now, or was told to give up. In the last case the caller that told it
-   * undoes what it registered.
+   * Starts the unit, because `cause` has settled. Resolves when the unit runs, is down for now, or was told to give up.
+   * In the last case the caller that told it undoes what it registered.
    */
-  async start (): Promise<void> {
-    const { clock } = this.#parts.undoing
+  async start (cause: this | undefined): Promise<void> {
     const { startBudgetMs, attemptBudgetMs = startBudgetMs, retry } = this.definition
-    const isMine = this.#begin()
+    const turn = this.#takeTurn()
+    this.retry.cancel()
+    this.last = cause
     if (this.startedAt !== undefined) this.restarts += 1
     this.attempts = 0
-    this.#thrown = undefined
-    this.#move('starting')
+    let thrown: Error | undefined
+    this.move('starting')
     // The rest of an earlier start is undone first, on that start's own budget.
-    if (this.#attempt?.undo.isDone === false) await this.#until(Infinity, this.#attempt.undo.run())
-    this.startedAt = clock.now()
-    const deadline = this.startedAt + startBudgetMs
-    while (isMine()) {
+    if (this.#attempt?.undo.isDone === false) await turn.until(Infinity, this.#attempt.undo.run())
+    const startedAt = this.startedAt = this.now()
+    const deadline = startedAt + startBudgetMs
+    while (!turn.isOver()) {
       this.attempts += 1
       const attempt = this.#attempt = new StartAttempt(this.#createUndo(this.definition))
-      const budgetMs = Math.min(attemptBudgetMs, deadline - clock.now())
+      const budgetMs = Math.min(attemptBudgetMs, deadline - this.now())
       void attempt.run(this.definition, this.attempts)
-      await this.#until(clock.now() + budgetMs, attempt.settled)
-      if (!isMine()) return
-      if (attempt.outcome === 'started') serve(attempt)
-      if (attempt.outcome === 'started') {
+      await turn.until(this.now() + budgetMs, attempt.settled)
+      if (turn.isOver()) return
+      if (serve(attempt)) {
         this.error = undefined
-        this.#move('running')
+        this.move('running')
         return
       }
       const error = attempt.error ?? new BudgetExceeded('start', budgetMs)
       // The wait for the undoing ends with the start budget too, so that units which wait for this one are not delayed
       // further.
-      await this.#until(deadline, attempt.end(error))
-      if (!isMine()) return
+      await turn.until(deadline, attempt.end(error))
+      if (turn.isOver()) return
       if (error instanceof UnitHeld) {
         this.blame(error)
-        this.#move('held', this.#why)
+        this.move('held', this.blamed)
         return
       }
-      this.#note(error, attempt.error)
+      thrown = informativeError(error, attempt.error) ?? thrown
+      if (error instanceof BudgetExceeded && thrown !== undefined) error.cause = thrown
+      this.error = error
+      this.reason = describe(error)
       const pauseMs = retry === undefined ? Infinity : backOff(this.attempts, retry)
-      if (clock.now() + pauseMs >= deadline) {
-        this.blame(error, this.#inAllAttempts())
-        this.#move(this.definition.recover === undefined ? 'failed' : 'quarantined', this.#why)
+      if (this.now() + pauseMs >= deadline) {
+        const inMs = Math.round(this.now() - startedAt)
+        this.blame(error, this.attempts === 1 ? this.reason : `${this.attempts} attempts in ${inMs} ms, the last one: ${this.reason}`)
+        this.move(this.definition.recover === undefined ? 'failed' : 'quarantined', this.blamed)
         return
       }
-      await this.#until(clock.now() + pauseMs)
+      await turn.until(this.now() + pauseMs)
     }
   }
 
@@ -162,29 +87,25 @@ export class Unit {
    * ends first; the new one is then undone.
    */
   async replace (definition: UnitDefinition, { findObstacle, onTaken }: Succession): Promise<readonly StepReport[]> {
-    const { clock } = this.#parts.undoing
     const obstacle = findObstacle()
     if (obstacle !== undefined) throw new NotReplaced(this.id, obstacle)
-    const isMine = this.#begin()
+    const turn = this.#takeTurn()
     const last = this.#attempt
     const next = new StartAttempt(this.#createUndo(definition))
     this.#others.add(next)
     void next.run(definition, 1)
     this.#isReplacing = true
-    await this.#until(clock.now() + definition.startBudgetMs, next.settled)
+    await turn.until(this.now() + definition.startBudgetMs, next.settled)
     this.#isReplacing = false
-    const found = !isMine() ? 'it ended meanwhile' : next.outcome === 'started' ? findObstacle() : undefined
-    if (found === undefined) serve(next)
-    const error = next.outcome === 'started' ? undefined : next.error ?? new BudgetExceeded('start', definition.startBudgetMs)
-    const why = found ?? (error && describe(error))
-    if (why !== undefined) {
-      const refusal = new NotReplaced(this.id, why, error && { cause: error })
+    const found = turn.isOver() ? 'it ended meanwhile' : next.outcome === 'started' ? findObstacle() : undefined
+    if (found !== undefined || !serve(next)) {
+      const error = next.outcome === 'started' ? undefined : next.error ?? new BudgetExceeded('start', definition.startBudgetMs)
+      const refusal = new NotReplaced(this.id, found ?? (error === undefined ? '' : describe(error)), error && { cause: error })
       await next.end(refusal)
       this.#others.delete(next)
       throw refusal
     }
     this.#others.delete(next)
-    this.definition = definition
     this.#attempt = next
     this.restarts += 1
     if (last !== undefined) this.#others.add(last)
@@ -195,73 +116,46 @@ export class Unit {
     return last.undo.taken
   }
 
-  /** Blames the unit itself. */
-  blame (error: Error, why = describe(error)): void {
-    this.error = error
-    this.#path = this.id
-    this.#why = why
-  }
-
-  /** Blames `need`, or the unit that `need` blames. `why` is given when the obstacle is not the state of `need`. */
-  blameNeed (need: Unit, why?: string): void {
-    this.last = need
-    this.error = why === undefined ? need.error : undefined
-    this.#path = `${this.id} → ${why === undefined ? need.#path : need.id}`
-    this.#why = why ?? need.#why
-  }
-
-  get blamed (): string {
-    return this.#path === this.id ? this.#why : `${this.#path} (${this.#why})`
-  }
-
-  /** Holds the unit for now. Returns false when it was already held; then only the reason changes. */
-  hold (): boolean {
-    this.isDue = true
-    if (this.#state === 'held') {
-      this.reason = this.blamed
-      return false
-    }
-    this.#move('held', this.blamed)
-    return true
-  }
-
-  /** Called when the unit would start, but a unit that it comes after has not settled. */
-  wait (): void {
-    if (this.#state !== 'waiting' && this.#state !== 'held') this.#move('waiting')
-  }
-
   /** Tells the next generation to give up, if one is starting. The running one continues. */
   giveUpReplacement (reason: Error): void {
-    if (this.#state === 'running' && this.#start !== undefined && this.#isReplacing) this.giveUp(reason)
+    if (this.state === 'running' && this.#turn?.isOver() === false && this.#isReplacing) this.giveUp(reason)
   }
 
   /** Aborts a start in progress. The caller must undo what it registered. */
   giveUp (reason: Error): void {
-    this.#start = undefined
-    if (this.#state === 'starting') this.#attempt?.abort(reason)
+    if (this.state === 'starting') this.#attempt?.abort(reason)
     for (const other of this.#others) other.abort(reason)
-    this.#wake?.()
+    this.#turn?.giveUp()
   }
 
   /** Undoes what there is to undo and moves to `to`, unless a stop takes over. */
   async leave (error: Error, to: Down): Promise<void> {
     this.giveUp(error)
     if (this.#mustUndo()) {
-      this.#move('stopping', this.blamed)
+      this.move('stopping', this.blamed)
       await this.#end(error)
     }
-    if (!this.#isOver) this.#move(to, this.blamed)
+    if (!this.#isStopped) this.move(to, this.blamed)
+  }
+
+  /** Returns the list to which each undo step is added from now on. */
+  collectUndone (): readonly StepReport[] {
+    return this.#undone = []
   }
 
   /** Undoes what there is to undo, in every state, and ends in `stopped`. */
   async stop (error: StartStopped, share: Share): Promise<void> {
-    this.#isOver = true
+    this.#isStopped = true
     this.giveUp(error)
     if (this.#mustUndo()) {
-      if (this.#state !== 'stopping') this.#move('stopping', error.reason)
+      if (this.state !== 'stopping') this.move('stopping', error.reason)
       await this.#end(error, share)
     }
-    this.#move('stopped', error.reason)
+    this.move('stopped', error.reason)
+  }
+
+  #takeTurn (): StartTurn {
+    return this.#turn = new StartTurn(this.parts.undoing.alarm)
   }
 
   #mustUndo (): boolean {
@@ -269,79 +163,32 @@ export class Unit {
   }
 
   async #end (error: Error, share?: Share): Promise<void> {
-    await Promise.all([...this.#others, ...this.#attempt === undefined ? [] : [this.#attempt]].map(attempt => attempt.end(error, share)))
+    const attempts = [...this.#others, ...this.#attempt === undefined ? [] : [this.#attempt]]
+    await Promise.all(attempts.map(attempt => attempt.end(error, share)))
   }
 
   #createUndo ({ stopBudgetMs }: UnitDefinition): Undo {
-    return new Undo(this.#parts.undoing, stopBudgetMs, step => {
-      this.undone?.push(step)
-      this.#parts.onStep(this.id, step)
+    return new Undo(this.parts.undoing, stopBudgetMs, step => {
+      this.#undone?.push(step)
+      this.parts.onStep(this.id, step)
     })
-  }
-
-  // A used-up budget says little about the cause. An error thrown in answer to the signal, or in an earlier attempt,
-  // says more.
-  #note (error: Error, thrown: Error | undefined): void {
-    const isOver = error instanceof BudgetExceeded
-    if (thrown !== undefined && thrown.name !== 'AbortError' && !(isOver && thrown === error)) this.#thrown = thrown
-    if (isOver && this.#thrown !== undefined) error.cause = this.#thrown
-    this.error = error
-    this.reason = describe(error)
-  }
-
-  #inAllAttempts (): string {
-    const reason = this.reason ?? ''
-    if (this.attempts === 1) return reason
-    return `${this.attempts} attempts in ${Math.round(this.#parts.undoing.clock.now() - (this.startedAt ?? 0))} ms, the last one: ${reason}`
-  }
-
-  // The result is checked after every wait: the unit may have been told to give up meanwhile, and another call then
-  // controls it.
-  #begin (): () => boolean {
-    const start = this.#start = {}
-    return () => this.#start === start
-  }
-
-  // Waits until `atMs`, or less when `settled` resolves or the unit is told to give up.
-  #until (atMs: number, settled?: Promise<unknown>): Promise<void> {
-    return new Promise(resolve => {
-      const wake = (): void => {
-        if (this.#wake !== wake) return
-        this.#wake = undefined
-        cancel()
-        resolve()
-      }
-      this.#wake = wake
-      const cancel = this.#parts.undoing.alarm.at(atMs, wake)
-      if (this.#start === undefined) wake()
-      else void settled?.then(wake)
-    })
-  }
-
-  // This is the only place that changes the state.
-  #move (to: State, reason?: string): void {
-    const from = this.#state
-    if (!isMove(from, to)) throw new Error(`Unit "${this.id}" cannot go from ${from} to ${to}`)
-    const now = this.#parts.undoing.clock.now()
-    const { recover } = this.definition
-    if (from === 'running' && recover !== undefined && now - this.since >= recover.resetAfterMs) this.failures = 0
-    this.#state = to
-    this.since = now
-    this.reason = reason
-    this.isDue = to === 'waiting' || (to === 'held' && this.#path !== this.id)
-    if (to === 'quarantined' || (to === 'held' && !this.isDue)) this.failures += 1
-    if (to === 'running' || this.isDown) this.settledAt = now
-    const error = to === 'quarantined' || to === 'failed' ? this.error : undefined
-    this.#parts.onChange({ unit: this.id, from, to, ...(reason !== undefined && { reason }), ...(error && { error }) })
   }
 }
 
-function serve (attempt: StartAttempt): void {
-  if (attempt.outcome !== 'started') return
+// A used-up budget says little about the cause. An error thrown in answer to the signal, or in an earlier attempt, says
+// more.
+const informativeError = (error: Error, thrown: Error | undefined): Error | undefined =>
+  thrown?.name === 'AbortError' || (error instanceof BudgetExceeded && thrown === error) ? undefined : thrown
+
+/** Makes a started attempt serve. Returns false when it has not started, or when this fails. */
+function serve (attempt: StartAttempt): boolean {
+  if (attempt.outcome !== 'started') return false
   try {
     attempt.serve?.()
+    return true
   } catch (thrown) {
     attempt.outcome = 'failed'
     attempt.error = asError(thrown)
+    return false
   }
 }
