@@ -1,6 +1,7 @@
 // Checks the health of resources and plugins. The readiness probe names those that fail, a plugin that needs an unavailable resource answers 503,
 // and a plugin whose own check fails is quarantined. Liveness never depends on a check.
 
+import { createLoop } from '../concurrency/loop.ts'
 import { untilAborted } from '../concurrency/until-aborted.ts'
 import { asError, describe } from '../kernel/index.ts'
 import { runAs } from '../plugin-runtime/index.ts'
@@ -95,21 +96,25 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
       underWay.set(unit, asking)
     }
   }
-  const watch = async (): Promise<void> => {
-    for (;;) {
-      askAll()
-      look()
-      const beganAt = performance.now()
-      await clock.sleep(periodMs, ending.signal).catch(() => { /* The checks end. */ })
-      const lateMs = Math.round(performance.now() - beganAt - periodMs)
-      if (lateMs > standstillMs) log.warn({ lateMs }, `the event loop stood still for ${lateMs} ms: some code computes without a pause, and nobody was answered meanwhile`)
-      if (ending.signal.aborted) break
-    }
-    await Promise.all(underWay.values())
+  let dueAt = 0
+  const check = (): void => {
+    askAll()
+    look()
+    dueAt = performance.now() + periodMs
   }
-  const watching = runAs(undefined, watch)
+  const step = (): void => {
+    const lateMs = Math.round(performance.now() - dueAt)
+    if (lateMs > standstillMs) log.warn({ lateMs }, `the event loop stood still for ${lateMs} ms: some code computes without a pause, and nobody was answered meanwhile`)
+    check()
+  }
+  const loop = createLoop({ clock, pauseMs: periodMs, step })
+  runAs(undefined, () => {
+    check()
+    loop.begin()
+  })
   return async () => {
     ending.abort()
-    await watching
+    await loop.end()
+    await Promise.all(underWay.values())
   }
 }

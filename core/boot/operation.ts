@@ -2,6 +2,7 @@
 // follow.
 
 import { backOff } from '../concurrency/back-off.ts'
+import { createLoop } from '../concurrency/loop.ts'
 import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
 import { asError, describe, type Kernel } from '../kernel/index.ts'
 import type { OperatorDecision, OperatorDecisions, PluginEntry, Roster } from '../plugin-runtime/index.ts'
@@ -163,25 +164,16 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     host,
     behind,
     async follow () {
-      let isOver = false
-      let waking = new AbortController()
-      const wake = (): void => waking.abort()
-      const leave = await choices.onNews(wake)
-      const goOn = async (): Promise<void> => {
-        while (!isOver) {
-          await clock.sleep(lookEveryMs, waking.signal).catch(() => { /* A notification came, or the loop ends. */ })
-          waking = new AbortController()
-          // The database may be unavailable: the readiness probe reports it, and the next poll finds what this one missed.
-          await look().catch((err: unknown) => log.debug({ err }, 'what was asked of all replicas could not be read'))
-        }
-      }
-      const following = goOn()
-      return async () => {
-        isOver = true
-        wake()
-        // A plugin that hangs while it is loaded is ended by its own unit, so this loop does not wait for it.
-        await Promise.all([Promise.race([following, clock.sleep(patienceMs)]), leave()])
-      }
+      const loop = createLoop({
+        clock,
+        pauseMs: lookEveryMs,
+        // The database may be unavailable: the readiness probe reports it, and the next poll finds what this one missed.
+        step: () => look().catch((err: unknown) => log.debug({ err }, 'what was asked of all replicas could not be read'))
+      })
+      const leave = await choices.onNews(loop.wake)
+      loop.begin()
+      // A plugin that hangs while it is loaded is ended by its own unit, so the end does not wait for it.
+      return async () => { await Promise.all([Promise.race([loop.end(), clock.sleep(patienceMs)]), leave()]) }
     }
   }
 }

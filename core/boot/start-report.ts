@@ -1,5 +1,6 @@
 // Reports the start of the host: every few seconds the units it waits for, then the start as a tree or as data, and where the host listens.
 
+import { pause } from '../concurrency/loop.ts'
 import type { Lifecycle } from '../contract/index.ts'
 import { renderStartReport, type StartReport } from '../kernel/index.ts'
 import type { UnitParts } from './unit-context.ts'
@@ -8,9 +9,7 @@ const patienceMs = 5_000
 
 /** Until `ready` aborts, logs for the operator of a long start which units are pending, why, and which units wait for them. */
 export async function logPendingUnits ({ kernel, log, clock }: UnitParts, ready: AbortSignal): Promise<void> {
-  for (;;) {
-    await clock.sleep(patienceMs, ready).catch(() => { /* The host is ready, or it stops. */ })
-    if (ready.aborted) return
+  while (await pause(clock, patienceMs, ready)) {
     const waiting = kernel.waiting()
     if (waiting.length === 0) continue
     const words = waiting.map(({ unit, for: why, by }) => `${unit} (${why}${by.length === 0 ? '' : `; ${shorten(by)} wait${by.length === 1 ? 's' : ''} for it`})`)

@@ -2,6 +2,7 @@
 // repeats it every 30 seconds until its last.
 
 import { backOff } from '../concurrency/back-off.ts'
+import { createLoop } from '../concurrency/loop.ts'
 import { sql, z } from '../contract/index.ts'
 import type { Clock, Log, Postgres } from '../contract/index.ts'
 import type { EncryptionModule } from './encryption-module.ts'
@@ -65,43 +66,32 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
     return (await findMasterKeys(postgres)).length > 1 && await isNewestMasterKey(postgres, key)
   }
 
-  let waking = new AbortController()
-  const wake = (): void => waking.abort()
+  let requests = 0
+  let nextRequestAt = 0
+  const request = async (): Promise<void> => {
+    if (clock.now() < nextRequestAt) return
+    await requestRewrap()
+    nextRequestAt = clock.now() + backOff(++requests, requestPause)
+  }
+  const step = async (): Promise<void> => {
+    try {
+      if (await beat()) await request()
+    } catch (err) {
+      // The database may be unavailable, or the tasks have not started yet.
+      log.debug({ err }, 'the use of the master key could not be told; it is tried again')
+    }
+  }
+  const loop = createLoop({ clock, pauseMs: beatMs, step })
 
   return {
-    wake,
+    wake: loop.wake,
     async follow () {
-      let isOver = false
-      let requests = 0
-      let nextRequestAt = 0
-      const request = async (): Promise<void> => {
-        if (clock.now() < nextRequestAt) return
-        await requestRewrap()
-        nextRequestAt = clock.now() + backOff(++requests, requestPause)
-      }
       await beat()
-      const leave = encryption.onKept(wake)
-      const wait = async (): Promise<boolean> => {
-        await clock.sleep(beatMs, waking.signal).catch(() => { /* `wake` ended the sleep: there is something to check, or the replica stops. */ })
-        waking = new AbortController()
-        return !isOver
-      }
-      const goOn = async (): Promise<void> => {
-        while (await wait()) {
-          try {
-            if (await beat()) await request()
-          } catch (err) {
-            // The database may be unavailable, or the tasks have not started yet.
-            log.debug({ err }, 'the use of the master key could not be told; it is tried again')
-          }
-        }
-      }
-      const following = goOn()
+      const leave = encryption.onKept(loop.wake)
+      loop.begin()
       return async () => {
-        isOver = true
         leave()
-        wake()
-        await following
+        await loop.end()
         // If the database is unavailable, this replica counts as sealing until `silentSeconds` have passed.
         await postgres.query(sql.type(z.object({}))`delete from bulkhead.master_key_use where replica = ${replica}`)
           .catch((err: unknown) => log.debug({ err }, 'that nothing is sealed here any more could not be told'))

@@ -2,6 +2,7 @@
 
 import { setImmediate as pollPhase } from 'node:timers/promises'
 import { DeadlinePassed } from '../concurrency/deadline.ts'
+import { pause } from '../concurrency/loop.ts'
 import { untilAborted } from '../concurrency/until-aborted.ts'
 import type { Clock, Log } from '../contract/index.ts'
 
@@ -194,7 +195,7 @@ export class Pulse {
   }
 
   /** Resolves with false when the pulse was closed. */
-  async #sleep (ms: number): Promise<boolean> {
-    return this.#parts.clock.sleep(ms, this.#closing.signal).then(() => true, () => false)
+  #sleep (ms: number): Promise<boolean> {
+    return pause(this.#parts.clock, ms, this.#closing.signal)
   }
 }

@@ -1,6 +1,7 @@
 // Writes refused requests to the audit log. Refusals of known users get a row each, many in one statement.
 // Refusals of unknown callers are counted by network and minute, so that no caller can fill the log.
 
+import { pause } from '../../concurrency/loop.ts'
 import { sql, z } from '../../contract/index.ts'
 import type { Clock, Log, Origin, Postgres, User } from '../../contract/index.ts'
 import type { Background } from '../background-work.ts'
@@ -70,7 +71,8 @@ export function createRefusalLog ({ postgres, log, clock, background }: RefusalL
     const opened: Window = { tally: new RefusalTally(clock.now()), rowsOf: new Map(), loginRows: 0 }
     current = opened
     background.run('refusals that were counted could not be written to the audit log', async () => {
-      await clock.sleep(windowMs, closing.signal).catch(() => { /* The host is stopping: what is counted is written now. */ })
+      // A host that stops ends the pause, and what is counted is written at once.
+      await pause(clock, windowMs, closing.signal)
       current = undefined
       await writeCounted(opened.tally.rows(clock.now()))
     })

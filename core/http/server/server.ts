@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { pause } from '../../concurrency/loop.ts'
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Clock, Log } from '../../contract/index.ts'
 import type { Fail } from '../answer/failure.ts'
@@ -153,8 +154,8 @@ export async function openServer ({ host, port }: { host: string, port: number }
       const startedAtMs = clock.now()
       const ended = traffic.ended
       traffic.closeConnections()
-      // The sleep rejects only when the signal aborts. The time is then up, and none is left to keep listening.
-      await clock.sleep(keepListeningMs, signal).catch(() => undefined)
+      // When the signal aborts, no time is left to keep listening.
+      await pause(clock, keepListeningMs, signal)
       await untilAllIsRead(traffic)
       void stopListening()
       await traffic.untilQuiet(signal)

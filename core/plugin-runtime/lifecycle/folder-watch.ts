@@ -2,6 +2,7 @@
 
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { createLoop } from '../../concurrency/loop.ts'
 import type { Clock } from '../../contract/index.ts'
 
 /**
@@ -23,33 +24,26 @@ export interface WatchParts {
  * function ends the watch.
  */
 export function watchFolders ({ paths, clock, onChange }: WatchParts): () => Promise<void> {
-  const ending = new AbortController()
   let told = readAll(paths)
   let before = told
-  const watch = async (): Promise<void> => {
-    for (;;) {
-      await clock.sleep(lookEveryMs, ending.signal).catch(() => { /* The watch has ended. */ })
-      if (ending.signal.aborted) return
-      const now = readAll(paths)
-      for (const folder of new Set([...told.keys(), ...now.keys()])) {
-        // An editor writes a file in several steps, and a build writes many files. A folder is quiet when two polls in
-        // a row find the same.
-        if (now.get(folder) === told.get(folder) || now.get(folder) !== before.get(folder)) continue
-        const next = new Map(told)
-        const print = now.get(folder)
-        if (print === undefined) next.delete(folder)
-        else next.set(folder, print)
-        told = next
-        onChange(folder)
-      }
-      before = now
+  const look = (): void => {
+    const now = readAll(paths)
+    for (const folder of new Set([...told.keys(), ...now.keys()])) {
+      // An editor writes a file in several steps, and a build writes many files. A folder is quiet when two polls in a
+      // row find the same.
+      if (now.get(folder) === told.get(folder) || now.get(folder) !== before.get(folder)) continue
+      const next = new Map(told)
+      const print = now.get(folder)
+      if (print === undefined) next.delete(folder)
+      else next.set(folder, print)
+      told = next
+      onChange(folder)
     }
+    before = now
   }
-  const watching = watch()
-  return async () => {
-    ending.abort()
-    await watching
-  }
+  const loop = createLoop({ clock, pauseMs: lookEveryMs, step: look })
+  loop.begin()
+  return loop.end
 }
 
 /** Returns a fingerprint of each plugin folder's files: their names, inode numbers, sizes and modification times. */

@@ -1,5 +1,6 @@
 // A plugin's own clock, timers and listeners: callbacks run as the plugin's code, and none of them outlives the plugin.
 
+import { pause } from '../../concurrency/loop.ts'
 import type { Clock, Listen, Timers } from '../../contract/index.ts'
 import type { Fence } from '../ownership/fence.ts'
 import { bindTo, runAs, type Owner } from '../ownership/owner.ts'
@@ -45,8 +46,7 @@ export function createTimers ({ clock, fence, owner, onFault }: TimersDeps): Tim
     const cancelled = new AbortController()
     const cancel = (): void => { close(); cancelled.abort() }
     const close = owner.account.open('timers', name, cancel)
-    // The clock rejects only when its signal aborts.
-    void runAs(undefined, wait, (ms: number) => clock.sleep(ms, cancelled.signal).then(() => !cancelled.signal.aborted, () => false), close)
+    void runAs(undefined, wait, (ms: number) => pause(clock, ms, cancelled.signal), close)
     return cancel
   }
   return {

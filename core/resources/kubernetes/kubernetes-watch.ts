@@ -2,6 +2,7 @@
 
 import { backOff } from '../../concurrency/back-off.ts'
 import { DeadlinePassed, withDeadline } from '../../concurrency/deadline.ts'
+import { pause } from '../../concurrency/loop.ts'
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Clock, Kubernetes, KubernetesChange, KubernetesObject, Log } from '../../contract/index.ts'
 import type { Pulse } from '../pulse.ts'
@@ -27,8 +28,8 @@ export interface WatchParts {
 
 const graceMs = 2_000
 const pageSize = 500
-const pause = { firstMs: 100, maxMs: 700, jitter: 0.5 }
-const refusedPause = { ...pause, maxMs: 10_000 }
+const retryPause = { firstMs: 100, maxMs: 700, jitter: 0.5 }
+const refusedPause = { ...retryPause, maxMs: 10_000 }
 /** A watch that breaks sooner than this counts as one that never worked. */
 const soundAfterMs = 1_000
 
@@ -118,7 +119,7 @@ class Watch {
       // The loop then waits for the return of the cluster, and needs no other pause.
       if (pulse.isSilent) continue
       const isOrderly = error === undefined && this.#failures === 0
-      if (!isOrderly) await clock.sleep(this.#pauseMs(error), signal).catch(() => { /* The watch has ended. */ })
+      if (!isOrderly) await pause(clock, this.#pauseMs(error), signal)
     }
   }
 
@@ -138,7 +139,7 @@ class Watch {
     // unavailable, overloaded or starting should be noticed soon.
     const isRefusal = isAnswer(error) && error.code < 500 && ![410, 429].includes(error.code)
     const asked = isAnswer(error) ? retryAfter(error).retryAfterMs ?? 0 : 0
-    return Math.max(backOff(++this.#failures, isRefusal ? refusedPause : pause), asked)
+    return Math.max(backOff(++this.#failures, isRefusal ? refusedPause : retryPause), asked)
   }
 
   async #list (): Promise<void> {

@@ -1,6 +1,7 @@
 // Limits concurrent work on an outside system: in total, for each guest (plugin) and for each user of a guest. It also
 // limits how many calls wait, and for how long.
 
+import { pause } from '../../concurrency/loop.ts'
 import { ServiceUnavailable } from '../../contract/index.ts'
 import type { Clock } from '../../contract/index.ts'
 
@@ -158,7 +159,7 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
     sweeping = true
     for (let [first] = waiters; first !== undefined; [first] = waiters) {
       const leftMs = first.deadline - clock.now()
-      if (leftMs > 0) await clock.sleep(leftMs, closed.signal).catch(() => { /* The gate is closed, so no call waits. */ })
+      if (leftMs > 0) await pause(clock, leftMs, closed.signal)
       else giveUp(first, busy(first.queue.owner))
     }
     sweeping = false

@@ -1,5 +1,6 @@
 // Wakes this replica's workers when the queue notifies about a job, and polls all their queues together for jobs that cause no notification.
 
+import { createLoop } from '../../concurrency/loop.ts'
 import type { Clock, Log } from '../../contract/index.ts'
 import type { Worker } from '../worker/worker.ts'
 import type { Queues } from './queue.ts'
@@ -17,7 +18,6 @@ const nextLookMs = (): number => lookWithinMs * (0.5 + 0.5 * Math.random())
 
 export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Clock, log: Log }): QueuePoller {
   const workers = new Set<Worker>()
-  const closing = new AbortController()
   const wake = (source?: string): void => { for (const worker of workers) worker.wake(source) }
   const forget = queues.onJob(wake)
   let isBlind = false
@@ -29,20 +29,18 @@ export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Cl
     await queues.failLost(names)
     for (const name of await queues.findDue(names)) wake(name)
   }
-  const looking = (async () => {
-    for (;;) {
-      await clock.sleep(nextLookMs(), closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
-      if (closing.signal.aborted) return
-      try {
-        await look()
-        if (isBlind) log.info('the queues of tasks can be looked at again')
-        isBlind = false
-      } catch (err) {
-        if (!isBlind) log.error({ err }, `the queues of tasks cannot be looked at: what is due waits. It is tried again within ${lookWithinMs / 1_000} s`)
-        isBlind = true
-      }
+  const step = async (): Promise<void> => {
+    try {
+      await look()
+      if (isBlind) log.info('the queues of tasks can be looked at again')
+      isBlind = false
+    } catch (err) {
+      if (!isBlind) log.error({ err }, `the queues of tasks cannot be looked at: what is due waits. It is tried again within ${lookWithinMs / 1_000} s`)
+      isBlind = true
     }
-  })()
+  }
+  const loop = createLoop({ clock, pauseMs: nextLookMs, step })
+  loop.begin()
 
   return {
     watch: worker => {
@@ -51,8 +49,7 @@ export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Cl
     },
     close: async () => {
       forget()
-      closing.abort()
-      await looking
+      await loop.end()
     }
   }
 }

@@ -1,6 +1,7 @@
 // Measures how far this machine's clock is from the database's. The database's clock decides, because replicas must agree on when a tick
 // is due.
 
+import { createLoop } from '../../concurrency/loop.ts'
 import type { Clock, Log } from '../../contract/index.ts'
 
 export interface Offset {
@@ -28,21 +29,13 @@ export async function watchOffset ({ ask, clock, log }: { ask: () => Promise<num
         'tasks keep to the database\'s, but sessions, tokens and log lines do not; set the clock (NTP)')
     } else if (wasOff && !isOff) log.info({ offsetMs: -offsetMs }, 'this machine\'s clock agrees with the database\'s again')
   }
-  const closing = new AbortController()
   await look()
-  const looking = (async () => {
-    for (;;) {
-      await clock.sleep(lookEveryMs, closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
-      // The database may be unavailable: the readiness probe reports it.
-      if (closing.signal.aborted) return
-      await look().catch((err: unknown) => log.debug({ err }, 'the database\'s time could not be asked'))
-    }
-  })()
-  return {
-    now: () => clock.now() + offsetMs,
-    close: async () => {
-      closing.abort()
-      await looking
-    }
-  }
+  const loop = createLoop({
+    clock,
+    pauseMs: lookEveryMs,
+    // The database may be unavailable: the readiness probe reports it.
+    step: () => look().catch((err: unknown) => log.debug({ err }, 'the database\'s time could not be asked'))
+  })
+  loop.begin()
+  return { now: () => clock.now() + offsetMs, close: loop.end }
 }

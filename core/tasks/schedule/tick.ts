@@ -1,6 +1,7 @@
 // Computes the instants at which a task is due, and waits for them. Every replica computes the same ones, so they need no coordination.
 
 import { createHash } from 'node:crypto'
+import { pause } from '../../concurrency/loop.ts'
 import type { Clock } from '../../contract/index.ts'
 
 /** The instants are multiples of the interval since the epoch, shifted by a phase of the task's own so that tasks are not all due at once. */
@@ -37,7 +38,6 @@ interface Ticking {
 
 /** Resolves once `stop` has aborted and the last `due` is over. */
 export async function tick ({ clock, next, due, failed, stop }: Ticking): Promise<void> {
-  const pause = (ms: number): Promise<void> => clock.sleep(ms, stop).catch((reason: unknown) => { if (!stop.aborted) throw reason })
   let latestMs = clock.now()
   let fromMs = latestMs
   let failures = 0
@@ -55,14 +55,14 @@ export async function tick ({ clock, next, due, failed, stop }: Ticking): Promis
       if (failures % skipsMax === 0) failed(error, fromMs)
       failures += 1
       const isSkipping = failures % skipsMax !== 0
-      await pause(isSkipping ? retryMs : skipMs)
+      await pause(clock, isSkipping ? retryMs : skipMs, stop)
       fromMs = isSkipping ? fromMs + skipMs : Math.max(fromMs - (skipsMax - 1) * skipMs, clock.now())
       continue
     }
     failures = 0
     const waitMs = atMs - nowMs
     if (waitMs > 0) {
-      await pause(Math.min(waitMs, longestSleepMs))
+      await pause(clock, Math.min(waitMs, longestSleepMs), stop)
       continue
     }
     await due(atMs)

@@ -5,7 +5,7 @@ import type { Claim, Queues } from '../queue/queue.ts'
 
 interface CompletionDeps {
   readonly queues: Queues
-  readonly pause: () => Promise<void>
+  readonly pause: () => Promise<unknown>
   readonly log: Log
   readonly task: string
 }

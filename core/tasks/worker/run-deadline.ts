@@ -1,6 +1,7 @@
 // Time-outs for the runs of one task. All have the same length, so the run that began first times out first, and one sleep serves all of them.
 // They use the steady clock, so a change of the system time makes no run late.
 
+import { pause } from '../../concurrency/loop.ts'
 import type { Clock } from '../../contract/index.ts'
 
 export interface Deadlines {
@@ -24,7 +25,7 @@ export function createDeadlines (clock: Clock, timeoutMs: number): Deadlines {
       const [first] = waiting
       if (first === undefined) break
       const leftMs = first.atMs - performance.now()
-      if (leftMs > 0) await clock.sleep(leftMs, closing.signal).catch((reason: unknown) => { if (!closing.signal.aborted) throw reason })
+      if (leftMs > 0) await pause(clock, leftMs, closing.signal)
       else if (waiting.delete(first)) first.late()
     }
     // This happens in the same turn as the last check, so the next `begin` starts a new loop.

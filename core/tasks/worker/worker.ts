@@ -1,5 +1,6 @@
 // Processes a task's queues in this replica: claims the jobs it may run, sends heartbeats for them, settles them, gives back those it cannot finish.
 
+import { createLoop, pause } from '../../concurrency/loop.ts'
 import type { Clock, Log } from '../../contract/index.ts'
 import type { Claim, Queues } from '../queue/queue.ts'
 import { createCompletion } from './completion.ts'
@@ -60,9 +61,6 @@ const isSuspect = ({ wasLost, retryCount, retryLimit }: Claim): boolean => wasLo
 export const aheadReturnsMax = 75
 const aheadDelay = ({ returns }: Claim): number => Math.min(1_000 * 1.2 ** returns, 60_000)
 
-/** Abort reason of a wake-up: a string, because an `Error` is not worth its cost here. */
-const woken = 'there may be work'
-
 interface Held {
   readonly claim: Claim
   readonly abandon: AbortController
@@ -87,12 +85,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
   const leaving = new AbortController()
   /** Queues that may have jobs to claim. A queue goes to the end after its turn. */
   const due = new Set(sources)
-  let waking = new AbortController()
-  const rouse = (): void => { if (!waking.signal.aborted) waking.abort(woken) }
-  const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
-    await clock.sleep(ms, signal).catch((reason: unknown) => { if (!signal.aborted) throw reason })
-  }
-  const completion = createCompletion({ queues, pause: () => pause(pauseMs, leaving.signal), log, task: name })
+  const completion = createCompletion({ queues, pause: () => pause(clock, pauseMs, leaving.signal), log, task: name })
 
   const settle = async (hold: Held, outcome: Outcome): Promise<void> => {
     const { claim, abandon } = hold
@@ -113,7 +106,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     running -= 1
     if (isSuspect(claim)) hasSuspect = false
     startReady()
-    if (ready.length === 0) rouse()
+    if (ready.length === 0) claiming.wake()
     try {
       await settle(hold, outcome)
     } catch (err) {
@@ -121,7 +114,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     } finally {
       held.delete(claim)
       if (claim.queue === keyed) due.add(keyed)
-      rouse()
+      claiming.wake()
     }
   }
 
@@ -179,20 +172,21 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     startReady()
   }
 
-  const claiming = async (): Promise<void> => {
-    while (!isLeaving) {
-      const [source] = due
-      if (source !== undefined && ready.length === 0 && running < concurrency && held.size < heldMax && !hasSuspect) {
-        await claimFrom(source)
-        continue
-      }
-      await pause(clock.now() < hurriedUntilMs ? hurriedPollMs : idleMs, waking.signal)
-      if (waking.signal.aborted) waking = new AbortController()
-      else for (const each of sources) due.add(each)
+  const nextSource = (): string | undefined => {
+    const [source] = due
+    const isFree = ready.length === 0 && running < concurrency && held.size < heldMax && !hasSuspect
+    return isFree && !isLeaving ? source : undefined
+  }
+  const claiming = createLoop({
+    clock,
+    pauseMs: () => clock.now() < hurriedUntilMs ? hurriedPollMs : idleMs,
+    step: async isWoken => {
+      if (!isWoken) for (const each of sources) due.add(each)
       // Runs that end in the same turn of the event loop lead to one claim, not one each.
       await new Promise(setImmediate)
+      for (let source = nextSource(); source !== undefined; source = nextSource()) await claimFrom(source)
     }
-  }
+  })
 
   const touch = async (): Promise<void> => {
     for (const source of sources) {
@@ -218,33 +212,35 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     carefulUntilMs = clock.now() + carefulMs
     await giveBack(ready.splice(0), 'waited too long to begin')
   }
-  const touching = async (): Promise<void> => {
-    while (!leaving.signal.aborted) {
-      await pause(touchEveryMs, leaving.signal)
+  const touching = createLoop({
+    clock,
+    pauseMs: touchEveryMs,
+    step: async () => {
       if (!isLeaving) await letGo().catch((err: unknown) => log.warn({ err, task: name }, `jobs of task "${name}" that wait here could not be given back`))
       if (held.size > 0) await touch().catch((err: unknown) => log.warn({ err, task: name }, `the queue could not be told that task "${name}" is being worked on`))
     }
-  }
+  })
 
-  const loops = [claiming(), touching()]
+  claiming.wake()
+  claiming.begin()
+  touching.begin()
   return {
     sources,
     wake: source => {
       if (source === undefined) for (const each of sources) due.add(each)
       else if (sources.includes(source)) due.add(source)
       else return
-      rouse()
+      claiming.wake()
     },
     leave: async drainMs => {
       isLeaving = true
-      rouse()
-      const claimed = loops[0]
+      const claimed = claiming.end()
       const over = new AbortController()
       try {
         await giveBack(ready.splice(0), 'had not begun when its plugin ended')
         await Promise.race([
           (async () => { await claimed; await Promise.all([...held.values()].map(({ settled }) => settled)) })(),
-          pause(drainMs, over.signal)
+          pause(clock, drainMs, over.signal)
         ])
         const left = [...held.values()]
         await giveBack(left, 'did not finish before its plugin ended')
@@ -254,7 +250,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
         // Claims that could not be given back must get no more heartbeats, or no other replica would take them over.
         for (const { abandon } of held.values()) abandon.abort(new Error(`Task "${name}" ended`))
         leaving.abort()
-        await Promise.all(loops)
+        await Promise.all([claimed, touching.end()])
       }
     }
   }
