@@ -19,10 +19,12 @@ export function readContent (absolute: string, root: string, environment: string
   const empty = { path, content: {}, plugins: {} }
   let whole: unknown
   try {
-    whole = JSON.parse(readFileSync(absolute, 'utf8'))
+    // The decoder reads over a byte order mark.
+    whole = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(absolute)))
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT' && environment !== 'production') return { ...empty, problems: [] }
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return { ...empty, problems: [`${path} is not UTF-8 text; save it as UTF-8`] }
     const how = code === 'ENOENT' ? 'is missing; it holds what differs in production' : code === undefined ? `is not JSON: ${message}` : `cannot be read: ${message}`
     return { ...empty, problems: [`${path} ${how}`] }
   }

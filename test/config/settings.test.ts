@@ -265,6 +265,13 @@ test('a file with the wrong shape is told, not guessed at', async (t) => {
   }
 })
 
+test('a byte order mark is read over, and another encoding is named', async (t) => {
+  const project = await projectWith(t, '\uFEFF{ "listen": "127.0.0.1:4001" }')
+  assert.equal(loadSettings({ ...project, env: {} }).settings.listen.port, 4001)
+  await writeFile(join(project.folder, 'development.json'), Buffer.from('\uFEFF{}', 'utf16le'))
+  assert.deepEqual(problemsOf(() => loadSettings({ ...project, env: {} })), ['config/development.json is not UTF-8 text; save it as UTF-8'])
+})
+
 test('production does not start without its file', async (t) => {
   const project = await projectWith(t, {}, 'development')
   assert.deepEqual(problemsOf(() => loadSettings({ ...project, env: production })), ['config/production.json is missing; it holds what differs in production'])

@@ -62,6 +62,9 @@ export interface Where {
   readonly packagesFrom?: string
 }
 
+/** Reads over a byte order mark, as Node does. */
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
 type Read = { candidate: Candidate } | { id: string | undefined, problems: Problem[] }
 
 // Number of folders read before other work gets a turn. Reads are synchronous, because asynchronous reads of small
@@ -135,8 +138,9 @@ function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
 
   let content: unknown
   try {
-    content = JSON.parse(readFileSync(file, 'utf8'))
+    content = JSON.parse(decoder.decode(readFileSync(file)))
   } catch (cause) {
+    if (cause instanceof TypeError) return fail(undefined, ['It is not UTF-8 text.', 'Save it as UTF-8.'])
     if (cause instanceof SyntaxError) return fail(undefined, [`It is not JSON (${cause.message}).`, 'Fix it there.'])
     const isEmpty = reasonOf(cause) === 'ENOENT' && readdirSync(folder).length === 0
     return fail(undefined, [isEmpty ? 'The folder is empty.' : `It cannot be read (${reasonOf(cause)}).`, 'Write a package.json with a "bulkhead" key, or take the folder away.'])

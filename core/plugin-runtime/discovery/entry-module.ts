@@ -6,12 +6,13 @@ import type { Finding } from './manifest.ts'
 
 const defaults = ['index.ts', 'index.js', 'index.mjs']
 const extensions = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'])
-const conditions = new Set(['node', 'import', 'default'])
+/** The conditions that Node meets for an import. */
+const conditions = new Set(['node', 'import', 'module-sync', 'node-addons', 'default'])
 
 /** Returns the entry's real path, or what is wrong with it. `folder` is a real path. */
 export function findEntry (folder: string, content: Readonly<Record<string, unknown>>): string | Finding {
-  const named = content.exports === undefined ? content.main : targetOf(content.exports)
-  if (named === undefined && content.exports === undefined) {
+  const named = content.exports === undefined || content.exports === null ? content.main : targetOf(content.exports)
+  if (named === undefined && (content.exports ?? undefined) === undefined) {
     const found = defaults.find(name => isFile(join(folder, name)))
     return found === undefined ? ['It has no entry.', `Write "exports", or add an ${defaults.slice(0, 2).join(' or an ')}.`] : check(folder, found)
   }
@@ -41,10 +42,13 @@ function isFile (path: string): boolean {
   }
 }
 
-/** Resolves `exports` as Node does when the package itself is imported: the first condition that holds wins. */
+/**
+ * Resolves `exports` as Node does when the package itself is imported: the first condition that holds and gives
+ * something wins, in the order in which they are written. Null is something: no entry.
+ */
 function targetOf (exports: unknown): unknown {
-  if (Array.isArray(exports)) return exports.map(targetOf).find(target => target !== undefined)
-  if (typeof exports !== 'object' || exports === null) return exports ?? undefined
+  if (Array.isArray(exports)) return exports.map(targetOf).find(target => target !== undefined && target !== null)
+  if (typeof exports !== 'object' || exports === null) return exports
   if (Object.hasOwn(exports, '.')) return targetOf((exports as Record<string, unknown>)['.'])
   for (const [condition, value] of Object.entries(exports)) {
     if (!conditions.has(condition)) continue

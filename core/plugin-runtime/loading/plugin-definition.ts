@@ -59,10 +59,17 @@ export async function loadDefinitions (
 /** Throws `PluginImportFailed`, or `InvalidPlugins` when the export is not a sound definition. */
 export async function loadDefinition (candidate: Candidate, generation: number, options: ImportOptions): Promise<LoadedPlugin> {
   const owner: Owner = { plugin: candidate.id, generation, account: new OwnedResources() }
-  const { default: exported } = await importPlugin(candidate, owner, options)
+  const exported = exportedBy(await importPlugin(candidate, owner, options))
   const findings = checkDefinition(exported)
   if (findings.length > 0) throw new InvalidPlugins(findings.map(([what, mend]) => ({ plugin: candidate.id, file: candidate.entry, what, mend })))
   return { candidate, definition: exported as PluginDefinition, owner }
+}
+
+/** Returns the default export. That of CommonJS is what `exports.default` holds, where it is written in this way. */
+function exportedBy (module: Readonly<Record<string, unknown>>): unknown {
+  const { default: exported } = module
+  const isCommonJs = Object.hasOwn(module, 'module.exports')
+  return isCommonJs && isObject(exported) && isObject(exported.default) ? exported.default : exported
 }
 
 const keys = ['config', 'permissions', 'start', 'check'] as const satisfies readonly (keyof PluginDefinition)[]

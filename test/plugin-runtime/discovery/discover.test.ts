@@ -126,3 +126,38 @@ test('a path that is missing or a file is a problem', async (t) => {
     'The folder of plugins cannot be read (ENOENT).', 'The folder of plugins cannot be read (ENOTDIR).'
   ])
 })
+
+test('the conditions of "exports" are those of Node, in the order in which they stand', async (t) => {
+  const inFolder = { type: 'module', name: 'test', version: '1.0.0' }
+  const conditions: readonly [id: string, exports: object, entry: string | undefined][] = [
+    ['sync', { 'module-sync': './a.js', default: './b.js' }, 'a.js'],
+    ['addons', { 'node-addons': './a.js', default: './b.js' }, 'a.js'],
+    ['first', { import: './b.js', 'module-sync': './a.js' }, 'b.js'],
+    ['nested', { require: './b.js', node: { browser: './b.js', 'module-sync': { default: './a.js' } } }, 'a.js'],
+    ['list', { '.': [{ browser: './b.js' }, './a.js'] }, 'a.js'],
+    // Node ends at null: the condition holds, and it gives nothing.
+    ['nothing', { node: null, default: './a.js' }, undefined]
+  ]
+  const folder = await folderWith(t, Object.fromEntries(conditions.flatMap(([id, exports]): [string, string | object][] => [
+    [`${id}/package.json`, { ...inFolder, name: `test-${id}`, exports, bulkhead: { id, host: '*' } }],
+    [`${id}/a.js`, `${emptyPlugin}\nexport const at = 'a.js'`], [`${id}/b.js`, `${emptyPlugin}\nexport const at = 'b.js'`],
+    [`${id}/self.js`, `export default await import('test-${id}').then(({ at }) => at, () => undefined)`]
+  ])))
+  const { candidates } = await discover(folder)
+  for (const [id, , entry] of conditions) {
+    const found = candidates.find(candidate => candidate.id === id)?.entry
+    assert.equal(found, entry === undefined ? undefined : join(folder, id, entry), id)
+    const { default: atNode } = await import(join(folder, id, 'self.js')) as { default: unknown }
+    assert.equal(atNode, entry, `${id} as Node finds it`)
+  }
+})
+
+test('a byte order mark in package.json is read over, and another encoding is named', async (t) => {
+  const folder = await folderWith(t, { ...plugin('notes'), ...plugin('mail') })
+  const content = JSON.stringify(manifest({ id: 'notes' }))
+  await writeFile(join(folder, 'notes/package.json'), `\uFEFF${content}`)
+  await writeFile(join(folder, 'mail/package.json'), Buffer.from(`\uFEFF${content}`, 'utf16le'))
+  const { candidates, problems } = await discover(folder)
+  assert.deepEqual(candidates.map(({ id }) => id), ['notes'])
+  assert.deepEqual(problems.map(({ what, mend }) => `${what} ${mend}`), ['It is not UTF-8 text. Save it as UTF-8.'])
+})

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { showPath } from '../../../core/plugin-runtime/discovery/plugin-problem.ts'
 import { loadDefinitions } from '../../../core/plugin-runtime/index.ts'
 import { checkDefinition } from '../../../core/plugin-runtime/loading/plugin-definition.ts'
-import { clock, discover, folderWith, load, plugin, problemsOf } from '../plugin-folder.ts'
+import { clock, discover, folderWith, load, manifest, plugin, problemsOf } from '../plugin-folder.ts'
 
 const findings = (exported: unknown): string[] => checkDefinition(exported).map(finding => finding.join(' '))
 
@@ -71,4 +71,21 @@ test('definitions come in the order of their candidates, however long each takes
   })
   const { plugins, candidates } = await load(folder)
   assert.deepEqual(plugins.map(({ candidate }) => candidate.id), candidates.map(({ id }) => id))
+})
+
+test('a definition that CommonJS exports as "default" is unwrapped, and so is that of a compiled module', async (t) => {
+  const start = '{ start () {} }'
+  const folder = await folderWith(t, Object.fromEntries([
+    `module.exports = ${start}`, `exports.default = ${start}`, `Object.defineProperty(exports, '__esModule', { value: true })\nexports.default = ${start}`,
+    `module.exports = { default: ${start}, other: 1 }`
+  ].flatMap((code, at) => Object.entries({
+    [`p${at}/package.json`]: manifest({ id: `p${at}` }, { type: 'commonjs', exports: './index.js' }), [`p${at}/index.js`]: code
+  }))))
+  const { plugins } = await load(folder)
+  assert.deepEqual(plugins.map(({ definition }) => Object.keys(definition)), [['start'], ['start'], ['start'], ['start']])
+})
+
+test('an ES module is not unwrapped: its default export is the definition', async (t) => {
+  const folder = await folderWith(t, { ...plugin('p'), 'p/index.js': 'export default { default: { start () {} } }' })
+  assert.match((await problemsOf(folder)).join(), /"default" is not a key of the definition/)
 })
