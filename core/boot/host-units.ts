@@ -7,7 +7,7 @@ import { createEncryption, createKeyRotation, verifyMasterKey } from '../encrypt
 import { createHttp } from '../http/index.ts'
 import { openProbes } from '../http/server/probes.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { trackLeaks, createContainer, InvalidPlugins, openOperatorDecisions, registerBulkhead } from '../plugin-runtime/index.ts'
+import { trackLeaks, createContainer, createOperatorDecisions, InvalidPlugins, registerBulkhead } from '../plugin-runtime/index.ts'
 import { createHostHandle } from './host-handle.ts'
 import { rewrapTask } from './host-tasks.ts'
 import { planConnections, readOpenFilesLimit } from './open-files.ts'
@@ -88,7 +88,7 @@ export function createHostUnits (parts: UnitParts): Record<HostUnit, UnitDefinit
 
     host: unit('host', ['plugins', 'access', 'valkey', 'tasks'], async ({ undo }) => {
       const { postgres: { host: postgres }, valkey } = opened
-      const choices = await openOperatorDecisions({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica })
+      const choices = createOperatorDecisions({ postgres, valkey: valkey.host, audit: opened.access.access.audit, replica })
       opened.choices = await choices.read()
       opened.operation = createOperation({
         kernel, log, clock, choices, roster: opened.roster, read: opened.choices, lifecycle: () => opened.lifecycle

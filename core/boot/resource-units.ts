@@ -6,7 +6,7 @@ import type { Kubernetes } from '../contract/index.ts'
 import { UnitHeld, type UnitDefinition } from '../kernel/index.ts'
 import { isNewer, runAs } from '../plugin-runtime/index.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes/kubernetes-client.ts'
-import { migrateAll } from '../resources/migrations/migrations.ts'
+import { hostSets, migrateAll } from '../resources/migrations/migrations.ts'
 import { openPostgres } from '../resources/postgres/postgres-resource.ts'
 import { withSessionOptions } from '../resources/postgres/postgres-session-options.ts'
 import { openTasks } from '../tasks/index.ts'
@@ -35,8 +35,7 @@ export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
       keep: value => { opened.postgres = value }
     }),
     hostUnit(parts, budgets.migrationMs)('migrations', ['postgres'], async ({ signal }) => {
-      const sets = [{ owner: 'core', folder: join(root, 'migrations'), schema: 'public' }]
-      await migrateAll({ url: opened.databaseUrl, sets, log, clock, signal })
+      await migrateAll({ url: opened.databaseUrl, sets: hostSets(root), log, clock, signal })
     }),
     resourceUnit(parts, {
       id: 'valkey',

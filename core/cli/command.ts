@@ -1,6 +1,5 @@
 // Runs the commands that work without a running host: `settings` and `migrate`.
 
-import { join } from 'node:path'
 import { renderSettings } from '../../config/render.ts'
 import type { Loaded } from '../../config/schema.ts'
 import { exitCodes } from '../boot/exit-code.ts'
@@ -10,7 +9,7 @@ import { realClock as clock } from '../boot/system-clock.ts'
 import type { Opened } from '../boot/unit-context.ts'
 import type { Resource } from '../contract/index.ts'
 import { InvalidPlugins, registerBulkhead } from '../plugin-runtime/index.ts'
-import { createMigrations, renderStatus, type MigrationSet } from '../resources/migrations/migrations.ts'
+import { createMigrations, hostSets, renderStatus, type MigrationSet } from '../resources/migrations/migrations.ts'
 import { createLog } from '../telemetry/log-writer.ts'
 
 /**
@@ -32,16 +31,20 @@ export async function printSettings (loaded: Loaded, _args: string[], root: stri
   console.log(renderSettings(loaded.describe()))
 }
 
-const usage = 'npm run migrate -- status | up | down [n], each with a plugin\'s id behind it or for the core; down needs --yes, as what is in the tables it drops is lost'
+const usage = 'npm run migrate -- status | up | down [n], each for the tables of the host (down: for the core schema), ' +
+  'or with "bulkhead" or a plugin\'s id behind it; down needs --yes, as what is in the tables it drops is lost'
 
-/** Migrates the core schema or the schema of one plugin. Every start of the host also brings both up to date. */
+/**
+ * Migrates the host's own schemas, or one of them, or that of one plugin. `down` without a name undoes steps of the core
+ * schema only. Every start of the host also brings all of them up to date.
+ */
 export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: string[], root: string): Promise<void> {
   const { settings } = loaded
   const isSure = rest.includes('--yes')
   const words = rest.filter(word => word !== '--yes')
   const count = /^[1-9]\d*$/.test(words[0] ?? '') && verb === 'down' ? words.shift() ?? '1' : '1'
-  const [plugin, ...more] = words
-  if (!['status', 'up', 'down'].includes(verb) || more.length > 0 || plugin?.startsWith('-') === true || (verb === 'down' && !isSure)) {
+  const [owner, ...more] = words
+  if (!['status', 'up', 'down'].includes(verb) || more.length > 0 || owner?.startsWith('-') === true || (verb === 'down' && !isSure)) {
     console.error(`"${[verb, ...rest].join(' ')}" is not understood: ${usage}`)
     process.exitCode = exitCodes.settings
     return
@@ -55,13 +58,14 @@ export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: strin
       server = await openEmbeddedPostgres({ dataPath: settings.dataPath }, { log, clock, signal })
     }
     const url = server?.value.url ?? settings.postgres.url
-    const set = plugin === undefined ? { owner: 'core', folder: join(root, 'migrations'), schema: 'public' } : await findMigrations(plugin, loaded, root)
-    const migrations = createMigrations({ url, ...set, log, clock })
-    if (verb !== 'status') {
-      const names = verb === 'up' ? await migrations.up() : await migrations.down(Number(count))
-      console.log(names.length === 0 ? 'Nothing to do.' : names.map(name => `${verb}: ${name}`).join('\n'))
+    for (const set of await findSets(owner ?? (verb === 'down' ? 'core' : undefined), loaded, root)) {
+      const migrations = createMigrations({ url, ...set, log, clock })
+      if (verb !== 'status') {
+        const names = verb === 'up' ? await migrations.up() : await migrations.down(Number(count))
+        console.log(names.length === 0 ? 'Nothing to do.' : names.map(name => `${verb}: ${name}`).join('\n'))
+      }
+      console.log(renderStatus(await migrations.status()))
     }
-    console.log(renderStatus(await migrations.status()))
   } catch (error) {
     console.error((error as Error).message)
     process.exitCode = exitCodes.resources
@@ -70,9 +74,13 @@ export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: strin
   }
 }
 
-async function findMigrations (id: string, loaded: Loaded, root: string): Promise<MigrationSet> {
-  const { candidates } = await discoverPlugins({ loaded, root })
-  const [set] = candidates.filter(candidate => candidate.id === id).flatMap(migrationsOf)
-  if (set === undefined) throw new Error(`No plugin "${id}" with migrations is here; those that have some are ${candidates.flatMap(migrationsOf).map(({ owner }) => owner).join(', ')}.`)
-  return set
+async function findSets (owner: string | undefined, loaded: Loaded, root: string): Promise<MigrationSet[]> {
+  const host = hostSets(root)
+  if (owner === undefined) return host
+  const isOfHost = host.some(set => set.owner === owner)
+  const sets = isOfHost ? host : (await discoverPlugins({ loaded, root })).candidates.flatMap(migrationsOf)
+  const found = sets.filter(set => set.owner === owner)
+  if (found.length > 0) return found
+  const known = sets.map(set => set.owner).join(', ')
+  throw new Error(`No plugin "${owner}" with migrations is here; those that have some are ${known}.`)
 }

@@ -42,7 +42,7 @@ export interface House extends Database {
   addUser (name: string): Promise<string>
 }
 
-/** With the core schema, without the tables of access and without users. */
+/** With the tables of the host, without users and before the first start. */
 export async function openDatabase (t: TestContext): Promise<Database> {
   const url = await createDatabase(t, { migrated: 'core' })
 

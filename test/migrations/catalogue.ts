@@ -1,4 +1,4 @@
-// What a database's schema `public` is made of, as lines in the form of schema/*.tsv.
+// What a schema of a database is made of, as lines in the form of schema/*.tsv.
 
 import pg from 'pg'
 
@@ -32,13 +32,13 @@ const queries = {
 export const parts = ['columns', 'constraints', 'indexes', 'triggers'] as const
 export type Catalogue = Record<keyof typeof queries, string[]>
 
-export async function readCatalogue (url: string): Promise<Catalogue> {
+export async function readCatalogue (url: string, schema = 'public'): Promise<Catalogue> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
     const catalogue: Partial<Catalogue> = {}
     for (const [part, text] of Object.entries(queries)) {
-      const { rows } = await client.query<string[]>({ text, rowMode: 'array' })
+      const { rows } = await client.query<string[]>({ text: text.replaceAll("'public'", `'${schema}'`), rowMode: 'array' })
       const lines = rows.map(row => row.join('\t'))
       // Only columns have an order that anyone sees.
       catalogue[part as keyof Catalogue] = part === 'columns' ? lines : lines.sort()

@@ -75,8 +75,6 @@ sql.type(z.object({ kind: z.enum(['a', 'b']), brand: z.string().brand('Name'), d
   select visibility as kind, name as brand, created_at as date, default_branch as day from projects\`
 sql.unsafe\`delete from \${sql.identifier([many[0] ?? ''])} -- unchecked: the table is the caller's\`
 sql.type(z.object({ name: z.string() }))\`select t.name from users u right join api_tokens t on t.user_id = u.id and u.is_active\`
-sql.unsafe\`create table if not exists made_by_code (a int not null)\`
-sql.type(z.object({ a: z.int() }))\`select a from made_by_code\`
 const mine = { unsafe: String.raw }
 mine.unsafe\`not SQL at all\`
 `

@@ -4,7 +4,7 @@
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import ts from 'typescript'
-import { migrateAll, type MigrationSet } from '../../core/resources/migrations/migrations.ts'
+import { hostSets, migrateAll, type MigrationSet } from '../../core/resources/migrations/migrations.ts'
 import { connectClient, type Client } from '../../core/resources/postgres/postgres-client.ts'
 import { hostSearchPath, pluginSearchPath } from '../../core/resources/postgres/postgres-session-options.ts'
 import { clock, createLog } from './part.ts'
@@ -15,17 +15,14 @@ import { describePlace, findStatements, type Finding, type Statement } from './s
 import { isAny, kindOf, mayBeSent, namesNull, takes } from './sql-type.ts'
 
 /**
- * Checks the statements of `files` on the database behind `client`, on which it makes the tables that the code makes itself. Each is checked with
- * the search path of the sessions that it runs in.
+ * Checks the statements of `files` on the database behind `client`. Each is checked with the search path of the sessions
+ * that it runs in.
  */
 export async function checkSql (
   client: Client, files: readonly string[], options: ts.CompilerOptions, searchPathOf: (file: string) => string = () => pluginSearchPath
 ): Promise<{ count: number, findings: Finding[] }> {
   const program = ts.createProgram({ rootNames: files, options })
   const { statements, findings } = findStatements(program, files)
-  for (const text of statements.flatMap(({ forms }) => forms).map(form => textOf(form).trim()).filter(text => createsIfMissing.test(text))) {
-    await client.query(text)
-  }
   const describer = await createDescriber(client)
   for (const [searchPath, ones] of Map.groupBy(statements, ({ at }) => searchPathOf(at.source.fileName))) {
     await client.query(`set search_path = ${searchPath}`)
@@ -33,8 +30,6 @@ export async function checkSql (
   }
   return { count: statements.length, findings }
 }
-
-const createsIfMissing = /^create (schema|table|index|unique index) if not exists/i
 
 async function checkStatement (describer: Describer, checker: ts.TypeChecker, { at, forms, row }: Statement): Promise<Finding[]> {
   const found = new Map<string, Finding>()
@@ -111,14 +106,14 @@ function explain ({ message, position, hint }: PgError, form: Form, statement: {
 
 const root = join(import.meta.dirname, '../..')
 
-/** The core's migrations, then those of each plugin after what it requires. */
+/** The host's migrations, then those of each plugin after what it requires. */
 function findMigrations (): MigrationSet[] {
   const folders = join(root, 'plugins')
   const manifests = new Map(readdirSync(folders).map(name => join(folders, name)).filter(folder => existsSync(join(folder, 'package.json'))).map(folder => {
     const { bulkhead } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { bulkhead: { id: string, requires?: Record<string, string> } }
     return [bulkhead.id, { folder, requires: Object.keys(bulkhead.requires ?? {}) }]
   }))
-  const sets = new Map<string, MigrationSet>([['core', { owner: 'core', schema: 'public', folder: join(root, 'migrations') }]])
+  const sets = new Map(hostSets(root).map(set => [set.owner, set]))
   const add = (id: string): void => {
     const manifest = manifests.get(id)
     if (!manifests.delete(id) || manifest === undefined) return

@@ -4,7 +4,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { migrateAll, type MigrationSet } from '../../core/resources/migrations/migrations.ts'
+import { hostSets, migrateAll, type MigrationSet } from '../../core/resources/migrations/migrations.ts'
 import { connectClient, streamOf } from '../../core/resources/postgres/postgres-client.ts'
 import type { Client } from '../../core/resources/postgres/postgres-client.ts'
 import { openQueues } from '../../core/tasks/queue/pg-boss-queues.ts'
@@ -12,7 +12,7 @@ import { clock, createLog } from './part.ts'
 import { undo } from './undo.ts'
 
 const root = join(import.meta.dirname, '../..')
-/** The migrations that a template already has: none, those of the core and the queue, or those of the plugins of this repository as well. */
+/** The migrations that a template already has: none, those of the host and the queue, or those of the plugins of this repository as well. */
 type Migrated = false | 'core' | 'plugins'
 
 /** The URL of a database of this test's own, dropped after it. */
@@ -34,10 +34,10 @@ function prepareTemplate (migrated: 'core' | 'plugins'): Promise<string> {
 }
 
 function setsOf (migrated: 'core' | 'plugins'): MigrationSet[] {
-  const core = { owner: 'core', folder: join(root, 'migrations'), schema: 'public' }
-  if (migrated === 'core') return [core]
+  const host = hostSets(root)
+  if (migrated === 'core') return host
   const plugins = readdirSync(join(root, 'plugins')).sort().map(id => ({ owner: id, folder: join(root, 'plugins', id, 'migrations'), schema: id }))
-  return [core, ...plugins.filter(({ folder }) => existsSync(folder))]
+  return [...host, ...plugins.filter(({ folder }) => existsSync(folder))]
 }
 
 /** The first test that needs it makes it; the name holds what it was made from, so that edited files make another. */

@@ -18,38 +18,20 @@ const taken: Readonly<Record<Kind, string>> = {
 }
 
 /**
- * Creates the table where it is missing, and adds the users that an earlier version wrote, or writes while this version runs.
+ * Adds the users that an earlier version wrote, or writes while this version runs.
  * `rank` is 0, except for users whose key another user already had when this function added them.
  * A row is ignored when its `value` is not what its user has now.
  */
 export async function prepareUserKeys (postgres: Postgres): Promise<void> {
-  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
-    select coalesce(to_regclass('bulkhead.user_key') is not null, false) as "isThere"
-  `)
-  if (isThere && !await hasMissing(postgres)) return
+  if (!await hasMissing(postgres)) return
   await postgres.transaction(async tx => {
     // Hosts that start at the same time do this one after the other.
     await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
       select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead user keys', 0))
     `)
-    await createTable(tx)
     await addPlain(tx)
     await addOthers(tx)
   })
-}
-
-async function createTable (tx: Transaction): Promise<void> {
-  await tx.query(sql.type(z.object({}))`
-    create table if not exists bulkhead.user_key (
-      kind    text not null,
-      key     text not null,
-      rank    integer not null,
-      user_id uuid not null,
-      value   text not null,
-      primary key (kind, key, rank)
-    )
-  `)
-  await tx.query(sql.type(z.object({}))`create index if not exists user_key_pair on bulkhead.user_key (kind, key) where rank > 0`)
 }
 
 const hasMissing = (queries: Pick<Postgres, 'oneFirst'>): Promise<boolean> => queries.oneFirst(sql.type(z.object({ hasMissing: z.boolean() }))`

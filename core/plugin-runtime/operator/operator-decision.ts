@@ -30,25 +30,6 @@ export interface OperatorDecisions {
   onNews (listener: () => void): Promise<() => Promise<void>>
 }
 
-/** Creates the table under a lock, because `if not exists` alone does not keep apart two hosts that start at once. */
-async function createTable (postgres: Postgres): Promise<void> {
-  await postgres.transaction(async tx => {
-    await tx.query(sql.type(z.object({ isLocked: z.boolean() }))`
-      select true as "isLocked" from pg_advisory_xact_lock(hashtextextended('bulkhead plugin choices', 0))
-    `)
-    await tx.query(sql.type(z.object({}))`
-      create table if not exists bulkhead.plugin_choice (
-        plugin      text primary key,
-        is_disabled boolean not null default false,
-        reason      text,
-        reloads     integer not null default 0,
-        changed_by  text not null,
-        changed_at  timestamptz not null default now()
-      )
-    `)
-  })
-}
-
 const channel = 'plugin-choices'
 const News = z.strictObject({ from: z.string() })
 
@@ -60,12 +41,7 @@ interface OperatorDecisionsDeps {
   readonly replica: string
 }
 
-/** Creates the table when it is missing. */
-export async function openOperatorDecisions ({ postgres, valkey, audit, replica }: OperatorDecisionsDeps): Promise<OperatorDecisions> {
-  const isThere = await postgres.oneFirst(sql.type(z.object({ isThere: z.boolean() }))`
-    select to_regclass('bulkhead.plugin_choice') is not null as "isThere" -- unchecked: never null, which Postgres cannot tell
-  `)
-  if (!isThere) await createTable(postgres)
+export function createOperatorDecisions ({ postgres, valkey, audit, replica }: OperatorDecisionsDeps): OperatorDecisions {
   // A replica that misses the message finds the decision in the database a little later.
   const tell = (): Promise<void> => valkey.publish(channel, { from: replica }).catch(() => undefined)
 

@@ -4,7 +4,7 @@ import type { Client } from '../postgres/postgres-client.ts'
 import { findTextProblems, type MigrationFile } from './migration-file.ts'
 import { ask, MigrationFailed } from './migration-session.ts'
 
-/** One row of `bulkhead.migration`. `owner` is `core` or a plugin's id. */
+/** One row of `bulkhead.migration`. `owner` is `core`, `bulkhead` or a plugin's id. */
 export interface JournalRow {
   readonly owner: string
   readonly name: string
@@ -14,8 +14,8 @@ export interface JournalRow {
 export type Journal = ReadonlyMap<string, readonly JournalRow[]>
 
 /**
- * Creates the journal. It has its own schema, so that `public` holds the core schema and nothing else. The caller must
- * hold the lock.
+ * Creates the journal. It cannot be a migration itself, because the first migration already has its row there. Its
+ * schema is the host's own, so that `public` holds the core schema and nothing else. The caller must hold the lock.
  */
 export async function createJournal (client: Client): Promise<void> {
   await ask(client, `

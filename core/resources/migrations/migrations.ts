@@ -1,6 +1,7 @@
-// Migrates the schema of the core and of every plugin to the newest version. When many hosts start, the first one that
+// Migrates the schemas of the host and of every plugin to the newest version. When many hosts start, the first one that
 // gets the lock does it, once.
 
+import { join } from 'node:path'
 import type { Umzug } from 'umzug'
 import type { Client } from '../postgres/postgres-client.ts'
 import { loadDown, loadMigrations, type DownFile, type MigrationFile } from './migration-file.ts'
@@ -10,16 +11,28 @@ import { lock, MigrationFailed, runStep, withSession, type SessionParts, type St
 
 export { MigrationFailed, MigrationsLocked } from './migration-session.ts'
 
-/** The migrations of one owner: `core`, or a plugin by its id. They run with `schema` first on the search path, then `public`. */
+/**
+ * The migrations of one owner: one of the host's, or a plugin by its id. They run with `schema` first on the search
+ * path, then `public`.
+ */
 export interface MigrationSet {
   readonly owner: string
   /** A folder that does not exist holds no migrations. */
   readonly folder: string
   /**
-   * Created with the owner's first migration when it is missing. Only the core may change anything outside its schema.
+   * Created with the owner's first migration when it is missing. Only the host may change anything outside its schema.
    */
   readonly schema: string
 }
+
+/** The sets of the host, in their order: the core schema, then the tables beside it. `root` is the project's folder. */
+export const hostSets = (root: string): MigrationSet[] => [
+  { owner: 'core', schema: 'public', folder: join(root, 'migrations') },
+  { owner: 'bulkhead', schema: 'bulkhead', folder: join(root, 'migrations/bulkhead') }
+]
+
+/** Plugins cannot have these ids. */
+const isHost = ({ owner }: Pick<MigrationSet, 'owner'>): boolean => owner === 'core' || owner === 'bulkhead'
 
 /**
  * Indexes outside the owner's schema, by owner. The first file of `notify` creates an index on the core's table of
@@ -123,11 +136,11 @@ export async function migrateAll (
  * lock is lost too, and the files are stopped.
  */
 async function withOwnSession<T> (
-  holder: Client, { owner }: MigrationSet, parts: SessionParts, signal: AbortSignal | undefined, work: (client: Client) => Promise<T>
+  holder: Client, set: MigrationSet, parts: SessionParts, signal: AbortSignal | undefined, work: (client: Client) => Promise<T>
 ): Promise<T> {
-  if (owner === 'core') return work(holder)
+  if (isHost(set)) return work(holder)
   const lost = new AbortController()
-  const lose = (): void => lost.abort(new MigrationFailed(`The session that holds the lock of the migrations was lost, so those of "${owner}" were stopped. Start again.`))
+  const lose = (): void => lost.abort(new MigrationFailed(`The session that holds the lock of the migrations was lost, so those of "${set.owner}" were stopped. Start again.`))
   holder.once('end', lose)
   try {
     return await withSession(parts, AbortSignal.any([lost.signal, ...signal === undefined ? [] : [signal]]), work)
@@ -171,7 +184,7 @@ async function openUmzug (
   const { Umzug } = await import('umzug')
   const run = async (name: string, done: 'migrated' | 'undone', step: Step): Promise<void> => {
     const startedAt = clock.now()
-    const watch = owner === 'core' ? undefined : (client: Client) => watchOutside(client, step.path, { schema, indexes: indexesOf[owner] ?? [] })
+    const watch = isHost({ owner }) ? undefined : (client: Client) => watchOutside(client, step.path, { schema, indexes: indexesOf[owner] ?? [] })
     await runStep(client, { ...step, watch })
     log.info({ owner, migration: name, durationMs: Math.round(clock.now() - startedAt) }, done)
   }

@@ -1,18 +1,17 @@
 // The audit log: what plugins write, what is found, and that nothing of it changes.
 
 import assert from 'node:assert/strict'
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import pg from 'pg'
+import type pg from 'pg'
 import { createApiToken, createLinkToken, createSessionToken } from '../../../core/access/credential/token.ts'
 import { prepareAccess } from '../../../core/access/index.ts'
 import { Forbidden, sql, Unauthorized, z } from '../../../core/contract/index.ts'
-import { createMigrations } from '../../../core/resources/migrations/migrations.ts'
-import { createDatabase } from '../../support/database.ts'
+import { hostSets, migrateAll } from '../../../core/resources/migrations/migrations.ts'
+import { createOwnedDatabase } from '../../support/owned-database.ts'
 import { clock, createLog } from '../../support/part.ts'
 import { openTestPostgres } from '../../support/postgres.ts'
-import { undo } from '../../support/undo.ts'
 import { addProject, adminPassword, openHouse, origin, signIn, signInAs } from '../fixture.ts'
 
 test('an entry is there when its transaction is, and not when that was rolled back', async (t) => {
@@ -107,31 +106,10 @@ test('it is read with admin:users only', async (t) => {
   await assert.rejects(room.access.audit.find(user, {}, { limit: 1, offset: 0 }), Forbidden)
 })
 
-interface OwnedDatabase { url: string, client: pg.Client }
-
-/** As an operator sets one up: the database belongs to an ordinary role, and the host made everything in it. */
-async function openOwnedDatabase (t: TestContext): Promise<OwnedDatabase> {
-  const own = new URL(await createDatabase(t))
-  const operator = new pg.Client(own.href)
-  await operator.connect()
-  const [role, password] = [`host_${randomBytes(6).toString('hex')}`, 'secret']
-  await operator.query(`create role ${role} login password '${password}'`)
-  await operator.query(`alter database ${own.pathname.slice(1)} owner to ${role}`)
-  await operator.query(`alter schema public owner to ${role}`)
-  undo(t, async () => {
-    await operator.query(`drop owned by ${role} cascade`)
-    await operator.query(`alter database ${own.pathname.slice(1)} owner to current_user`)
-    await operator.query(`drop role ${role}`)
-    await operator.end()
-  })
-  own.username = role
-  own.password = password
-  const folder = new URL('../../../migrations', import.meta.url).pathname
-  await createMigrations({ owner: 'core', folder, schema: 'public', url: own.href, log: createLog(), clock }).up()
-  const client = new pg.Client(own.href)
-  await client.connect()
-  undo(t, () => client.end())
-  return { url: own.href, client }
+async function openOwnedDatabase (t: TestContext): Promise<{ url: string, client: pg.Client }> {
+  const database = await createOwnedDatabase(t)
+  await migrateAll({ url: database.url, sets: hostSets(new URL('../../..', import.meta.url).pathname), log: createLog(), clock })
+  return database
 }
 
 test('the host\'s role can only append to the audit log, also after another start', async (t) => {
@@ -175,6 +153,12 @@ test('what was given back, as by a restored dump, is taken away at the next star
   await client.query('drop rule audit_log_keep on audit_log')
   await prepareAccess(postgres)
   await assert.rejects(client.query('update audit_log set actor_name = \'eve\''), /permission denied/)
+
+  const rules = 'select rulename from pg_rewrite where ev_class = \'audit_log\'::regclass'
+  await client.query('drop rule audit_log_keep on audit_log')
+  await client.query('drop rule audit_log_keep_unarchived on audit_log')
+  await prepareAccess(postgres)
+  assert.equal((await client.query(rules)).rowCount, 2, 'also where only the rules are missing')
 })
 
 test('where archiving is on, archived entries are deleted through one function and no other way', async (t) => {

@@ -1,0 +1,1 @@
+drop table bulkhead.plugin_choice;
