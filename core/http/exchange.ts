@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LazySignal } from '../concurrency/lazy-signal.ts'
 import type { Clock, Log, User } from '../contract/index.ts'
-import type { BodyShares } from './body/body-share.ts'
+import type { BodyMemory } from './body/body-share.ts'
 import type { LineBudget } from './line-budget.ts'
 import type { Plugin } from './route/mount-table.ts'
 import type { Route } from './route/prepared-route.ts'
@@ -17,8 +17,8 @@ export class Exchange {
   readonly res: ServerResponse
   readonly requestId: string
   readonly startedAtMs: number
-  /** Counts the memory that bodies of unknown callers use. */
-  readonly bodyShares: BodyShares
+  /** Counts the memory that bodies use while they arrive. */
+  readonly bodyMemory: BodyMemory
   /** `plugin` and `route` are set once the path has matched. Errors are logged with them. */
   plugin: Plugin | undefined
   route: Route | undefined
@@ -37,12 +37,12 @@ export class Exchange {
   readonly #ending = new LazySignal()
   #log: Log | undefined
 
-  constructor (req: IncomingMessage, res: ServerResponse, requestId: string, startedAtMs: number, bodyShares: BodyShares) {
+  constructor (req: IncomingMessage, res: ServerResponse, requestId: string, startedAtMs: number, bodyMemory: BodyMemory) {
     this.req = req
     this.res = res
     this.requestId = requestId
     this.startedAtMs = startedAtMs
-    this.bodyShares = bodyShares
+    this.bodyMemory = bodyMemory
   }
 
   /**
@@ -98,10 +98,10 @@ export interface TrafficDeps {
   log: Log
   lines: LineBudget
   connections: Pick<ConnectionLimit, 'begin' | 'end'>
-  bodyShares: BodyShares
+  bodyMemory: BodyMemory
 }
 
-export function createTraffic ({ clock, log, lines, connections, bodyShares }: TrafficDeps): Traffic {
+export function createTraffic ({ clock, log, lines, connections, bodyMemory }: TrafficDeps): Traffic {
   // The first part of a request id is unique among replicas, the second within this one. This is cheaper than a UUID
   // for each request.
   const replica = randomBytes(6).toString('hex')
@@ -139,7 +139,7 @@ export function createTraffic ({ clock, log, lines, connections, bodyShares }: T
     open (req, res) {
       const sent = req.headers['x-request-id']
       const requestId = typeof sent === 'string' && acceptedRequestId.test(sent) ? sent : `${replica}-${(++opened).toString(36)}`
-      const exchange = new Exchange(req, res, requestId, clock.now(), bodyShares)
+      const exchange = new Exchange(req, res, requestId, clock.now(), bodyMemory)
       underWay.add(exchange)
       connections.begin(req.socket)
       res.on('close', () => end(exchange))

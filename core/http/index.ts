@@ -10,7 +10,7 @@ import type { NoteRefused } from './answer/refusal-audit.ts'
 import { createRefusedValueLog } from './answer/refused-value.ts'
 import { createSecurityHeaders } from './answer/security-headers.ts'
 import { createApplication } from './application.ts'
-import { createBodyShares } from './body/body-share.ts'
+import { createBodyMemory } from './body/body-share.ts'
 import { respectExpectation } from './body/expectation.ts'
 import { boundUnreadBody } from './body/unread-body.ts'
 import { composeChain, createDispatcher } from './dispatcher.ts'
@@ -68,13 +68,6 @@ export interface HttpParts {
   settings: HttpSettings
 }
 
-/**
- * Memory for the bodies of all unknown callers that arrive at a time. It is raised so that a few of the largest allowed
- * bodies fit.
- */
-const sharedBodyBytes = 16 * 1024 * 1024
-const largestBodies = 4
-
 /** Most requests under way on one connection. With more, one connection would use as much as that many connections. */
 const pipelinedMax = 64
 
@@ -83,9 +76,7 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
   const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
   const connections = createConnectionLimit({ max: settings.maxConnections ?? 10_000, port: 'the API', log })
   const lines = createLineBudget(log)
-  const traffic = createTraffic({
-    clock, log, lines, connections, bodyShares: createBodyShares(Math.max(sharedBodyBytes, largestBodies * bodyLimitBytes))
-  })
+  const traffic = createTraffic({ clock, log, lines, connections, bodyMemory: createBodyMemory(bodyLimitBytes) })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
   const fail = createFailure({
     log, lines, sendProblem,

@@ -1,5 +1,5 @@
-// Limits the memory that the bodies of all unknown callers take together while they arrive. Each body is small, but
-// there may be as many as connections.
+// Limits the memory that all bodies take together while they arrive: those of unknown callers, and apart from them those
+// of known ones. The limit of a route bounds one body, but there may be as many as connections.
 
 import { ServiceUnavailable } from '../../contract/index.ts'
 
@@ -20,6 +20,18 @@ export interface BodyShares {
 interface Held { bytes: number, readonly giveUp: (error: Error) => void }
 
 const retryAfterMs = 1_000
+
+/** Unknown callers have a share of their own, so that they give up no body of a known caller. */
+export interface BodyMemory { readonly unknown: BodyShares, readonly known: BodyShares }
+
+/** Bytes for all bodies of unknown and of known callers, each raised so that a few of the largest allowed bodies fit. */
+const sharedBytes = { unknown: 16 * 1024 * 1024, known: 128 * 1024 * 1024 }
+const largestBodies = 4
+
+export function createBodyMemory (bodyLimitBytes: number): BodyMemory {
+  const sharesOf = (bytes: number): BodyShares => createBodyShares(Math.max(bytes, largestBodies * bodyLimitBytes))
+  return { unknown: sharesOf(sharedBytes.unknown), known: sharesOf(sharedBytes.known) }
+}
 
 /**
  * When the bodies together exceed `maxBytes`, the one that has been arriving the longest is given up. Clients that send

@@ -27,7 +27,7 @@ export function readBodyOnce (exchange: Exchange, limitBytes: number): Promise<u
   return exchange.body ??= readBody(exchange, limitBytes)
 }
 
-async function readBody ({ req, caller, bodyShares }: Exchange, limitBytes: number): Promise<unknown> {
+async function readBody ({ req, caller, bodyMemory }: Exchange, limitBytes: number): Promise<unknown> {
   const { headers } = req
   if (headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0') return undefined
   if (!isJson(headers['content-type'] ?? '')) throw new UnsupportedMediaType('Send the body as application/json in UTF-8.')
@@ -38,7 +38,7 @@ async function readBody ({ req, caller, bodyShares }: Exchange, limitBytes: numb
     if (caller === undefined) throw new UnsupportedMediaType('Only a caller who is signed in may send a packed body: send it without Content-Encoding.')
   }
 
-  const sent = await readBytes(req, limitBytes, caller === undefined ? bodyShares : undefined)
+  const sent = await readBytes(req, limitBytes, caller === undefined ? bodyMemory.unknown : bodyMemory.known)
   const bytes = isPacking(encoding) ? await unpack(sent, encoding, limitBytes) : sent
   if (bytes.length === 0) return undefined
   const excess = findExcess(bytes, caller === undefined ? tokensMax.ofUnknownCaller : tokensMax.ofKnownCaller)

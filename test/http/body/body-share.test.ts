@@ -1,4 +1,4 @@
-// Bodies of unknown callers that arrive at the same time: what they take together is bounded, and slow ones keep nobody out.
+// Bodies that arrive at the same time: the memory that they take together is bounded, and slow ones keep no quick one out.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { z } from '../../../core/contract/index.ts'
 import { createBodyShares } from '../../../core/http/body/body-share.ts'
+import { until } from '../../support/until.ts'
 import { anyone, asReader, route, startHttp } from '../fixture.ts'
 import type { Running } from '../fixture.ts'
 
@@ -22,20 +23,20 @@ const settings = { bodyLimitBytes: 65_536, requestTimeoutMs: 120_000, headersTim
 interface Slow { readonly socket: Socket, answer: string }
 
 /** Sends the head and all of a body but its last bytes. */
-async function sendSlowly (t: TestContext, { listening: { address } }: Running, path: string, headers = ''): Promise<Slow> {
+async function sendSlowly (t: TestContext, { listening: { address } }: Running, path: string, headers = '', length = bodyBytes): Promise<Slow> {
   const socket = connect(address.port, address.host)
   t.after(() => socket.destroy())
   const slow: Slow = { socket, answer: '' }
   socket.on('data', chunk => { slow.answer += chunk.toString() }).on('error', () => undefined)
   await once(socket, 'connect')
   await new Promise(resolve => socket.write(
-    `POST /api/notes${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${headers}Content-Length: ${bodyBytes}\r\n\r\n"${'a'.repeat(60_000)}`, resolve
+    `POST /api/notes${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${headers}Content-Length: ${length}\r\n\r\n"${'a'.repeat(length - 5_000)}`, resolve
   ))
   return slow
 }
 
 const finish = async ({ socket }: Slow): Promise<void> => {
-  socket.write(`${'a'.repeat(bodyBytes - 60_002)}"`)
+  socket.write(`${'a'.repeat(4_998)}"`)
   await once(socket, 'data')
 }
 
@@ -59,6 +60,20 @@ test('bodies that unknown callers send slowly take 16 MB together, and a quick o
   assert.equal(known.answer, '', 'the body of a known caller counts elsewhere')
   await finish(known)
   assert.match(known.answer, /^HTTP\/1\.1 200 /)
+})
+
+test('bodies that known callers send slowly take 128 MB together, and a quick one is read', { timeout: 60_000 }, async t => {
+  const host = await startHttp(t, routes, { settings: { ...settings, bodyLimitBytes: 20_000_000 } })
+  const authorization = `Authorization: ${asReader.authorization}\r\n`
+  const slow: Slow[] = []
+  for (let at = 0; at < 10; at++) slow.push(await sendSlowly(t, host, '/own', authorization, 16_000_000))
+  const quick = await host.fetch('/api/notes/own', { method: 'POST', headers: { ...asReader, 'content-type': 'application/json' }, body: '"quick"' })
+  assert.equal(quick.status, 200)
+  await until(() => slow.some(({ answer }) => answer !== ''))
+  const refused = slow.filter(({ answer }) => answer !== '')
+  assert.ok(refused.length >= 2 && refused.length <= 6, `${refused.length} were given up`)
+  assert.deepEqual(refused, slow.slice(0, refused.length), 'those that came first')
+  for (const { answer } of refused) assert.match(answer, /^HTTP\/1\.1 503 /)
 })
 
 test('a body that is complete or refused counts no more', async t => {
