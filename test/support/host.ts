@@ -8,6 +8,9 @@ import type { TestContext } from 'node:test'
 
 const main = join(import.meta.dirname, '../../core/main.js')
 
+/** Added to the environment of a host whose password hashes are to cost little. */
+export const withCheapHashes = { NODE_OPTIONS: `--import=${JSON.stringify(join(import.meta.dirname, 'cheap-hash.ts'))}` }
+
 export interface HostProcess {
   readonly pid: number
   /** Everything written so far, standard output and standard error together. */
@@ -47,7 +50,17 @@ export function startHost (
     child.once('close', (code, signal) => { resolve(code ?? signal ?? -1); for (const watch of watchers) watch() }))
   t.after(async () => { child.kill('SIGKILL'); await ended })
 
-  const lines = (): LogLine[] => output.split('\n').flatMap(text => text.startsWith('{') ? [parseLine(text)] : []).filter(line => line !== undefined)
+  // Each whole line is read once: a host at debug writes hundreds of thousands.
+  const read: LogLine[] = []
+  let readTo = 0
+  const lines = (): LogLine[] => {
+    for (let end = output.indexOf('\n', readTo); end !== -1; end = output.indexOf('\n', readTo)) {
+      const line = output[readTo] === '{' ? parseLine(output.slice(readTo, end)) : undefined
+      if (line !== undefined) read.push(line)
+      readTo = end + 1
+    }
+    return read
+  }
   const line = (matches: (line: LogLine) => boolean, withinMs = 120_000): Promise<LogLine> => new Promise((resolve, reject) => {
     const settle = (finish: () => void): void => { clearTimeout(timer); watchers.delete(watch); finish() }
     const watch = (): void => {
@@ -74,7 +87,7 @@ export function startHost (
   }
 }
 
-/** The last line may still be on its way. */
+/** A JSON object of another kind, such as a report of Node that is printed over several lines, is no log line. */
 function parseLine (text: string): LogLine | undefined {
   try { return JSON.parse(text) as LogLine } catch { return undefined }
 }

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hash } from 'argon2'
 import { signIn, type Client } from '../support/client.ts'
 import { createDatabase } from '../support/database.ts'
-import { startHost, temporaryFolder } from '../support/host.ts'
+import { startHost, temporaryFolder, withCheapHashes } from '../support/host.ts'
 import { freePort } from '../support/process.ts'
 import { startProxy, type Proxy } from '../support/proxy.ts'
 import { undo } from '../support/undo.ts'
@@ -37,7 +37,7 @@ async function openHouse (t: TestContext): Promise<House> {
   const start = async (): Promise<string> => {
     const host = startHost(t, {
       DATABASE_URL, VALKEY_URL: `redis://127.0.0.1:${valkey.port}`, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: adminPassword,
-      PLATFORM_PLUGINS_PATH: `${join(root, 'plugins')}:${plugins}`, PLATFORM_MASTER_KEY: '0123456789abcdef'.repeat(4)
+      PLATFORM_PLUGINS_PATH: `${join(root, 'plugins')}:${plugins}`, PLATFORM_MASTER_KEY: '0123456789abcdef'.repeat(4), ...withCheapHashes
     })
     return (await host.ready()).url
   }

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { RouteRecord } from '../../core/contract/index.ts'
 import { signIn } from '../support/client.ts'
 import { createDatabase } from '../support/database.ts'
-import { startHost, temporaryFolder } from '../support/host.ts'
+import { startHost, temporaryFolder, withCheapHashes } from '../support/host.ts'
 import { until } from '../support/until.ts'
 import { samplesFor, type Sample, type Things } from './access-matrix-sample.ts'
 import { openOperator, writeHarbour, type Operator } from './harbour-fixture.ts'
@@ -39,7 +39,8 @@ async function openHouse (t: TestContext): Promise<House> {
   await writeHarbour(plugins)
   const folders = [join(root, 'plugins'), plugins]
   const host = startHost(t, {
-    DATABASE_URL: databaseUrl, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password, PLATFORM_PLUGINS_PATH: folders.join(':')
+    DATABASE_URL: databaseUrl, PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_ADMIN_PASSWORD: password,
+    PLATFORM_PLUGINS_PATH: folders.join(':'), ...withCheapHashes
   })
   const { url } = await host.ready()
   const operator = await openOperator(t, databaseUrl)
