@@ -5,58 +5,66 @@ import { join } from 'node:path'
 import type { Loaded } from '../config/schema.ts'
 import { createWatchUnit } from './boot/development.ts'
 import { createExitHandler, outcomeOf } from './boot/exit.ts'
-import { createHostUnits } from './boot/host-units.ts'
-import { createPluginRoster, createPluginUnits, holdPaths } from './boot/plugin-units.ts'
-import { createKubernetesUnit, createResourceUnits } from './boot/resource-units.ts'
+import { createHostUnits, createPluginsUnit, createProbesUnit } from './boot/host-units.ts'
+import { createKubernetes, createResourceUnits } from './boot/resource-units.ts'
 import { createServingUnits } from './boot/serving-units.ts'
-import { logStartReport, logPendingUnits } from './boot/start-report.ts'
+import { createStartLog, logPendingUnits } from './boot/start-report.ts'
 import { realClock as clock, steadyClock } from './boot/system-clock.ts'
-import type { Opened, UnitParts } from './boot/unit-context.ts'
-import { createKernel, StartStopped, type UnitDefinition } from './kernel/index.ts'
+import type { UnitParts } from './boot/unit-context.ts'
+import { createKernel, StartStopped, type Change, type UnitDefinition } from './kernel/index.ts'
 import { createLog } from './telemetry/log-writer.ts'
 
 const root = join(import.meta.dirname, '..')
 
-export const start = (loaded: Loaded): Promise<void> => run(loaded, () => [])
+export const start = (loaded: Loaded): Promise<void> => run(loaded)
 /** Like `start`; also reloads each plugin as soon as one of its files is saved. */
-export const startDevelopment = (loaded: Loaded): Promise<void> => run(loaded, parts => [createWatchUnit(parts)])
+export const startDevelopment = (loaded: Loaded): Promise<void> => run(loaded, { reloadSaved: true })
 
-/** `createMore` creates units that are added to the last phase. */
-async function run (loaded: Loaded, createMore: (parts: UnitParts) => UnitDefinition[]): Promise<void> {
+async function run (loaded: Loaded, { reloadSaved = false } = {}): Promise<void> {
   const { settings } = loaded
   const log = createLog(settings.log)
   for (const notice of loaded.notices) log.warn(notice)
-  // The units fill it as they start.
-  const opened = { checks: new Map() } as Opened
+  const listeners = new Set<(change: Change) => void>()
   const kernel = createKernel({
     clock: steadyClock,
     onChange: change => {
       log.debug(change, `${change.unit}: ${change.from} → ${change.to}`)
-      holdPaths(change, opened, kernel, log)
+      for (const listener of listeners) listener(change)
     },
     onStep: (unit, { name, outcome, error }) => {
       if (outcome !== 'done') log.warn({ unit, err: error }, `undoing "${name}" of ${unit}: ${outcome}`)
     }
   })
-  const parts: UnitParts = { loaded, opened, kernel, log, clock, root }
-  opened.roster = createPluginRoster(parts)
-  const { noteFault, ownerOf } = opened.roster
-  const { end } = createExitHandler({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs, noteFault, ownerOf })
+  const { end, handleFaults } = createExitHandler({ kernel, log, budgetMs: settings.budgets.graceMs - exitReserveMs })
+  const { add, lifecycle, print } = createStartLog()
+  const onChange = (listener: (change: Change) => void): (() => void) => {
+    listeners.add(listener)
+    return () => { listeners.delete(listener) }
+  }
+  const parts: UnitParts = { loaded, kernel, log, clock, root, lifecycle, onChange, handleFaults }
+  const begin = async (units: readonly UnitDefinition[]): Promise<void> => add(await kernel.start(units))
 
   const starting = new AbortController()
   void logPendingUnits(parts, starting.signal)
   try {
-    const host = createHostUnits(parts)
-    const reports = [
-      await kernel.start([host.probes]),
-      // Resources, core schema and access. Discovery and validation of the plugins need none of them, so they run at the same time.
-      await kernel.start([
-        ...createResourceUnits(parts), host.plugins, host.pluginMigrations, host.access, host.encryption, host.permissions, host.host, host.container
-      ]),
-      await kernel.start([createKubernetesUnit(parts), ...createPluginUnits(parts)]),
-      await kernel.start([...createServingUnits(parts), ...createMore(parts)])
-    ]
-    logStartReport(reports, parts)
+    const probes = createProbesUnit(parts)
+    await begin([probes])
+
+    // Resources, core schema and access. Discovery and validation of the plugins need none of them, so they run at the same time.
+    const plugins = createPluginsUnit(parts, probes)
+    const resources = createResourceUnits(parts, probes)
+    const kubernetes = createKubernetes(parts, { probes, plugins })
+    const host = createHostUnits(parts, { probes, plugins, ...resources }, kubernetes.handle)
+    await begin([plugins, ...Object.values(resources), ...Object.values(host)])
+
+    const found = { ...kernel.valueOf(plugins), unmigrated: kernel.valueOf(host.pluginMigrations) }
+    const pluginUnits = kernel.valueOf(host.roster).units(found, kernel.valueOf(host.host).disabled)
+    await begin([kubernetes.unit, ...pluginUnits])
+
+    const serving = createServingUnits(parts, { probes, ...resources, ...host }, pluginUnits.map(({ id }) => id))
+    const watch = reloadSaved ? [createWatchUnit(parts, { ...serving, ...host })] : []
+    await begin([...Object.values(serving), ...watch])
+    print(log, { url: kernel.valueOf(serving.listening).url, probesUrl: `http://127.0.0.1:${kernel.valueOf(probes).port}` })
   } catch (error) {
     // A stop during the start has already begun to exit.
     if (error instanceof StartStopped) return

@@ -2,18 +2,21 @@
 
 import { existsSync, realpathSync } from 'node:fs'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { watchFolders } from '../plugin-runtime/index.ts'
+import { watchFolders, type Roster } from '../plugin-runtime/index.ts'
 import { discoverPlugins } from './plugin-units.ts'
+import type { StartedUnits } from './serving-units.ts'
 import { hostUnit, type UnitParts } from './unit-context.ts'
 
-export function createWatchUnit (parts: UnitParts): UnitDefinition {
+type WatchNeeds = Pick<StartedUnits, 'roster'> & { readonly ready: UnitDefinition }
+
+export function createWatchUnit (parts: UnitParts, { ready, roster }: WatchNeeds): UnitDefinition {
   const { loaded: { settings: { plugins: { paths } } }, clock, log } = parts
-  return hostUnit(parts)('watch', ['ready'], ({ undo }) => {
+  return hostUnit(parts)('watch', { ready, roster }, ({ roster }, { undo }) => {
     /** Folders that could not be loaded, each with the reason. */
     const refused = new Map<string, string>()
     const load = async (folder: string): Promise<void> => {
       try {
-        await follow(parts, folder)
+        await follow(parts, roster, folder)
       } catch (error) {
         const why = Error.isError(error) ? error.message : String(error)
         if (refused.get(folder) !== why) log.error({}, `not reloaded: ${why}`)
@@ -39,8 +42,7 @@ export function createWatchUnit (parts: UnitParts): UnitDefinition {
 }
 
 /** Reloads the plugin in this replica only: other replicas have folders of their own. */
-async function follow (parts: UnitParts, path: string): Promise<void> {
-  const { opened: { roster } } = parts
+async function follow (parts: UnitParts, roster: Roster, path: string): Promise<void> {
   const folder = existsSync(path) ? realpathSync.native(path) : path
   const { candidates, problems } = await discoverPlugins(parts)
   const known = roster.members().find(({ candidate }) => candidate.folder === folder)

@@ -4,7 +4,7 @@ import { InvalidSettings } from '../../config/schema.ts'
 import { FirstAdminRefused } from '../access/index.ts'
 import { MasterKeyStillNeeded, WrongMasterKey } from '../encryption/index.ts'
 import { RequiredUnitFailed, renderStopReport, type Kernel } from '../kernel/index.ts'
-import { currentOwner, InvalidPlugins, type Owner } from '../plugin-runtime/index.ts'
+import { currentOwner, InvalidPlugins, type Roster } from '../plugin-runtime/index.ts'
 import type { RootLog } from '../telemetry/log-writer.ts'
 import { exitCodes, type Outcome } from './exit-code.ts'
 
@@ -21,18 +21,18 @@ interface ExitHandlerDeps {
   log: RootLog
   /** Budget of the whole stop, drain included. */
   budgetMs: number
-  /** Records an error of plugin code that no caller caught. */
-  noteFault (owner: Owner, thrown: unknown): void
-  /** Finds the owner of the code that threw an error, when the async context has none. */
-  ownerOf (thrown: unknown): Owner | undefined
 }
+
+type FaultHandler = Pick<Roster, 'noteFault' | 'ownerOf'>
 
 export interface ExitHandler {
   /** Stops the host and exits. Callers join the same stop; the first outcome other than `clean` decides the exit code. */
   end (reason: string, outcome: Outcome): Promise<never>
+  /** Hands errors of plugin code that no caller caught to the roster, until the returned function is called. Without a roster they are logged. */
+  handleFaults (roster: FaultHandler): () => void
 }
 
-export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }: ExitHandlerDeps): ExitHandler {
+export function createExitHandler ({ kernel, log, budgetMs }: ExitHandlerDeps): ExitHandler {
   let outcome: Outcome = 'clean'
   let ending: Promise<never> | undefined
 
@@ -50,6 +50,7 @@ export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }
     return ending ??= endOnce(reason)
   }
 
+  let faults: FaultHandler | undefined
   let signalledAt: number | undefined
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
@@ -64,8 +65,12 @@ export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }
   // An error is handled in the async context in which it was thrown, which tells the owner of the code. A listener of the host runs in the host's
   // context; then the stack of the error tells the owner.
   const fatal = (err: unknown, what: string): void => {
-    const owner = currentOwner() ?? ownerOf(err)
-    if (owner !== undefined) { noteFault(owner, err); return }
+    const owner = currentOwner() ?? faults?.ownerOf(err)
+    if (owner !== undefined) {
+      if (faults === undefined) log.error({ plugin: owner.plugin, err }, `an error of plugin "${owner.plugin}" that nobody caught, while no plugin runs`)
+      else faults.noteFault(owner, err)
+      return
+    }
     log.fatal({ err }, `${what}; the host stops. Report it, with the lines around this one.`)
     void end(what, 'fatal')
   }
@@ -81,7 +86,13 @@ export function createExitHandler ({ kernel, log, budgetMs, noteFault, ownerOf }
   })
   process.on('uncaughtException', err => fatal(err, 'an error that nobody caught'))
   process.on('unhandledRejection', err => fatal(err, 'a rejection that nobody handled'))
-  return { end }
+  return {
+    end,
+    handleFaults: roster => {
+      faults = roster
+      return () => { faults = undefined }
+    }
+  }
 }
 
 /** Returns the outcome of a failed start: by the kind of error, or else by the kind of unit that failed. */

@@ -3,9 +3,12 @@
 
 import { createLoop } from '../concurrency/loop.ts'
 import { untilAborted } from '../concurrency/until-aborted.ts'
-import { asError, describe } from '../kernel/index.ts'
-import { runAs } from '../plugin-runtime/index.ts'
-import type { Check, UnitParts } from './unit-context.ts'
+import type { Log } from '../contract/index.ts'
+import type { Http } from '../http/index.ts'
+import type { Probes } from '../http/server/probes.ts'
+import { asError, describe, type HealthCheck, type UnitSnapshot } from '../kernel/index.ts'
+import { runAs, type Roster } from '../plugin-runtime/index.ts'
+import type { UnitParts } from './unit-context.ts'
 
 const periodMs = 500
 const deadlineMs = 1_000
@@ -15,43 +18,51 @@ const standstillMs = 1_000
  * Failed checks in a row until a resource or a plugin counts as unavailable. One answer may come late on a busy machine, and a host that is not
  * ready gets no requests.
  */
-const failuresMax = { resource: 2, plugin: 3 } as const
+const failuresMax = { resource: 2, plugin: 3, host: 2 } as const
 
-interface Failing { readonly check: Check, readonly count: number, readonly reason: string }
+interface Failing { readonly check: HealthCheck, readonly count: number, readonly reason: string }
+
+interface WatchParts extends Pick<UnitParts, 'kernel' | 'clock'> { readonly log: Log }
+
+interface Watched {
+  readonly probes: Pick<Probes, 'ready' | 'notReady'>
+  readonly http: Pick<Http, 'suspend'>
+  readonly roster: Pick<Roster, 'members'>
+}
 
 /** Starts the checks. The returned function ends them and resolves once none is under way. */
-export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => Promise<void> {
+export function watchHealth ({ kernel, log, clock }: WatchParts, { probes, http, roster }: Watched): () => Promise<void> {
   const ending = new AbortController()
   /** Checks that have not answered yet. They are not asked again, so that no calls pile up behind a silent system. */
-  const asked = new Set<Check>()
+  const asked = new Set<HealthCheck>()
   const failing = new Map<string, Failing>()
   let suspended: readonly string[] = []
 
   /** Failures of the previous generation do not count against the next one. */
-  const failuresOf = (unit: string, check: Check): { count: number } => {
+  const failuresOf = (unit: string, check: HealthCheck): { count: number } => {
     const found = failing.get(unit)
     return found?.check === check ? found : { count: 0 }
   }
 
-  const ask = async (unit: string, check: Check): Promise<void> => {
-    const max = failuresMax[check.kind]
+  const ask = async ({ id: unit, kind }: UnitSnapshot, check: HealthCheck): Promise<void> => {
+    const max = failuresMax[kind]
     try {
       const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(deadlineMs)])
       if (asked.has(check)) throw new Error('the last question is not answered yet')
       asked.add(check)
-      const answer = (async () => check.ask(signal))().finally(() => asked.delete(check))
+      const answer = (async () => check(signal))().finally(() => asked.delete(check))
       await untilAborted(signal, answer)
       const { count } = failuresOf(unit, check)
       failing.delete(unit)
       if (count >= max) log.info({ unit }, `${unit} answers again`)
     } catch (err) {
       // Meanwhile another generation may have replaced this one, or it has ended.
-      if (ending.signal.aborted || opened.checks.get(unit) !== check) return
+      if (ending.signal.aborted || kernel.unit(unit)?.check !== check) return
       const reason = describe(asError(err))
       const count = failuresOf(unit, check).count + 1
       failing.set(unit, { check, count, reason })
       if (count !== max) return
-      if (check.kind === 'plugin') {
+      if (kind === 'plugin') {
         failing.delete(unit)
         kernel.fail(unit, new Error(`its check failed ${max} times in a row, the last time: ${reason}`, { cause: err }))
       } else log.error({ unit, err }, `${unit} does not answer: ${reason}. It is asked again twice a second.`)
@@ -61,39 +72,40 @@ export function watchHealth ({ opened, kernel, log, clock }: UnitParts): () => P
   /** Makes plugins that do not tolerate the loss of an unavailable resource answer 503 until the resource is back. */
   const suspend = (away: ReadonlySet<string>): void => {
     if (away.size === 0 && suspended.length === 0) return
-    const found = opened.roster.members().flatMap(({ id, candidate: { manifest: { resources, tolerates } } }) => {
+    const found = roster.members().flatMap(({ id, candidate: { manifest: { resources, tolerates } } }) => {
       const missing = resources.find(name => away.has(name) && !tolerates.includes(name))
       return missing === undefined ? [] : [[id, `Something the plugin "${id}" needs (${missing}) does not answer.`] as const]
     })
     const ids = new Map(found)
-    for (const id of suspended) if (!ids.has(id)) opened.http.suspend(id, undefined)
-    for (const [id, reason] of ids) opened.http.suspend(id, reason)
+    for (const id of suspended) if (!ids.has(id)) http.suspend(id, undefined)
+    for (const [id, reason] of ids) http.suspend(id, reason)
     suspended = [...ids.keys()]
   }
 
   const look = (): void => {
-    for (const [unit, { check }] of failing) if (opened.checks.get(unit) !== check) failing.delete(unit)
-    const away = [...failing].filter(([unit, { count }]) => count >= failuresMax[opened.checks.get(unit)?.kind ?? 'resource'])
-    suspend(new Set(away.map(([unit]) => unit)))
+    for (const [unit, { check }] of failing) if (kernel.unit(unit)?.check !== check) failing.delete(unit)
+    const units = kernel.units()
+    const away = units.filter(({ id, kind }) => (failing.get(id)?.count ?? 0) >= failuresMax[kind])
+    suspend(new Set(away.map(({ id }) => id)))
     const reasons = [
-      ...away.filter(([unit]) => opened.checks.get(unit)?.isRequired === true).map(([unit, { reason }]) => `${unit}: ${reason}`),
-      ...kernel.units().filter(({ kind, required, state }) => kind !== 'host' && required && state !== 'running' && state !== 'disabled')
+      ...away.filter(({ kind, required }) => kind === 'resource' && required).map(({ id }) => `${id}: ${failing.get(id)?.reason ?? ''}`),
+      ...units.filter(({ kind, required, state }) => kind !== 'host' && required && state !== 'running' && state !== 'disabled')
         .map(({ id, state, reason }) => `${id} is ${state}: ${reason ?? ''}`)
     ]
-    if (reasons.length === 0) opened.probes.ready()
-    else opened.probes.notReady(() => reasons.join('\n'))
+    if (reasons.length === 0) probes.ready()
+    else probes.notReady(() => reasons.join('\n'))
   }
 
   /** Checks run independently of each other, so that a silent one delays no other. */
   const underWay = new Map<string, Promise<void>>()
   const askAll = (): void => {
-    for (const [unit, check] of opened.checks) {
-      if (underWay.has(unit)) continue
-      const asking = ask(unit, check).then(() => {
-        underWay.delete(unit)
+    for (const unit of kernel.units()) {
+      if (unit.check === undefined || underWay.has(unit.id)) continue
+      const asking = ask(unit, unit.check).then(() => {
+        underWay.delete(unit.id)
         if (!ending.signal.aborted) look()
       })
-      underWay.set(unit, asking)
+      underWay.set(unit.id, asking)
     }
   }
   let dueAt = 0

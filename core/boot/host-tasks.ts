@@ -3,8 +3,11 @@
 import type { Settings } from '../../config/schema.ts'
 import { archive, type ArchiveParts, type Source } from '../archive/archiver.ts'
 import { sql, type TaskRecord } from '../contract/index.ts'
+import type { KeyRotation } from '../encryption/index.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
-import { hostUnit, type Opened, type UnitParts } from './unit-context.ts'
+import type { HostUnits } from './host-units.ts'
+import type { ResourceUnits } from './resource-units.ts'
+import { hostUnit, type UnitParts } from './unit-context.ts'
 
 /** No plugin can have this id. */
 const owner = 'host'
@@ -33,7 +36,7 @@ const expiries: readonly TaskRecord[] = [
 ]
 
 /** This task seals data under an old key again and counts what is left. It runs once a day, and at once after a change of the master key. */
-const rewrapping = (keys: Pick<Opened['keys'], 'rewrap'>): TaskRecord => ({
+const rewrapping = (keys: Pick<KeyRotation, 'rewrap'>): TaskRecord => ({
   kind: 'cron', name: rewrapName, expression: '41 4 * * *', options: { timeout: '1h' },
   handler: ({ signal }) => keys.rewrap(signal)
 })
@@ -45,7 +48,7 @@ const archiving = (name: string, expression: string, parts: ArchiveParts, source
     handler: async ({ signal, log }) => { await archive(parts, { source, olderThanDays, signal, log }) }
   }]
 
-interface HostTaskParts extends ArchiveParts { readonly keys: Pick<Opened['keys'], 'rewrap'> }
+interface HostTaskParts extends ArchiveParts { readonly keys: Pick<KeyRotation, 'rewrap'> }
 
 export const createHostTasks = ({ keys, ...parts }: HostTaskParts, { auditDays, logDays }: Settings['archive']): readonly TaskRecord[] => [
   ...expiries,
@@ -54,12 +57,14 @@ export const createHostTasks = ({ keys, ...parts }: HostTaskParts, { auditDays, 
   ...archiving('archive-log', '51 * * * *', parts, 'log_entries', logDays)
 ]
 
-export function createHostTasksUnit (parts: UnitParts): UnitDefinition {
-  const { loaded: { settings }, opened, log } = parts
-  return hostUnit(parts)('host tasks', ['host', 'tasks', 'storage'], async ({ undo }) => {
-    const { postgres: { host: postgres }, storage, keys, access: { access: { audit } } } = opened
+type HostTaskUnits = Pick<ResourceUnits, 'postgres' | 'tasks' | 'storage'> & Pick<HostUnits, 'access' | 'encryption'>
+
+export function createHostTasksUnit (parts: UnitParts, { postgres, tasks, storage, access, encryption }: HostTaskUnits): UnitDefinition {
+  const { loaded: { settings }, log } = parts
+  return hostUnit(parts)('host tasks', { postgres, tasks, storage, access, encryption }, async (given, { undo }) => {
+    const { postgres: { host: postgres }, storage, encryption: { keys }, access: { access: { audit } } } = given
     const tasks = createHostTasks({ postgres, storage: storage.scoped(owner), audit, keys }, settings.archive)
-    const end = await opened.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks, postgres })
+    const end = await given.tasks.register({ plugin: owner, log: log.child({ plugin: owner }), tasks, postgres })
     keys.wake()
     undo('end', () => end({ atOnce: true }))
   })

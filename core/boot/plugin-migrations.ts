@@ -1,26 +1,24 @@
 // Runs the migrations of the plugins that were found, before any of them starts.
 
-import type { Candidate } from '../plugin-runtime/index.ts'
-import { migrateAll, MigrationFailed, MigrationsRefused, type MigrationSet } from '../resources/migrations/migrations.ts'
-import type { UnitParts } from './unit-context.ts'
+import type { Candidate, LoadedPlugin } from '../plugin-runtime/index.ts'
+import { migrateAll, MigrationFailed, MigrationsRefused, type MigrateAllParts, type MigrationSet } from '../resources/migrations/migrations.ts'
 
 export const migrationsOf = ({ id, migrations }: Candidate): MigrationSet[] =>
   migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }]
 
 /**
  * Migrates all plugins together first, because most starts have nothing to do. When one plugin cannot be migrated, each is migrated by itself,
- * so that a plugin that is not required does not keep the others from starting. The plugins that failed, and those that require them, are
- * migrated when they start.
+ * so that a plugin that is not required does not keep the others from starting. Returns the ids of those that failed and of those that require
+ * them, which are migrated when they start.
  */
-export async function migratePlugins ({ opened, log, clock }: Pick<UnitParts, 'opened' | 'log' | 'clock'>, signal: AbortSignal): Promise<void> {
-  const { databaseUrl: url, found } = opened
-  const candidates = inOrderOfNeed(found.plugins.map(({ candidate }) => candidate))
+export async function migratePlugins (plugins: readonly LoadedPlugin[], parts: Omit<MigrateAllParts, 'sets'>): Promise<ReadonlySet<string>> {
+  const candidates = inOrderOfNeed(plugins.map(({ candidate }) => candidate))
   const migrate = async (some: readonly Candidate[]): Promise<void> => {
-    await migrateAll({ url, sets: some.flatMap(migrationsOf), log, clock, signal })
+    await migrateAll({ ...parts, sets: some.flatMap(migrationsOf) })
   }
   try {
     await migrate(candidates)
-    return
+    return new Set()
   } catch (error) {
     if (!isOfOnePlugin(error)) throw error
   }
@@ -39,7 +37,7 @@ export async function migratePlugins ({ opened, log, clock }: Pick<UnitParts, 'o
       unmigrated.add(id)
     }
   }
-  opened.found = { ...found, unmigrated }
+  return unmigrated
 }
 
 /** Whether the error concerns the migrations of one plugin, and not the database. */

@@ -1,30 +1,28 @@
-// Turns plugin folders into units: discovers, checks and imports the plugins, and connects their roster to HTTP, tasks, events and the other
-// parts that serve them.
+// Turns plugin folders into units: discovers, checks and imports the plugins, and creates their roster.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidSettings } from '../../config/schema.ts'
-import { corePermissions, permissionHomes, syncPermissions } from '../access/index.ts'
-import type { GuardedFetch, Log } from '../contract/index.ts'
-import { findRouteProblems } from '../http/index.ts'
+import { corePermissions, permissionHomes, syncPermissions, type AccessModule } from '../access/index.ts'
+import type { Log } from '../contract/index.ts'
+import type { Http } from '../http/index.ts'
 import type { Change, Kernel, UnitDefinition } from '../kernel/index.ts'
 import {
-  createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, runAs, validatePlugins,
-  type Candidate, type Discovery, type LoadedPlugin, type Problem, type Roster
+  createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
+  type Candidate, type Discovery, type Found, type LoadedPlugin, type PluginRooms, type Problem, type Roster
 } from '../plugin-runtime/index.ts'
-import type { EgressSettings } from '../resources/egress/egress.ts'
 import { migrateAll } from '../resources/migrations/migrations.ts'
-import { whyDisabled } from './operation.ts'
+import type { PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import { migrationsOf } from './plugin-migrations.ts'
-import type { Opened, UnitParts } from './unit-context.ts'
-
-type ReadParts = Pick<UnitParts, 'loaded' | 'opened' | 'log' | 'clock' | 'root'>
+import type { UnitParts } from './unit-context.ts'
 
 /** Reads what the plugin folders contain now. */
 export async function discoverPlugins ({ loaded: { settings }, root }: Pick<UnitParts, 'loaded' | 'root'>): Promise<Discovery> {
   const { version: hostVersion } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
   return discover({ ...settings.plugins, production: settings.environment === 'production', hostVersion, packagesFrom: root, ownPlugins: join(root, 'plugins') })
 }
+
+export type FoundPlugins = Omit<Found, 'unmigrated'>
 
 const coreNames = corePermissions.map(({ name }) => name)
 
@@ -33,8 +31,8 @@ const coreNames = corePermissions.map(({ name }) => name)
  * together, and then all problems of their settings. A plugin whose code cannot be imported does not keep the others from starting, unless it is
  * required.
  */
-export async function readPlugins (parts: ReadParts): Promise<void> {
-  const { loaded, opened, log, clock } = parts
+export async function readPlugins (parts: Pick<UnitParts, 'loaded' | 'log' | 'clock' | 'root'>): Promise<FoundPlugins> {
+  const { loaded, log, clock } = parts
   const discovery = await discoverPlugins(parts)
   for (const { folder, why } of discovery.skipped) log.info({ folder }, `left out: ${why}`)
   const validation = validatePlugins(discovery)
@@ -52,14 +50,14 @@ export async function readPlugins (parts: ReadParts): Promise<void> {
   ]
   if (wrong.length > 0) throw new InvalidSettings(wrong)
   const leftOut = discovery.skipped.flatMap(({ id, manifest }) => id === undefined || manifest === undefined ? [] : [{ id, manifest }])
-  opened.found = { ...found, unmigrated: new Set(), leftOut }
+  return { ...found, leftOut }
 }
 
 /**
  * Finds plugins whose id is the name of a database role of the host. Postgres prefers the schema that has the role's name, so a statement that
  * names a table without its schema would find the table of such a plugin.
  */
-export const findRoleProblems = ({ postgres: { roles } }: Pick<Opened, 'postgres'>, candidates: readonly Candidate[]): Problem[] =>
+export const findRoleProblems = (roles: ReadonlySet<string>, candidates: readonly Candidate[]): Problem[] =>
   candidates.filter(({ id }) => roles.has(id)).map(({ id, file }) => ({
     plugin: id, file,
     what: `The id "${id}" is the name of the database role that the host signs in with, and the plugin's schema would be that role's own ("$user").`,
@@ -69,10 +67,14 @@ export const findRoleProblems = ({ postgres: { roles } }: Pick<Opened, 'postgres
 const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition }: LoadedPlugin) =>
   loaded.pluginSettings({ id, fields: definition.config ?? {} })
 
-export function createPluginRoster (parts: UnitParts): Roster {
-  const { loaded, opened, kernel, log, clock } = parts
-  const { budgets, egress, plugins: { errorsMax, errorWindowMs } } = loaded.settings
-  const fetch = createFetch(egress)
+interface RosterNeeds extends PermissionParts {
+  readonly http: Http
+  readonly rooms: UnitDefinition<PluginRooms>
+}
+
+export function createPluginRoster (parts: UnitParts, { postgres, access, http, rooms }: RosterNeeds): Roster {
+  const { loaded, kernel, log, clock } = parts
+  const { budgets, plugins: { errorsMax, errorWindowMs } } = loaded.settings
   return createRoster({
     kernel, clock, log,
     corePermissions: coreNames,
@@ -83,59 +85,29 @@ export function createPluginRoster (parts: UnitParts): Roster {
     stopBudgetMs: budgets.drainMs + budgets.stopMs,
     recover: { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 },
     faultLimit: { max: errorsMax, windowMs: errorWindowMs },
-    needs: ['container', 'permissions', 'tasks'],
+    rooms,
     discover: async () => {
       const discovery = await discoverPlugins(parts)
-      return { ...discovery, problems: [...discovery.problems, ...findRoleProblems(opened, discovery.candidates)] }
+      return { ...discovery, problems: [...discovery.problems, ...findRoleProblems(postgres.roles, discovery.candidates)] }
     },
     findSettingProblems: plugin => sectionOf(loaded, plugin).problems,
     configOf: plugin => sectionOf(loaded, plugin).values as Readonly<Record<string, unknown>>,
     logOf: (id, generation) => log.child({ plugin: id, ...generation > 1 && { generation } }),
     migrate: async candidate => {
-      await migrateAll({ url: opened.databaseUrl, sets: migrationsOf(candidate), log, clock, signal: AbortSignal.timeout(budgets.migrationMs) })
+      await migrateAll({ url: postgres.url, sets: migrationsOf(candidate), log, clock, signal: AbortSignal.timeout(budgets.migrationMs) })
     },
-    declare: plugins => declarePermissions(opened, plugins),
-    rooms: () => ({
-      container: opened.container,
-      clock,
-      checkRoutes: findRouteProblems,
-      mount: plugin => opened.http.mount(plugin),
-      release: id => opened.http.release(id),
-      registerTasks: plugin => opened.tasks.register(plugin),
-      work: {
-        send: (...args) => opened.tasks.send(...args),
-        publish: (...args) => opened.tasks.publish(...args),
-        broadcast: (event, payload) => opened.valkey.host.publish(broadcastChannel(event), payload),
-        hear: (event, schema, handler) => opened.valkey.host.subscribe(broadcastChannel(event), schema, handler)
-      },
-      fetch,
-      watch: (id, ask) => {
-        opened.checks.set(id, { ask, kind: 'plugin', isRequired: false })
-        return () => { if (opened.checks.get(id)?.ask === ask) opened.checks.delete(id) }
-      }
-    })
+    declare: plugins => declarePermissions(plugins, { postgres, access }),
+    release: id => http.release(id)
   })
 }
 
-/** No plugin can have the id "bulkhead", so no plugin reaches the channel through its own handle on valkey, which writes under `<id>:`. */
-const broadcastChannel = (event: string): string => `bulkhead:events:${event}`
-
-/** Imports the egress module on the first fetch of a plugin, because most plugins fetch nothing. */
-function createFetch (settings: EgressSettings): GuardedFetch {
-  let opening: Promise<GuardedFetch> | undefined
-  return async (...args) => {
-    // The import runs as the host, because a plugin cannot import the host's own files.
-    opening ??= runAs(undefined, () => import('../resources/egress/egress.ts')).then(({ createEgress }) => createEgress(settings))
-    return (await opening)(...args)
-  }
+interface PermissionParts {
+  readonly postgres: PostgresClient
+  readonly access: AccessModule
 }
 
-/** Creates the units of all plugins that were found; a plugin that an operator has disabled is added as disabled. */
-export function createPluginUnits ({ opened: { roster, found, choices } }: UnitParts): UnitDefinition[] {
-  return roster.units(found, new Map(choices.filter(({ isDisabled }) => isDisabled).map(choice => [choice.plugin, whyDisabled(choice)])))
-}
-
-export async function declarePermissions ({ postgres, access }: Pick<Opened, 'postgres' | 'access'>, plugins: readonly LoadedPlugin[]): Promise<void> {
+/** Brings the permissions of these plugins into the database. */
+export async function declarePermissions (plugins: readonly LoadedPlugin[], { postgres, access }: PermissionParts): Promise<void> {
   const declared = plugins.flatMap(({ candidate: { id }, definition }) =>
     Object.entries(definition.permissions ?? {}).map(([name, { description, roles = [] }]) => ({ plugin: id, name, description, roles })))
   await syncPermissions(postgres.host, declared)
@@ -154,9 +126,11 @@ const holds: Partial<Record<Change['to'], readonly [answer: string, log?: string
 const retryLaterMs = 5_000
 
 /** Makes the paths of a plugin that does not run answer 503 until the plugin is mounted. */
-export function holdPaths ({ unit, to, reason = '', error }: Change, opened: Opened, kernel: Kernel, log: Log): void {
+export function holdPaths (
+  { unit, to, reason = '', error }: Change, { roster, http, kernel, log }: { roster: Roster, http: Http, kernel: Kernel, log: Log }
+): void {
   const [answer, next] = holds[to] ?? []
-  const member = answer === undefined ? undefined : opened.roster.members().find(({ id }) => id === unit)
+  const member = answer === undefined ? undefined : roster.members().find(({ id }) => id === unit)
   if (member === undefined) return
   const budget = error !== undefined && 'code' in error && error.code === 'BULKHEAD_BUDGET_EXCEEDED'
     ? ` (its start budget, PLATFORM_PLUGIN_START_BUDGET_MS; it begins in ${member.candidate.entry})` : ''
@@ -164,7 +138,7 @@ export function holdPaths ({ unit, to, reason = '', error }: Change, opened: Ope
     log[to === 'disabled' ? 'info' : 'error']({ plugin: unit, state: to, ...error && { err: error } },
       `plugin "${unit}" is ${to}: ${reason.replace(/\.$/, '')}${budget}. Its paths answer 503; ${next}.`)
   }
-  opened.http.hold({
+  http.hold({
     id: unit,
     mounts: member.candidate.manifest.mounts,
     // The cause may contain facts that clients must not see; the log has it.

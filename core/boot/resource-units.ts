@@ -2,94 +2,81 @@
 // independent ones are opened at the same time.
 
 import { join } from 'node:path'
-import type { Kubernetes } from '../contract/index.ts'
+import type { Kubernetes, OpenParts, Resource } from '../contract/index.ts'
 import { UnitHeld, type UnitDefinition } from '../kernel/index.ts'
 import { isNewer, runAs } from '../plugin-runtime/index.ts'
+import type { Probes } from '../http/server/probes.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes/kubernetes-client.ts'
 import { hostSets, migrateAll } from '../resources/migrations/migrations.ts'
-import { openPostgres } from '../resources/postgres/postgres-resource.ts'
+import { openPostgres, type PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import { withSessionOptions } from '../resources/postgres/postgres-session-options.ts'
 import { openTasks } from '../tasks/index.ts'
 import { maskPasswords, maskValues } from '../telemetry/mask.ts'
+import type { FoundPlugins } from './plugin-units.ts'
 import { findUser } from './request-caller.ts'
 import { hostUnit, resourceUnit, type UnitParts } from './unit-context.ts'
 
-export function createResourceUnits (parts: UnitParts): UnitDefinition[] {
-  const { loaded: { settings }, opened, log, clock, root } = parts
-  const { postgres, valkey, storage, dataPath, tasks, budgets } = settings
-  const mask = (text: string): string => maskValues(maskPasswords(text), parts.loaded.secrets())
-  const isEmbedded = postgres.url === ''
-  opened.databaseUrl = postgres.url
+export type ResourceUnits = ReturnType<typeof createResourceUnits>
 
-  const embeddedPostgres = resourceUnit(parts, {
-    id: 'embedded postgres',
-    open: async openParts => (await import('../resources/embedded/embedded-postgres.ts')).openEmbeddedPostgres({ dataPath }, openParts),
-    keep: ({ url }) => { opened.databaseUrl = url }
+export function createResourceUnits (parts: UnitParts, probes: UnitDefinition<Probes>) {
+  const { loaded: { settings }, log, clock, root } = parts
+  const { valkey: valkeySettings, storage: storageSettings, dataPath, tasks: taskSettings, budgets } = settings
+  const mask = (text: string): string => maskValues(maskPasswords(text), parts.loaded.secrets())
+  const open = (url: string, openParts: OpenParts): Promise<Resource<PostgresClient>> =>
+    openPostgres({ ...settings.postgres, url }, openParts, findUser)
+
+  const embeddedPostgres = resourceUnit(parts, { id: 'embedded postgres' }, { probes }, async openParts =>
+    (await import('../resources/embedded/embedded-postgres.ts')).openEmbeddedPostgres({ dataPath }, openParts))
+  const isEmbedded = settings.postgres.url === ''
+  const postgres = isEmbedded
+    ? resourceUnit(parts, { id: 'postgres' }, { embeddedPostgres }, (openParts, { embeddedPostgres: { url } }) => open(url, openParts))
+    : resourceUnit(parts, { id: 'postgres' }, { probes }, openParts => open(settings.postgres.url, openParts))
+  const migrations = hostUnit(parts, budgets.migrationMs)('migrations', { postgres }, async ({ postgres: { url } }, { signal }) => {
+    await migrateAll({ url, sets: hostSets(root), log, clock, signal })
   })
-  return [
-    ...isEmbedded ? [embeddedPostgres] : [],
-    resourceUnit(parts, {
-      id: 'postgres',
-      needs: isEmbedded ? [embeddedPostgres.id] : [],
-      open: openParts => openPostgres({ ...postgres, url: opened.databaseUrl }, openParts, findUser),
-      keep: value => { opened.postgres = value }
-    }),
-    hostUnit(parts, budgets.migrationMs)('migrations', ['postgres'], async ({ signal }) => {
-      await migrateAll({ url: opened.databaseUrl, sets: hostSets(root), log, clock, signal })
-    }),
-    resourceUnit(parts, {
-      id: 'valkey',
-      open: async openParts => valkey.url === ''
-        ? (await import('../resources/embedded/embedded-valkey.ts')).openEmbeddedValkey(openParts)
-        : (await import('../resources/valkey/valkey-resource.ts')).openValkey(valkey, openParts),
-      keep: value => { opened.valkey = value }
-    }),
-    resourceUnit(parts, {
-      id: 'storage',
-      open: async openParts => (await import('../resources/storage/storage-resource.ts')).openStorage(
-        storage.endpoint === '' ? { kind: 'folder', path: join(dataPath, 'objects') } : { kind: 's3', ...storage }, openParts, { deadlineMs: storage.timeoutMs }),
-      keep: value => { opened.storage = value }
-    }),
-    resourceUnit(parts, {
-      id: 'tasks',
-      needs: ['postgres'],
-      open: openParts => openTasks({ url: withSessionOptions(opened.databaseUrl), ...tasks, drainMs: budgets.drainMs, isNewer, mask }, openParts),
-      keep: value => { opened.tasks = value }
-    })
-  ]
+  const valkey = resourceUnit(parts, { id: 'valkey' }, { probes }, async openParts => valkeySettings.url === ''
+    ? (await import('../resources/embedded/embedded-valkey.ts')).openEmbeddedValkey(openParts)
+    : (await import('../resources/valkey/valkey-resource.ts')).openValkey(valkeySettings, openParts))
+  const storage = resourceUnit(parts, { id: 'storage' }, { probes }, async openParts => {
+    const place = storageSettings.endpoint === '' ? { kind: 'folder', path: join(dataPath, 'objects') } as const : { kind: 's3', ...storageSettings } as const
+    return (await import('../resources/storage/storage-resource.ts')).openStorage(place, openParts, { deadlineMs: storageSettings.timeoutMs })
+  })
+  const tasks = resourceUnit(parts, { id: 'tasks' }, { postgres }, (openParts, { postgres: { url } }) =>
+    openTasks({ url: withSessionOptions(url), ...taskSettings, drainMs: budgets.drainMs, isNewer, mask }, openParts))
+  return { ...isEmbedded && { embeddedPostgres }, postgres, migrations, valkey, storage, tasks }
 }
 
-/** The unit is created once the plugins are known: a cluster that no plugin asks for is not contacted, and the start does not wait for it. */
-export function createKubernetesUnit (parts: UnitParts): UnitDefinition {
-  const { loaded: { settings: { kubernetes, budgets } }, opened } = parts
-  const { plugins, failures } = opened.found
-  const isAsked = [...plugins, ...failures].some(({ candidate }) => candidate.manifest.resources.includes('kubernetes'))
+/**
+ * Creates the unit of the cluster, and the handle on the cluster of the moment, which also serves plugins that started before the cluster was
+ * available. The unit starts together with the plugins, because the start of the host does not wait for a cluster.
+ */
+export function createKubernetes (parts: UnitParts, { probes, plugins }: { probes: UnitDefinition<Probes>, plugins: UnitDefinition<FoundPlugins> }) {
+  const { loaded: { settings: { kubernetes, budgets } }, kernel } = parts
   const kubeconfig = kubernetes.kubeconfig === '' ? undefined : kubernetes.kubeconfig
   const inCluster = process.env.KUBERNETES_SERVICE_HOST !== undefined
-  return resourceUnit(parts, {
-    id: 'kubernetes',
-    required: false,
-    startBudgetMs: Math.min(budgets.resourceStartMs, 10_000),
-    // A cluster that becomes available later is found, and the plugins that are held for it start.
-    recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 },
-    open: async openParts => {
-      if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new UnitHeld('no plugin asks for the cluster, so it was not contacted')
-      const resource = await (await runAs(undefined, () => import('../resources/kubernetes/kubernetes-client.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
-      // An absent cluster is a state, not a failure: a plugin that needs it is held, and one that tolerates its absence gets a handle that says so.
-      if (resource.value.state === 'absent') throw new UnitHeld(resource.value.detail)
-      return resource
-    },
-    keep: value => { opened.kubernetes = value }
-  })
-}
-
-/** The handle uses the cluster of the moment, also for a plugin that started before the cluster was available. */
-export function createKubernetesHandle ({ opened, kernel }: UnitParts): Kubernetes {
-  const now = (): Kubernetes => opened.kubernetes ?? createAbsentKubernetes(kernel.unit('kubernetes')?.reason ?? 'it has not been opened')
-  return {
+  let current: Kubernetes | undefined
+  const now = (): Kubernetes => current ?? createAbsentKubernetes(kernel.unit('kubernetes')?.reason ?? 'it has not been opened')
+  const handle: Kubernetes = {
     get state () { return now().state },
     get detail () { return now().detail },
     call: (...args) => now().call(...args),
     watch: (...args) => now().watch(...args)
   }
+  const unit = resourceUnit(parts, {
+    id: 'kubernetes',
+    required: false,
+    startBudgetMs: Math.min(budgets.resourceStartMs, 10_000),
+    // A cluster that becomes available later is found, and the plugins that are held for it start.
+    recover: { firstMs: 1_000, maxMs: 30_000, resetAfterMs: 60_000 }
+  }, { probes, plugins }, async (openParts, { plugins: found }) => {
+    const isAsked = [...found.plugins, ...found.failures].some(({ candidate }) => candidate.manifest.resources.includes('kubernetes'))
+    if (!isAsked && (kubeconfig !== undefined || inCluster)) throw new UnitHeld('no plugin asks for the cluster, so it was not contacted')
+    const resource = await (await runAs(undefined, () => import('../resources/kubernetes/kubernetes-client.ts'))).openKubernetes({ kubeconfig, inCluster }, openParts)
+    // An absent cluster is a state, not a failure: a plugin that needs it is held, and one that tolerates its absence gets a handle that says so.
+    if (resource.value.state === 'absent') throw new UnitHeld(resource.value.detail)
+    openParts.signal.throwIfAborted()
+    current = resource.value
+    return resource
+  })
+  return { unit, handle }
 }

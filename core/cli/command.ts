@@ -6,7 +6,6 @@ import { exitCodes } from '../boot/exit-code.ts'
 import { migrationsOf } from '../boot/plugin-migrations.ts'
 import { discoverPlugins, readPlugins } from '../boot/plugin-units.ts'
 import { realClock as clock } from '../boot/system-clock.ts'
-import type { Opened } from '../boot/unit-context.ts'
 import type { Resource } from '../contract/index.ts'
 import { InvalidPlugins, registerBulkhead } from '../plugin-runtime/index.ts'
 import { createMigrations, hostSets, renderStatus, type MigrationSet } from '../resources/migrations/migrations.ts'
@@ -20,7 +19,7 @@ export async function printSettings (loaded: Loaded, _args: string[], root: stri
   const forget = registerBulkhead()
   try {
     const log = createLog({ level: 'warn', format: loaded.settings.log.format })
-    await readPlugins({ loaded, opened: {} as Opened, log, clock, root })
+    await readPlugins({ loaded, log, clock, root })
   } catch (error) {
     if (!(error instanceof InvalidPlugins)) throw error
     console.error(`${error.message}\nTheir settings are not shown.`)

@@ -4,7 +4,7 @@ import type { Clock } from '../contract/clock.ts'
 import type { StartReport, StopReport } from './report.ts'
 import type { State } from './state.ts'
 import type { StepReport } from './undo.ts'
-import type { UnitDefinition, UnitKind } from './unit-definition.ts'
+import type { HealthCheck, UnitDefinition, UnitKind } from './unit-definition.ts'
 import type { Change } from './unit-record.ts'
 
 export interface KernelParts {
@@ -32,6 +32,8 @@ export interface UnitSnapshot {
   /** When the kernel retries it; milliseconds since the Unix epoch. */
   readonly retryAt: number | undefined
   readonly needs: readonly string[]
+  /** Set while it runs and has a check. */
+  readonly check: HealthCheck | undefined
 }
 
 export interface Kernel {
@@ -67,4 +69,10 @@ export interface Kernel {
   unit (id: string): UnitSnapshot | undefined
   /** Lists the units that are starting. `for` names the attempt and the last error, `by` the units that wait for them. */
   waiting (): readonly { readonly unit: string, readonly for: string, readonly by: readonly string[] }[]
+}
+
+/** The kernel in the hands of the composition root. */
+export interface RootKernel extends Kernel {
+  /** Returns what a unit has opened, so that the root can define the units of a later phase. Throws when it does not run. */
+  valueOf<Value> (unit: UnitDefinition<Value>): Value
 }

@@ -2,7 +2,7 @@
 
 import { Alarm } from './alarm.ts'
 import { findProblems } from './graph.ts'
-import type { Kernel, KernelParts, UnitSnapshot } from './kernel-api.ts'
+import type { KernelParts, RootKernel, UnitSnapshot } from './kernel-api.ts'
 import { Disabled, InvalidUnits, NotReplaced, RequiredUnitFailed, StartStopped } from './kernel-error.ts'
 import { Propagation } from './propagation.ts'
 import { createStartReport, type StartReport, type StopReport } from './report.ts'
@@ -18,7 +18,7 @@ interface Call {
   readonly reject: (error: Error) => void
 }
 
-export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel {
+export function createKernel ({ clock, onChange, onStep }: KernelParts): RootKernel {
   const undoing = new Undoing(clock, new Alarm(clock))
   const units = new Map<string, Unit>()
   const calls = new Set<Call>()
@@ -28,6 +28,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
   let stopping: PromiseWithResolvers<StopReport> | undefined
   const parts: UnitParts = {
     undoing,
+    valueOf: id => units.get(id)?.opened?.value,
     onChange: change => tell(() => onChange?.(change)),
     onStep: (unit, step) => tell(() => onStep?.(unit, step))
   }
@@ -165,6 +166,11 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
     hurry: budgetMs => {
       if (stopping !== undefined) undoing.limit(clock.now() + budgetMs)
     },
+    valueOf: <Value>({ id }: UnitDefinition<Value>) => {
+      const opened = units.get(id)?.opened
+      if (opened === undefined) throw new Error(`"${id}" does not run, so it has opened nothing`)
+      return opened.value as Value
+    },
     units: () => [...units.values()].map(snapshot),
     unit: id => {
       const unit = units.get(id)
@@ -178,8 +184,8 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): Kernel 
   }
 }
 
-const snapshot = ({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retry }: Unit): UnitSnapshot =>
-  ({ id, kind, required, state, since, reason, attempts, restarts, retryAt: retry.atMs, needs })
+const snapshot = ({ definition: { id, kind, needs, required }, state, since, reason, attempts, restarts, retry, opened }: Unit): UnitSnapshot =>
+  ({ id, kind, required, state, since, reason, attempts, restarts, retryAt: retry.atMs, needs, check: opened?.check })
 
 const isRunning = (unit: Unit): boolean => unit.state === 'running'
 

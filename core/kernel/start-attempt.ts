@@ -2,15 +2,14 @@
 
 import { asError } from './kernel-error.ts'
 import type { Share, Undo } from './undo.ts'
-import type { UnitDefinition } from './unit-definition.ts'
+import type { Opened, StartContext, UnitDefinition } from './unit-definition.ts'
 
 /** A start that has not ended this long after its abort signal does not respect the signal. */
 const heedMs = 1_000
 
 export class StartAttempt {
   readonly undo: Undo
-  /** Makes the unit serve, once it has started. */
-  serve: (() => void) | undefined
+  opened: Opened<unknown> | undefined
   outcome: 'pending' | 'started' | 'failed' = 'pending'
   error: Error | undefined
   readonly #controller = new AbortController()
@@ -26,9 +25,12 @@ export class StartAttempt {
     return this.#settled.promise
   }
 
-  async run (definition: UnitDefinition, attempt: number): Promise<void> {
+  /** `valueOf` returns what the unit with this id has opened. */
+  async run (definition: UnitDefinition, attempt: number, valueOf: (id: string) => unknown): Promise<void> {
     try {
-      this.serve = await definition.start({ signal: this.#controller.signal, attempt, undo: (name, step) => this.undo.push(name, step) }) ?? undefined
+      const opened = Object.fromEntries(definition.needs.map(id => [id, valueOf(id)]))
+      const undo: StartContext['undo'] = (name, step) => this.undo.push(name, step)
+      this.opened = await definition.start({ signal: this.#controller.signal, attempt, opened, undo }) ?? undefined
       this.outcome = 'started'
     } catch (thrown) {
       this.outcome = 'failed'

@@ -10,6 +10,8 @@ export interface StartContext {
   readonly signal: AbortSignal
   /** Number of this attempt; the first is 1. */
   readonly attempt: number
+  /** The values that the units of `needs` opened, by id, and no others. */
+  readonly opened: Readonly<Record<string, unknown>>
   /**
    * Adds a step that runs when the unit stops or this attempt fails. Steps run newest first, and none is skipped
    * because another failed. A step added after the attempt has ended runs at once.
@@ -23,7 +25,25 @@ export interface Recovery extends BackOff {
   readonly resetAfterMs: number
 }
 
-export interface UnitDefinition {
+/** Throws or rejects with the reason when the unit is not healthy. */
+export type HealthCheck = (signal: AbortSignal) => void | Promise<void>
+
+/** The result of a start. */
+export interface Opened<Value> {
+  /** Handed to the units that need this one. */
+  readonly value?: Value
+  /** The snapshot of the unit has it as long as this start serves. */
+  readonly check?: HealthCheck | undefined
+  /**
+   * Makes the unit serve. It is called in the turn in which the unit becomes running, or replaces the previous
+   * generation. Until then a start has changed nothing for others. An error that this function throws is a failed
+   * start; before it throws, the function must undo what it did.
+   */
+  readonly serve?: () => void
+}
+
+/** `Value` is what the unit hands to the units that need it. */
+export interface UnitDefinition<Value = unknown> {
   readonly id: string
   readonly kind: UnitKind
   /** Ids of units that must run first. If one does not come up, this unit is held. */
@@ -54,13 +74,6 @@ export interface UnitDefinition {
    * that need was started or replaced.
    */
   refuses? (need: string): string | undefined
-  /**
-   * May return a function that makes the unit serve. It is called in the turn in which the unit becomes running, or
-   * replaces the previous generation. Until then a start has changed nothing for others. An error that this function
-   * throws is a failed start; before it throws, the function must undo what it did.
-   */
-  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- most starts give nothing back
-  start (context: StartContext): void | undefined | Serve | Promise<void | undefined | Serve>
+  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- many starts give nothing back
+  start (context: StartContext): void | Opened<Value> | Promise<void | Opened<Value>>
 }
-
-export type Serve = () => void

@@ -18,6 +18,8 @@ export interface Change {
 
 export interface UnitParts {
   readonly undoing: Undoing
+  /** Returns what the unit with this id has opened. */
+  valueOf (id: string): unknown
   onChange (change: Change): void
   onStep (unit: string, step: StepReport): void
 }

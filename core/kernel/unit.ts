@@ -5,7 +5,7 @@ import { BudgetExceeded, asError, UnitHeld, NotReplaced, Replaced, describe, typ
 import { StartAttempt } from './start-attempt.ts'
 import { StartTurn } from './start-turn.ts'
 import { Undo, type Share, type StepReport } from './undo.ts'
-import type { UnitDefinition } from './unit-definition.ts'
+import type { Opened, UnitDefinition } from './unit-definition.ts'
 import { UnitRecord } from './unit-record.ts'
 
 export interface Succession {
@@ -26,6 +26,11 @@ export class Unit extends UnitRecord {
   #isReplacing = false
   #isStopped = false
   #undone: StepReport[] | undefined
+
+  /** The result of the start that serves; undefined when the unit does not run. */
+  get opened (): Opened<unknown> | undefined {
+    return this.state === 'running' ? this.#attempt?.opened : undefined
+  }
 
   /**
    * Starts the unit, because `cause` has settled. Resolves when the unit runs, is down for now, or was told to give up.
@@ -48,7 +53,7 @@ export class Unit extends UnitRecord {
       this.attempts += 1
       const attempt = this.#attempt = new StartAttempt(this.#createUndo(this.definition))
       const budgetMs = Math.min(attemptBudgetMs, deadline - this.now())
-      void attempt.run(this.definition, this.attempts)
+      void attempt.run(this.definition, this.attempts, this.parts.valueOf)
       await turn.until(this.now() + budgetMs, attempt.settled)
       if (turn.isOver()) return
       if (serve(attempt)) {
@@ -93,7 +98,7 @@ export class Unit extends UnitRecord {
     const last = this.#attempt
     const next = new StartAttempt(this.#createUndo(definition))
     this.#others.add(next)
-    void next.run(definition, 1)
+    void next.run(definition, 1, this.parts.valueOf)
     this.#isReplacing = true
     await turn.until(this.now() + definition.startBudgetMs, next.settled)
     this.#isReplacing = false
@@ -184,7 +189,7 @@ const informativeError = (error: Error, thrown: Error | undefined): Error | unde
 function serve (attempt: StartAttempt): boolean {
   if (attempt.outcome !== 'started') return false
   try {
-    attempt.serve?.()
+    attempt.opened?.serve?.()
     return true
   } catch (thrown) {
     attempt.outcome = 'failed'

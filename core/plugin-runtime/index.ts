@@ -16,4 +16,4 @@ export { createRoster, type Found, type Roster, type RosterParts } from './lifec
 export type { PluginEntry } from './lifecycle/plugin-entry.ts'
 export { isNewer } from './discovery/version.ts'
 export type { TaskScope } from './scope/task-scope.ts'
-export { PluginStartFailed, type Check, type MountedPlugin, type PluginParts } from './lifecycle/start-plugin.ts'
+export { PluginStartFailed, type MountedPlugin, type PluginRooms } from './lifecycle/start-plugin.ts'

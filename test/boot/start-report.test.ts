@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { logPendingUnits } from '../../core/boot/start-report.ts'
-import type { UnitParts } from '../../core/boot/unit-context.ts'
 import { createHouse } from '../kernel/fixture.ts'
 import { createLog } from '../support/part.ts'
 
@@ -11,7 +10,7 @@ test('every five seconds a start says who is waited for, why, and by whom, until
   const { kernel, clock, unit, stop } = createHouse()
   const lines: { message?: string }[] = []
   const ready = new AbortController()
-  const told = logPendingUnits({ kernel, clock, log: createLog(lines) } as unknown as UnitParts, ready.signal)
+  const told = logPendingUnits({ kernel, clock, log: createLog(lines) }, ready.signal)
   let tries = 0
   const postgres = unit('postgres', { startBudgetMs: 60_000, retry: { firstMs: 1_000, maxMs: 1_000 }, start: () => { if (++tries < 13) throw new Error('no route to host') } })
   const started = kernel.start([

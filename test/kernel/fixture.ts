@@ -1,10 +1,10 @@
 // A kernel on a clock that the test moves, and units with the rest filled in.
 
-import { createKernel, type Change, type Kernel, type State, type StepReport, type StopReport, type UnitDefinition, type UnitSnapshot } from '../../core/kernel/index.ts'
+import { createKernel, type Change, type RootKernel, type State, type StepReport, type StopReport, type UnitDefinition, type UnitSnapshot } from '../../core/kernel/index.ts'
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
 
 export interface House {
-  readonly kernel: Kernel
+  readonly kernel: RootKernel
   readonly clock: FakeClock
   readonly changes: Change[]
   /** Each undo step that ended, with its unit. */

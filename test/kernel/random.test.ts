@@ -227,10 +227,12 @@ function startOf ({ manner, startMs, steps }: UnitPlan, unit: string, clock: Fak
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- plugins do
     if (manner === 'throws null') throw null
     if (manner === 'rejects' || manner === 'rejects after its signal' || (manner === 'works the second time' && attempt === 1)) throw new Error('start')
-    return () => {
-      if (manner === 'cannot serve') throw new Error('serve')
-      trace.hasServed = true
-      register('serve', { manner: 'works', ms: 0 })
+    return {
+      serve: () => {
+        if (manner === 'cannot serve') throw new Error('serve')
+        trace.hasServed = true
+        register('serve', { manner: 'works', ms: 0 })
+      }
     }
   }
 }

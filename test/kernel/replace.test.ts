@@ -110,10 +110,12 @@ test('a unit serves through the function its start returns, in a replacement at 
   const serves = (name: string, fails = false) => unit('notes', {
     start: async ({ undo }) => {
       await clock.sleep(10)
-      return () => {
-        if (fails) throw new Error('the mount is taken')
-        serving.push(name)
-        undo('serve no more', () => { serving.splice(serving.indexOf(name), 1) })
+      return {
+        serve: () => {
+          if (fails) throw new Error('the mount is taken')
+          serving.push(name)
+          undo('serve no more', () => { serving.splice(serving.indexOf(name), 1) })
+        }
       }
     }
   })
@@ -145,7 +147,7 @@ test('a unit serves through the function its start returns, in a replacement at 
 
 test('what cannot serve has failed to start', async () => {
   const { kernel, unit, reason, state, stop } = createHouse()
-  await kernel.start([unit('notes', { start: () => () => { throw new Error('the mount is taken') } })])
+  await kernel.start([unit('notes', { start: () => ({ serve: () => { throw new Error('the mount is taken') } }) })])
   assert.deepEqual([state('notes'), reason('notes')], ['failed', 'the mount is taken'])
   await stop()
 })

@@ -1,8 +1,8 @@
 // Stands where the rooms beside the host stand: handles that remember what they were asked, and units on a real kernel.
 
-import type { Log, Postgres, RouteRecord, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
-import { createKernel, UnitHeld, type Kernel } from '../../core/kernel/index.ts'
-import { createContainer, createRoster, type Check, type Found, type LoadedPlugin, type MountedPlugin, type Owner, type ResourceFactories, type Roster, type RosterParts, type TaskScope } from '../../core/plugin-runtime/index.ts'
+import type { Log, Postgres, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
+import { createKernel, UnitHeld, type Kernel, type UnitDefinition } from '../../core/kernel/index.ts'
+import { createContainer, createRoster, type Found, type LoadedPlugin, type MountedPlugin, type Owner, type PluginRooms, type ResourceFactories, type Roster, type RosterParts, type TaskScope } from '../../core/plugin-runtime/index.ts'
 import { OwnedResources } from '../../core/plugin-runtime/ownership/owned-resources.ts'
 import { clock } from './plugin-folder.ts'
 
@@ -64,7 +64,6 @@ export interface Run {
   readonly calls: string[]
   readonly mounted: Map<string, MountedPlugin>
   readonly tasks: Map<string, readonly TaskRecord[]>
-  readonly checks: Map<string, Check>
   start (): Promise<unknown>
 }
 
@@ -76,7 +75,7 @@ interface RunOptions {
   absent?: readonly string[]
   disabled?: ReadonlyMap<string, string>
   startBudgetMs?: number
-  rooms?: Partial<ReturnType<RosterParts['rooms']>>
+  rooms?: Partial<PluginRooms>
   parts?: Partial<RosterParts>
 }
 
@@ -86,42 +85,45 @@ export function createRun (
   const { calls, resources } = createFakes()
   const mounted = new Map<string, MountedPlugin>()
   const tasks = new Map<string, readonly TaskRecord[]>()
-  const checks = new Map<string, Check>()
   const kernel = createKernel({ clock })
+  const container: UnitDefinition<PluginRooms> = {
+    id: 'container', kind: 'host', needs: [], required: true, startBudgetMs: 100, stopBudgetMs: 100,
+    start: () => ({
+      value: {
+        container: createContainer(resources),
+        clock,
+        checkRoutes: records => records.flatMap(({ method, path, options }) => Object.keys(options).length > 0 ? [] : [`${method.toUpperCase()} ${path} says nowhere who may call it.`]),
+        mount: plugin => {
+          mounted.set(plugin.id, plugin)
+          calls.push(`mount ${plugin.id}`)
+          return () => {
+            if (mounted.get(plugin.id) === plugin) mounted.delete(plugin.id)
+            calls.push(`unmount ${plugin.id}`)
+          }
+        },
+        work: noWork,
+        fetch: refuse,
+        registerTasks: async ({ plugin, tasks: records }) => { tasks.set(plugin, records); return async () => { tasks.delete(plugin); calls.push(`end tasks of ${plugin}`) } },
+        ...rooms
+      }
+    })
+  }
   const roster = createRoster({
     kernel, clock, log: silent, corePermissions: ['project:read'], importBudgetMs: 2_000, startBudgetMs, stopBudgetMs: 1_000,
-    recover: { firstMs: 100_000, maxMs: 100_000, resetAfterMs: 100_000 }, faultLimit: { max: 2, windowMs: 60_000 }, needs: [],
+    recover: { firstMs: 100_000, maxMs: 100_000, resetAfterMs: 100_000 }, faultLimit: { max: 2, windowMs: 60_000 }, rooms: container,
     configOf: () => ({ days: 3 }), logOf: () => silent,
     discover: async () => ({ candidates: [], skipped: [], problems: [] }), findSettingProblems: () => [],
     migrate: async ({ id }) => { calls.push(`migrate ${id}`) }, declare: async () => undefined,
-    ...parts,
-    rooms: () => ({
-      container: createContainer(resources),
-      clock,
-      checkRoutes: (records: readonly RouteRecord[]) => records.flatMap(({ method, path, options }) => Object.keys(options).length > 0 ? [] : [`${method.toUpperCase()} ${path} says nowhere who may call it.`]),
-      mount: plugin => {
-        mounted.set(plugin.id, plugin)
-        calls.push(`mount ${plugin.id}`)
-        return () => {
-          if (mounted.get(plugin.id) === plugin) mounted.delete(plugin.id)
-          calls.push(`unmount ${plugin.id}`)
-        }
-      },
-      release: id => { calls.push(`release ${id}`) },
-      work: noWork,
-      fetch: refuse,
-      registerTasks: async ({ plugin, tasks: records }) => { tasks.set(plugin, records); return async () => { tasks.delete(plugin); calls.push(`end tasks of ${plugin}`) } },
-      watch: (id, check) => { checks.set(id, check); return () => { checks.delete(id) } },
-      ...rooms
-    })
+    release: id => { calls.push(`release ${id}`) },
+    ...parts
   })
   const resourceUnits = Object.keys(resources).map(id => ({
     id, kind: 'resource' as const, needs: [], required: false, startBudgetMs: 100, stopBudgetMs: 100,
     start: () => { if (absent.includes(id)) throw new UnitHeld('there is none') }
   }))
   const found = { plugins, failures, unmigrated: new Set<string>(), leftOut }
-  const start = (): Promise<unknown> => kernel.start([...resourceUnits, ...roster.units(found, disabled)])
-  return { kernel, roster, calls, mounted, tasks, checks, start }
+  const start = (): Promise<unknown> => kernel.start([container, ...resourceUnits, ...roster.units(found, disabled)])
+  return { kernel, roster, calls, mounted, tasks, start }
 }
 
 export const refuse = async (): Promise<never> => { throw new Error('there is nothing outside') }

@@ -1,7 +1,7 @@
 // Describes a plugin as a unit of the kernel: what it needs, which versions it refuses, and how its generation starts.
 
 import type { Log } from '../../contract/index.ts'
-import type { Recovery, Serve, StartContext, UnitDefinition } from '../../kernel/index.ts'
+import { findGiven, type Opened, type Recovery, type StartContext, type UnitDefinition } from '../../kernel/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import { createMayPublish } from '../discovery/event-owner.ts'
 import { isWithin } from '../discovery/version.ts'
@@ -10,22 +10,20 @@ import type { LoadedPlugin } from '../loading/plugin-definition.ts'
 import type { Owner } from '../ownership/owner.ts'
 import { createOwner, type PluginEntry } from './plugin-entry.ts'
 import type { PluginRegistry } from './plugin-registry.ts'
-import { needsOf, startPlugin, type PluginParts } from './start-plugin.ts'
+import { needsOf, startPlugin, type PluginParts, type PluginRooms } from './start-plugin.ts'
 
 export interface UnitSettings {
   readonly startBudgetMs: number
   readonly stopBudgetMs: number
   readonly recover: Recovery
-  /** Every plugin needs these units of the host. */
-  readonly needs: readonly string[]
+  /** Every plugin needs this unit of the host, which opens what other modules of the host do for plugins. */
+  readonly rooms: UnitDefinition<PluginRooms>
   configOf (plugin: LoadedPlugin): Readonly<Record<string, unknown>>
   logOf (id: string, generation: number): Log
 }
 
 export interface PluginUnitParts extends UnitSettings, GenerationParts {
   readonly members: PluginRegistry
-  /** Returns what other modules of the host do for plugins. Called when a plugin starts or is removed. */
-  rooms (): Omit<PluginParts, 'noteFault' | 'services'>
   noteFault (owner: Owner, thrown: unknown): void
   /** Called when a start of the plugin has ended and everything is undone. */
   onEnd (member: PluginEntry): void
@@ -58,7 +56,7 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
     return events
   }
 
-  const start = async (member: PluginEntry, plugin: LoadedPlugin, context: StartContext): Promise<Serve> => {
+  const start = async (member: PluginEntry, plugin: LoadedPlugin, context: StartContext): Promise<Opened<never>> => {
     const owner = createOwner(plugin)
     // This step is pushed first, so it runs last.
     context.undo('account', () => {
@@ -67,16 +65,17 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
     })
     const { noteFault } = parts
     const log = parts.logOf(member.id, owner.generation)
-    const serve = await startPlugin({
+    const { rooms } = findGiven({ rooms: parts.rooms }, context)
+    const { serve, check } = await startPlugin({
       plugin, owner, config: parts.configOf(plugin), log, permissions: members.permissionsFor(plugin),
       mayPublish: createMayPublish({
         plugin: plugin.candidate, log, warned: warnedOf(member.id), ownerOf: event => members.ownerOfEvent(event)
       })
-    }, { ...parts.rooms(), services, noteFault }, context)
+    }, { ...rooms, services, noteFault }, context)
     // Declared only after the start: a generation that never serves must not change any user's permissions.
     if (!declared.has(plugin)) await parts.declare([...members.othersThan(member.id), plugin])
     declared.add(plugin)
-    return () => { serve(); member.serve(owner) }
+    return { serve: () => { serve(); member.serve(owner) }, check }
   }
 
   /**
@@ -98,13 +97,13 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
     return plugin
   }
 
-  const unitOf = (candidate: Candidate, startWith: (context: StartContext) => Promise<Serve>): UnitDefinition => {
+  const unitOf = (candidate: Candidate, startWith: (context: StartContext) => Promise<Opened<never>>): UnitDefinition => {
     const { id, manifest: { tolerates, requires, optional, readiness } } = candidate
     const isUsable = ([other, range]: [string, string]): boolean => isWithin(members.versionOf(other) ?? '', range)
     return {
       id,
       kind: 'plugin',
-      needs: [...parts.needs, ...needsOf(candidate)],
+      needs: [parts.rooms.id, ...needsOf(candidate)],
       after: [...tolerates, ...Object.entries(optional).filter(isUsable).map(([other]) => other)],
       required: readiness === 'required',
       startBudgetMs: parts.startBudgetMs,

@@ -11,10 +11,12 @@ import { FaultCounter, TooManyFaults, type FaultLimit } from '../ownership/fault
 import { runAs, type Owner } from '../ownership/owner.ts'
 import { PluginEntry } from './plugin-entry.ts'
 import { PluginRegistry } from './plugin-registry.ts'
-import { createPluginUnits, type PluginUnitParts, type UnitSettings } from './plugin-unit.ts'
+import { createPluginUnits, type UnitSettings } from './plugin-unit.ts'
 
-export interface RosterParts extends UnitSettings, GenerationParts, Pick<PluginUnitParts, 'rooms'> {
+export interface RosterParts extends UnitSettings, GenerationParts {
   readonly kernel: Kernel
+  /** Frees the paths of a plugin that was removed. */
+  release (id: string): void
   readonly log: Log
   readonly faultLimit: FaultLimit
 }
@@ -112,7 +114,7 @@ export function createRoster (parts: RosterParts): Roster {
     // Drops its dependencies, so that a removed plugin no longer holds up their stop.
     await kernel.replace({ ...units.first(member), needs: [], after: [] })
     members.changed()
-    parts.rooms().release(member.id)
+    parts.release(member.id)
     log.info({ plugin: member.id }, `plugin "${member.id}" was removed: its folder has gone`)
     return member
   }

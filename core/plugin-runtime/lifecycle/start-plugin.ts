@@ -3,7 +3,7 @@
 import { sep } from 'node:path'
 import { inspect } from 'node:util'
 import type { Clock, GuardedFetch, Log, Postgres, RouteRecord, TaskRecord } from '../../contract/index.ts'
-import { StartStopped, type Serve, type StartContext } from '../../kernel/index.ts'
+import { StartStopped, type Opened, type StartContext } from '../../kernel/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import type { MayPublish } from '../discovery/event-owner.ts'
 import { findNearest } from '../discovery/nearest.ts'
@@ -43,14 +43,10 @@ export interface PluginTasks {
   readonly postgres?: Postgres | undefined
 }
 
-export type Check = (signal: AbortSignal) => void | Promise<void>
-
-/** Everything that other modules of the host do for plugins. */
-export interface PluginParts {
+/** Everything that other modules of the host do for a plugin that starts. */
+export interface PluginRooms {
   readonly container: Container
   readonly clock: Clock
-  /** The services that plugins returned from `start`, by plugin id; the units maintain the map. */
-  readonly services: Map<string, Offer>
   /** Returns one sentence for each problem with the routes. */
   checkRoutes (routes: readonly RouteRecord[]): readonly string[]
   /**
@@ -59,8 +55,6 @@ export interface PluginParts {
    * are answered.
    */
   mount (plugin: MountedPlugin): () => void | Promise<void>
-  /** Frees the plugin's paths. */
-  release (id: string): void
   /**
    * Resolves once every task is scheduled and every queue has a worker. The result is the undo: it claims nothing more
    * and notifies the running tasks, which finish within the drain or are given back. With `atOnce` the drain lasts only
@@ -69,8 +63,11 @@ export interface PluginParts {
   registerTasks (plugin: PluginTasks): Promise<EndTasks>
   readonly work: TaskScope
   readonly fetch: GuardedFetch
-  /** Runs the plugin's health check from time to time. The returned function ends that. */
-  watch (id: string, check: Check): () => void
+}
+
+export interface PluginParts extends PluginRooms {
+  /** The services that plugins returned from `start`, by plugin id; the units maintain the map. */
+  readonly services: Map<string, Offer>
   /** Reports an error that the plugin's code threw and no caller caught. */
   noteFault (owner: Owner, thrown: unknown): void
 }
@@ -99,10 +96,10 @@ export const hostOwner = 'host'
 export const needsOf = ({ manifest: { resources, tolerates, requires } }: Candidate): readonly string[] =>
   [...resources.filter(name => !tolerates.includes(name)), ...Object.keys(requires)]
 
-/** Starts the generation. The returned function makes it serve. */
+/** Starts the generation. The result makes it serve. */
 export async function startPlugin (
   { plugin, owner, config, log, permissions, mayPublish }: Generation, parts: PluginParts, context: StartContext
-): Promise<Serve> {
+): Promise<Opened<never> & { serve: () => void }> {
   const { signal } = context
   const { candidate, definition } = plugin
   const { id, version, manifest: { mounts, resources } } = candidate
@@ -145,7 +142,7 @@ export async function startPlugin (
       context.undo(`broadcasts of ${event}`, async () => { await leave(); left() })
     }
     fence.check()
-    return () => {
+    const serve = (): void => {
       const unmount = parts.mount({ id, mounts, routes, middleware, log })
       const closed = routes.map(({ method, mount, path }) => account.open('routes', `${method.toUpperCase()} /api/${mount}${path}`))
       const offer = { service, version, owner }
@@ -157,9 +154,9 @@ export async function startPlugin (
         await Promise.all([unmount(), endTasks()])
         for (const close of closed) close()
       })
-      const { check } = definition
-      if (check !== undefined) context.undo('check', parts.watch(id, asked => runAs(owner, check, bindSignal(owner, asked))))
     }
+    const { check } = definition
+    return { serve, check: check && (asked => runAs(owner, check, bindSignal(owner, asked))) }
   } finally {
     signal.removeEventListener('abort', fenceOff)
   }

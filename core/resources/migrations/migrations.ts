@@ -94,13 +94,16 @@ function statusOf ({ owner, folder }: MigrationSet, journal: Journal): Migration
 
 export interface Migrated { readonly owner: string, readonly name: string }
 
+export interface MigrateAllParts extends SessionParts {
+  readonly sets: readonly MigrationSet[]
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Migrates the owners in the given order under one lock, each plugin in a session of its own. Checks all owners before
  * any of their files runs.
  */
-export async function migrateAll (
-  { sets, signal, ...parts }: SessionParts & { readonly sets: readonly MigrationSet[], readonly signal?: AbortSignal | undefined }
-): Promise<Migrated[]> {
+export async function migrateAll ({ sets, signal, ...parts }: MigrateAllParts): Promise<Migrated[]> {
   const loaded = sets.map(set => ({ ...set, ...loadMigrations(set.folder) }))
   const plan = (journal: Journal): (MigrationSet & { files: readonly MigrationFile[], applied: readonly string[] })[] => {
     const planned = loaded.map(({ problems, ...set }) => {

@@ -34,6 +34,7 @@ export interface PostgresSettings {
 }
 
 export interface PostgresClient {
+  readonly url: string
   /** Handle of the host, with sessions of its own. Its queries name every table with its schema. */
   readonly host: Postgres
   /**
@@ -65,7 +66,7 @@ export function sharesOf ({ poolMax, hostConnections = 0, pluginConnections = 0 
 /** `findUser` names the user on whose behalf the running code was called, where there is one. */
 export async function openPostgres (
   settings: PostgresSettings, { clock, log, signal }: OpenParts, findUser: () => string | undefined = () => undefined
-): Promise<Resource<PostgresClient> & { url: string }> {
+): Promise<Resource<PostgresClient>> {
   const { url, connectTimeoutMs, statementTimeoutMs, acquireQueueMax, acquireTimeoutMs } = settings
   const { limit, hostReserve, shareMax } = sharesOf(settings)
   const connections = new OpenConnections()
@@ -124,6 +125,7 @@ export async function openPostgres (
   const scoped = new Map<string, Postgres>()
   return {
     value: {
+      url,
       host: createHandle({ entrance: gate, openPool: () => hostPool, isHost: true }),
       scoped: plugin => {
         const known = scoped.get(plugin)
@@ -139,7 +141,6 @@ export async function openPostgres (
       },
       roles
     },
-    url,
     check: signal => pulse.check(signal),
     close: async () => {
       gate.close()
