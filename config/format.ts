@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { withOneHost } from './database-url.ts'
 
 interface Format<Kept, Read = Kept> {
   /** Completes the sentence "it must be …". */
@@ -98,7 +99,11 @@ export const formats = {
     read: value => readAddress(value) ?? { host: '', port: 0 }
   } as Format<string, { host: string, port: number }>,
   url: text('a URL such as https://example.org/path', isUrl('http:', 'https:')),
-  'postgres url': text('a URL such as postgres://user:password@host:5432/database', isUrl('postgres:', 'postgresql:')),
+  'postgres url': {
+    ...text('a URL such as postgres://user:password@host:5432/database, with several servers …@host1:5432,host2:5432/database',
+      value => isUrl('postgres:', 'postgresql:')(withOneHost(value)) && !new URL(withOneHost(value)).hostname.includes(',')),
+    read: withOneHost
+  },
   'valkey url': text('a URL such as valkey://host:6379 (valkeys:// with TLS; redis:// and rediss:// mean the same)',
     isUrl('valkey:', 'valkeys:', 'redis:', 'rediss:')),
   'key of 32 bytes': text('64 hexadecimal digits; `openssl rand -hex 32` makes them', value => /^[0-9a-fA-F]{64}$/.test(value)),

@@ -4,6 +4,7 @@
 import { join } from 'node:path'
 import { closest, distance } from 'fastest-levenshtein'
 import type { ConfigFields } from '../core/contract/index.ts'
+import { checkDatabaseUrl } from './database-url.ts'
 import { readContent } from './file.ts'
 import { leavesOf, loadSection, secretVariablesOf, type Row, type Section, type Tree, type Values } from './load.ts'
 import { loadPluginSection } from './plugin.ts'
@@ -162,6 +163,7 @@ export function loadSettings ({ env: given, folder, root, forget = () => undefin
 
   const problems = [
     ...file.problems, ...section.problems, ...checkBudgets(settings.budgets), ...checkArchive(settings.archive), ...checkPool(settings.postgres),
+    ...checkDatabaseUrl(settings.postgres.url),
     ...environment === 'production' ? checkProduction(settings, schema, section.rows) : checkStorage(settings.storage)
   ]
   if (problems.length > 0) throw new InvalidSettings(problems)

@@ -9,7 +9,6 @@ import type { Probes } from '../http/server/probes.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes/kubernetes-client.ts'
 import { hostSets, migrateAll } from '../resources/migrations/migrations.ts'
 import { openPostgres, type PostgresClient } from '../resources/postgres/postgres-resource.ts'
-import { withSessionOptions } from '../resources/postgres/postgres-session-options.ts'
 import { openTasks } from '../tasks/index.ts'
 import { maskPasswords, maskValues } from '../telemetry/mask.ts'
 import type { FoundPlugins } from './plugin-units.ts'
@@ -41,8 +40,8 @@ export function createResourceUnits (parts: UnitParts, probes: UnitDefinition<Pr
     const place = storageSettings.endpoint === '' ? { kind: 'folder', path: join(dataPath, 'objects') } as const : { kind: 's3', ...storageSettings } as const
     return (await import('../resources/storage/storage-resource.ts')).openStorage(place, openParts, { deadlineMs: storageSettings.timeoutMs })
   })
-  const tasks = resourceUnit(parts, { id: 'tasks' }, { postgres }, (openParts, { postgres: { url } }) =>
-    openTasks({ url: withSessionOptions(url), ...taskSettings, drainMs: budgets.drainMs, isNewer, mask }, openParts))
+  const tasks = resourceUnit(parts, { id: 'tasks' }, { postgres }, (openParts, { postgres: { forTasks } }) =>
+    openTasks({ connections: forTasks, ...taskSettings, drainMs: budgets.drainMs, isNewer, mask }, openParts))
   return { ...isEmbedded && { embeddedPostgres }, postgres, migrations, valkey, storage, tasks }
 }
 

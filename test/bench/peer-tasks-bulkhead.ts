@@ -8,7 +8,7 @@ import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts
 import { openTasks } from '../../core/tasks/index.ts'
 import { inMemory, noWork, refuse, silent } from '../plugin-runtime/fixture.ts'
 import { clock, openParts } from '../support/part.ts'
-import { postgresSettings } from '../support/postgres.ts'
+import { connectTasks, postgresSettings } from '../support/postgres.ts'
 import { concurrency, connections, serve, setting, url, type Payload } from './task-peer.ts'
 
 trackLeaks()
@@ -18,7 +18,10 @@ const log = { ...silent, warn: console.warn, error: console.error }
 const poolMax = isExact ? connections - 2 : 1
 const settings = { ...postgresSettings, url, poolMax, acquireTimeoutMs: 30_000, acquireQueueMax: 10_000 }
 const { value: { host: postgres } } = await openPostgres(settings, openParts({ log }))
-const { value: tasks } = await openTasks({ url, maxConnections: isExact ? 2 : connections, historyHours: 1, drainMs: 10_000 }, openParts({ log }))
+const { value: tasks } = await openTasks(
+  { connections: connectTasks(url), maxConnections: isExact ? 2 : connections, historyHours: 1, drainMs: 10_000 },
+  openParts({ log })
+)
 const { candidate, owner } = inMemory('bench', { start () { /* below */ } }, { resources: ['postgres'] })
 const { scope, registration } = createScope({
   container: createContainer({ postgres: () => postgres }), candidate, owner, config: {}, log, clock, services: new Map(),

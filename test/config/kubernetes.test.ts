@@ -40,6 +40,14 @@ test('the grace of the pod is the host\'s, and the budgets fit inside', () => {
   assert.ok(drainWaitMs + drainMs + stopMs < graceMs)
 })
 
+test('three replicas and one surge fit into a default PostgreSQL', () => {
+  const deployment = manifests.find(({ kind }) => kind === 'Deployment')?.spec
+  const replicas = Number(deployment?.replicas) + Number(deployment?.strategy?.rollingUpdate?.maxSurge)
+  // max_connections is 100 by default, 3 of which are for superusers. Four single connections: health, notifications, migrations.
+  const connections = settings.postgres.poolMax + settings.tasks.maxConnections + 4
+  assert.ok(replicas * connections <= 97, `${replicas * connections} connections`)
+})
+
 test('a pod that is not ready any more is seen to be so before the drain begins', () => {
   const probe = container?.readinessProbe
   const noticedMs = (Number(probe?.periodSeconds) + Number(probe?.timeoutSeconds)) * Number(probe?.failureThreshold) * 1000

@@ -64,6 +64,14 @@ test('connections that are the host\'s own leave plugins some', () => {
   assert.match(problemsOf(() => load({ DATABASE_HOST_CONNECTIONS: '10' })).join('\n'), /DATABASE_HOST_CONNECTIONS 10 leaves plugins none of the 10/)
 })
 
+test('several servers in DATABASE_URL become the host and port of a URL that any code can read', () => {
+  const urlOf = (url: string) => load({ DATABASE_URL: url }).settings.postgres.url
+  assert.equal(urlOf('postgres://me:x@a:1,b/db?target_session_attrs=read-write'), 'postgres://me:x@a:1/db?target_session_attrs=read-write&host=a%2Cb&port=1%2C5432')
+  assert.equal(urlOf('postgresql://[::1]:7,b:8/db'), 'postgresql://[::1]:7/db?host=%3A%3A1%2Cb&port=7%2C8')
+  assert.equal(urlOf(production.DATABASE_URL), production.DATABASE_URL)
+  assert.match(problemsOf(() => load({ DATABASE_URL: 'postgres://a,b/db?target_session_attrs=standby' })).join(), /standby in DATABASE_URL asks for a server that may take no writes/)
+})
+
 test('without any environment the settings are those of development', () => {
   const { settings } = load({})
   assert.deepEqual(settings, {
@@ -106,7 +114,7 @@ test('production differs where its file says so', () => {
   const { listen, dataPath, gitReposPath, postgres, http, budgets, log } = settings
   assert.deepEqual(
     [listen.host, dataPath, gitReposPath, postgres.poolMax, http.secureCookies, budgets.drainWaitMs, log.format],
-    ['0.0.0.0', '/data', '/data/repos', 20, true, 5_000, 'json'])
+    ['0.0.0.0', '/data', '/data/repos', 16, true, 5_000, 'json'])
   assert.equal(describe().find(({ name }) => name === 'postgres.poolMax')?.source, 'config/production.json')
 })
 
@@ -174,7 +182,7 @@ test('a text that only looks like a value is refused: nothing is coerced', () =>
     DATABASE_ACQUIRE_TIMEOUT_MS: ['0', '2s', '2147483648'],
     LIGHTSHIP_PORT: ['65536', 'http', '-1'],
     PLATFORM_LISTEN: ['8080', ':8080', 'localhost', '::1:8080', 'localhost:99999', 'http://localhost:80', 'localhost:'],
-    DATABASE_URL: ['mysql://db/x', 'db:5432', 'postgres://'],
+    DATABASE_URL: ['mysql://db/x', 'db:5432', 'postgres://', 'postgres://a,:5432/db', 'postgres://a:1,b:x/db'],
     VALKEY_URL: ['http://cache', 'cache:6379'],
     MINIO_ENDPOINT: ['s3.example.org', 's3://bucket'],
     MINIO_BUCKET: ['UPPER', 'a', 'with space'],
@@ -282,7 +290,7 @@ test('what is printed holds no secret and says where each value is from', () => 
   const text = renderSettings(load(env).describe())
   assert.ok(!text.includes('hunter2') && !text.includes(production.PLATFORM_MASTER_KEY), text)
   assert.match(text, /^postgres\.url +\[secret\] +environment +DATABASE_URL +\S.*$/m)
-  assert.match(text, /^postgres\.poolMax +20 +config\/production\.json +DATABASE_POOL_MAX +\S.*$/m)
+  assert.match(text, /^postgres\.poolMax +16 +config\/production\.json +DATABASE_POOL_MAX +\S.*$/m)
   assert.match(text, /^masterKey\.previous +- +default +PLATFORM_MASTER_KEY_PREVIOUS +\S.*$/m)
   assert.match(text, /^gitReposPath +\/data\/repos +default +PLATFORM_GIT_REPOS_PATH +\S.*$/m)
   assert.equal(text.split('\n').length, leavesOf(schema).length + 1)

@@ -9,6 +9,7 @@ import { connectClient, streamOf } from '../../core/resources/postgres/postgres-
 import type { Client } from '../../core/resources/postgres/postgres-client.ts'
 import { openQueues } from '../../core/tasks/queue/pg-boss-queues.ts'
 import { clock, createLog } from './part.ts'
+import { connectTasks } from './postgres.ts'
 import { undo } from './undo.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -54,7 +55,7 @@ async function makeTemplate (sets: readonly MigrationSet[]): Promise<string> {
     await askServer(`CREATE DATABASE ${draft}`)
     await migrateAll({ url: urlOf(draft), sets, log: createLog(), clock })
     // A second of work, which each of a hundred hosts and houses would do again.
-    const queues = await openQueues({ url: urlOf(draft), maxConnections: 1, historyHours: 1 }, createLog())
+    const queues = await openQueues({ connections: connectTasks(urlOf(draft)), maxConnections: 1, historyHours: 1 }, createLog())
     await queues.close()
     await askServer(`ALTER DATABASE ${draft} RENAME TO ${name}`)
     return name

@@ -3,6 +3,7 @@
 import type { TestContext } from 'node:test'
 import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts'
 import type { PostgresSettings } from '../../core/resources/postgres/postgres-resource.ts'
+import { createTaskConnections } from '../../core/resources/postgres/postgres-task-connections.ts'
 import { openParts } from './part.ts'
 import { undo } from './undo.ts'
 
@@ -19,3 +20,6 @@ export async function openTestPostgres (t: TestContext, settings: Partial<Postgr
   undo(t, close)
   return { ...resource, close, client: resource.value, postgres: resource.value.host, plugin: resource.value.scoped('test') }
 }
+
+/** How a task queue without a pool of the host's reaches the database. */
+export const connectTasks = (url: string) => createTaskConnections(url, openParts())

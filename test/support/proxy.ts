@@ -17,6 +17,8 @@ export interface Proxy {
   refuse (): Promise<void>
   /** Takes connections again, on the same port. */
   accept (): Promise<void>
+  /** Leads new connections to another port; open ones stay where they are. */
+  leadTo (port: number): void
   /** How much the server has sent through here. */
   receivedBytes (): number
 }
@@ -32,6 +34,7 @@ export async function startProxy (t: TestContext, port: number): Promise<Proxy> 
   const sockets = new Set<Socket>()
   let isHolding = false
   let receivedBytes = 0
+  let farPort = port
   // An orderly end goes through with the data; an abrupt one is passed on as what it is.
   const join = (from: Socket, to: Socket): void => {
     sockets.add(from)
@@ -41,7 +44,7 @@ export async function startProxy (t: TestContext, port: number): Promise<Proxy> 
     if (isHolding) from.pause()
   }
   const server = createServer(near => {
-    const far = connect(port, '127.0.0.1')
+    const far = connect(farPort, '127.0.0.1')
     join(near, far)
     join(far, near)
     far.on('data', chunk => { receivedBytes += chunk.length })
@@ -76,6 +79,7 @@ export async function startProxy (t: TestContext, port: number): Promise<Proxy> 
     reset,
     refuse,
     accept,
+    leadTo: next => { farPort = next },
     receivedBytes: () => receivedBytes
   }
 }

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { z, type Postgres, type QueueHandler, type QueueOptions, type SendOptions, type TaskRecord } from '../../core/contract/index.ts'
 import { openTasks, type TaskRunner, type TaskSettings } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
-import { openTestPostgres } from '../support/postgres.ts'
+import { connectTasks, openTestPostgres } from '../support/postgres.ts'
 import { undo } from '../support/undo.ts'
 
 export interface LogEntry { message?: string, err?: Error, attemptId?: string }
@@ -20,7 +20,10 @@ export interface House {
 export async function openHouse (t: TestContext, url: string, settings: Partial<TaskSettings> = {}): Promise<House> {
   const entries: LogEntry[] = []
   const { plugin: postgres } = await openTestPostgres(t, { url, poolMax: 10 })
-  const resource = await openTasks({ url, maxConnections: 4, historyHours: 1, drainMs: 200, ...settings }, openParts({ log: createLog(entries) }))
+  const resource = await openTasks(
+    { connections: connectTasks(url), maxConnections: 4, historyHours: 1, drainMs: 200, ...settings },
+    openParts({ log: createLog(entries) })
+  )
   undo(t, () => resource.close())
   return {
     tasks: resource.value,

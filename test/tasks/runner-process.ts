@@ -2,8 +2,9 @@
 
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
+import { connectTasks } from '../support/postgres.ts'
 
-const { value } = await openTasks({ url: process.argv[2] ?? '', maxConnections: 3, historyHours: 1, drainMs: 50 }, openParts())
+const { value } = await openTasks({ connections: connectTasks(process.argv[2] ?? ''), maxConnections: 3, historyHours: 1, drainMs: 50 }, openParts())
 await value.register({
   plugin: 'notes',
   log: createLog(),

@@ -12,6 +12,7 @@ import type { TaskHandler, TaskOptions, TaskRecord } from '../../core/contract/i
 import { openTasks, type TaskRunner } from '../../core/tasks/index.ts'
 import { createDatabase } from '../support/database.ts'
 import { createLog, openParts } from '../support/part.ts'
+import { connectTasks } from '../support/postgres.ts'
 import { freePort } from '../support/process.ts'
 import { undo } from '../support/undo.ts'
 
@@ -27,7 +28,10 @@ interface Replica {
 /** A replica on the database, closed after the test: what a test registered is ended before. */
 async function openReplica (t: TestContext, url: string): Promise<Replica> {
   const entries: LogEntry[] = []
-  const resource = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 50 }, openParts({ log: createLog(entries) }))
+  const resource = await openTasks(
+    { connections: connectTasks(url), maxConnections: 3, historyHours: 1, drainMs: 50 },
+    openParts({ log: createLog(entries) })
+  )
   const ends = new Set<() => Promise<void>>()
   undo(t, async () => {
     await Promise.all([...ends].map(end => end()))

@@ -5,7 +5,7 @@ import { sql, z, type Duration, type Postgres, type QueueHandler, type TaskRecor
 import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts'
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
-import { postgresSettings } from '../support/postgres.ts'
+import { connectTasks, postgresSettings } from '../support/postgres.ts'
 
 const [, , url = '', kind = '', interval = '5s'] = process.argv
 
@@ -53,7 +53,7 @@ if (import.meta.main) {
   const patience = { connectTimeoutMs: 20_000, acquireTimeoutMs: 20_000 }
   const { value: client } = await openPostgres({ ...postgresSettings, ...patience, url, poolMax: 10 }, openParts())
   const postgres = client.scoped('crew')
-  const { value: tasks } = await openTasks({ url, maxConnections: 3, historyHours: 1, drainMs: 5_000 }, openParts())
+  const { value: tasks } = await openTasks({ connections: connectTasks(url), maxConnections: 3, historyHours: 1, drainMs: 5_000 }, openParts())
   await tasks.register({ plugin: 'crew', log, tasks: kinds[kind]?.(postgres) ?? [], postgres })
   console.log('ready')
 }

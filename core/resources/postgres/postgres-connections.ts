@@ -1,22 +1,55 @@
-// Tracks the connections to one server: whether any of them has received data, and how to destroy them all. Adds one
-// connection outside the pool for health checks.
+// Tracks the connections to the database: whether any of them has received data, how to destroy them all, and how to
+// replace them when the server takes no writes any more.
 
-import { createClient, endClient, streamOf } from './postgres-client.ts'
-import type { Client, ClientSettings } from './postgres-client.ts'
+import { streamOf } from './postgres-client.ts'
+import type { Client } from './postgres-client.ts'
+
+/** Ends a connection that has been replaced: at once while it is idle, otherwise when its work is done. */
+type Retire = () => void
+
+/** The error of a connection that this process ended because its server takes no writes any more. */
+export class ConnectionRetired extends Error {
+  readonly code = 'BULKHEAD_CONNECTION_RETIRED'
+  override readonly name = 'ConnectionRetired'
+
+  constructor () {
+    super('The connection was replaced, because its server takes no writes any more.')
+  }
+}
 
 /** Adds no cost to a query: the sockets count the bytes that come in, and the counts are read only on request. */
 export class OpenConnections {
   /** Open connections, each with the number of bytes that had come in at the last check. */
   readonly #open = new Map<Client, number>()
+  readonly #retire = new Map<Client, Retire>()
   #hasHeardFromEnded = false
+  #hasMetReadOnly = false
 
   /** Adds a client that is not connected yet, so that an attempt to connect can be ended too. */
-  add (client: Client): void {
+  add (client: Client, retire: Retire = () => endWhenIdle(client)): void {
     this.#open.set(client, 0)
+    this.#retire.set(client, retire)
+    client.onReadOnly = () => {
+      this.#hasMetReadOnly = true
+      retire()
+    }
     client.once('end', () => {
       if (streamOf(client).bytesRead !== this.#open.get(client)) this.#hasHeardFromEnded = true
       this.#open.delete(client)
+      this.#retire.delete(client)
     })
+  }
+
+  /** True when a write was refused because the server takes none, since the last call. */
+  hasMetReadOnly (): boolean {
+    const has = this.#hasMetReadOnly
+    this.#hasMetReadOnly = false
+    return has
+  }
+
+  /** Replaces every connection: after a failover, some may still lead to the demoted server. */
+  retire (): void {
+    for (const retire of this.#retire.values()) retire()
   }
 
   /** True when any data has come in since the last call. */
@@ -34,56 +67,12 @@ export class OpenConnections {
 
   /** Destroys all connections without a goodbye, because the server is not there to receive it. */
   destroy (): void {
-    for (const client of this.#open.keys()) streamOf(client).destroy()
+    for (const client of this.#open.keys()) client.destroy()
   }
 }
 
-const endWithinMs = 1_000
-
-/**
- * Sends the shortest possible query on its own connection, so that it never waits behind requests. Only one query runs
- * at a time.
- */
-export class Question {
-  readonly #settings: ClientSettings
-  readonly #connections: OpenConnections
-  #client: Client | undefined
-
-  constructor (settings: ClientSettings, connections: OpenConnections) {
-    this.#settings = settings
-    this.#connections = connections
-  }
-
-  async ask (signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    const kept = this.#client
-    const client = this.#client ??= this.#create()
-    const giveUp = (): void => { this.#forget(client); streamOf(client).destroy() }
-    signal.addEventListener('abort', giveUp)
-    try {
-      if (kept === undefined) await client.connect()
-      await client.query('SELECT')
-    } catch (error) {
-      giveUp()
-      throw error
-    } finally {
-      signal.removeEventListener('abort', giveUp)
-    }
-  }
-
-  #create (): Client {
-    const client = createClient(this.#settings)
-    this.#connections.add(client)
-    // The connection was lost while it was idle: the next query connects again.
-    client.on('error', () => this.#forget(client))
-    return client
-  }
-
-  #forget (client: Client): void {
-    if (this.#client === client) this.#client = undefined
-  }
-
-  async close (): Promise<void> {
-    if (this.#client !== undefined) await endClient(this.#client, endWithinMs)
-  }
+function endWhenIdle (client: Client): void {
+  const end = (): void => { if (client.getTransactionStatus() === 'I') client.destroy(new ConnectionRetired()) }
+  if ((client as unknown as { _activeQuery: unknown })._activeQuery === null) end()
+  client.on('drain', end)
 }

@@ -6,13 +6,12 @@ import type { Postgres } from '../../contract/index.ts'
 import type { Pulse } from '../pulse.ts'
 import type { Entrance, Terms } from './connection-gate.ts'
 import { toAnswerable } from './postgres-error.ts'
-import { withConnection } from './postgres-pool.ts'
-import type { CommonQueryMethods, DatabasePool } from './postgres-pool.ts'
+import type { CommonQueryMethods, SessionPool } from './postgres-pool.ts'
 import { createQueries, runTransaction } from './postgres-transaction.ts'
 
 export interface HandleParts {
   readonly entrance: Entrance
-  readonly openPool: () => DatabasePool | Promise<DatabasePool>
+  readonly openPool: () => SessionPool | Promise<SessionPool>
   /** True for the host, whose calls are not counted by user. */
   readonly isHost: boolean
 }
@@ -30,7 +29,7 @@ export function createHandles (pulse: Pulse, findUser: () => string | undefined)
       try {
         return await entrance.run(async () => {
           const pool = openPool()
-          return withConnection(pool instanceof Promise ? await pool : pool, work)
+          return (pool instanceof Promise ? await pool : pool).run(work)
         }, terms)
       } catch (error) {
         throw toAnswerable(error)

@@ -5,14 +5,18 @@ import { sql, z } from '../../contract/index.ts'
 import type { OpenParts, Postgres, Resource } from '../../contract/index.ts'
 import { Pulse } from '../pulse.ts'
 import { createGate } from './connection-gate.ts'
+import { isReadOnly } from './postgres-client.ts'
 import type { ClientSettings } from './postgres-client.ts'
-import { OpenConnections, Question } from './postgres-connections.ts'
+import { OpenConnections } from './postgres-connections.ts'
 import { away } from './postgres-error.ts'
 import { createHandles } from './postgres-handle.ts'
-import { openPool, withConnection } from './postgres-pool.ts'
-import type { DatabasePool } from './postgres-pool.ts'
+import { openPool } from './postgres-pool.ts'
+import type { SessionPool } from './postgres-pool.ts'
+import { Question } from './postgres-question.ts'
+import { placeOf } from './postgres-server-choice.ts'
 import { SessionLimit } from './postgres-session-limit.ts'
 import { hostSearchPath, pluginSearchPath } from './postgres-session-options.ts'
+import { createTaskConnections, type TaskConnections } from './postgres-task-connections.ts'
 import { typeParsers } from './postgres-type.ts'
 
 export interface PostgresSettings {
@@ -47,6 +51,8 @@ export interface PostgresClient {
    * in.
    */
   readonly roles: ReadonlySet<string>
+  /** Connections for the task queue, beside those of the pool. */
+  readonly forTasks: TaskConnections
 }
 
 const poolMin = 2
@@ -72,8 +78,8 @@ export async function openPostgres (
   const connections = new OpenConnections()
   const sessions = new SessionLimit({ max: limit, hostKeeps: hostReserve })
   const client: ClientSettings = { url, applicationName: 'bulkhead', connectTimeoutMs }
-  const pools: DatabasePool[] = []
-  const open = async (owner: string | undefined): Promise<DatabasePool> => {
+  const pools: SessionPool[] = []
+  const open = async (owner: string | undefined): Promise<SessionPool> => {
     const pool = await openPool({
       ...client,
       owner,
@@ -81,15 +87,16 @@ export async function openPostgres (
       statementTimeoutMs,
       queryTimeoutMs: statementTimeoutMs + answerGraceMs,
       parsers: typeParsers,
+      acquireTimeoutMs,
       poolMax: limit
-    }, { connections, sessions })
+    }, { clock, connections, sessions })
     pools.push(pool)
     return pool
   }
   const hostPool = await open(undefined)
   const roles = new Set<string>()
   try {
-    const { role, login, ...version } = await withDeadline(connectTimeoutMs, () => withConnection(hostPool, connection => connection.one(sql.type(ServerFacts)`
+    const { role, login, ...version } = await withDeadline(connectTimeoutMs, () => hostPool.run(connection => connection.one(sql.type(ServerFacts)`
       SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text,
         current_user::text AS role, session_user::text AS login
     `)), signal)
@@ -110,7 +117,7 @@ export async function openPostgres (
     clock,
     log,
     ask: signal => question.ask(signal).catch((cause: unknown) => {
-      throw new Error(`PostgreSQL at ${placeOf(url)} does not answer: ${wordsOf(cause)}`, { cause })
+      throw new Error(`PostgreSQL at ${placeOf(url)} ${isReadOnly(cause) ? 'cannot be used' : 'does not answer'}: ${wordsOf(cause)}`, { cause })
     }),
     hasHeard: () => connections.hasHeard(),
     onSilence: () => {
@@ -130,16 +137,17 @@ export async function openPostgres (
       scoped: plugin => {
         const known = scoped.get(plugin)
         if (known !== undefined) return known
-        let pool: DatabasePool | undefined
-        let opening: Promise<DatabasePool> | undefined
+        let pool: SessionPool | undefined
+        let opening: Promise<SessionPool> | undefined
         // The pool opens with the plugin's first query: most plugins are idle most of the time, and then hold no
         // connection.
-        const openOwn = (): DatabasePool | Promise<DatabasePool> => pool ?? (opening ??= open(plugin).then(opened => (pool = opened)))
+        const openOwn = (): SessionPool | Promise<SessionPool> => pool ?? (opening ??= open(plugin).then(opened => (pool = opened)))
         const handle = createHandle({ entrance: gate.guest(plugin), openPool: openOwn, isHost: false })
         scoped.set(plugin, handle)
         return handle
       },
-      roles
+      roles,
+      forTasks: createTaskConnections(url, { log, clock }, connections)
     },
     check: signal => pulse.check(signal),
     close: async () => {
@@ -157,11 +165,6 @@ export class PostgresTooOld extends Error {
 
 export function refuseOldServer ({ number, text }: { number: number, text: string }): void {
   if (number < oldestMajor * 10_000) throw new PostgresTooOld(`The database is PostgreSQL ${text}; Bulkhead needs ${oldestMajor} or newer.`)
-}
-
-function placeOf (url: string): string {
-  const { host, pathname } = new URL(url)
-  return `${host}${pathname}`
 }
 
 const trustHint = 'Its certificate is not trusted: add sslrootcert=<file with the authority\'s certificate> behind sslmode=verify-full in DATABASE_URL, and use the name that the certificate is for.'

@@ -1,6 +1,9 @@
 // Limits how many database sessions are open. Each session has one owner from its beginning to its end, the host or one
 // plugin, because a session keeps its state: temporary tables, settings, locks. At the limit, an idle session is closed
-// to make room for another owner.
+// to make room for another owner. A server that has no place for a further session is given time: callers then wait for a
+// session that is open.
+
+import type { Clock } from '../../contract/index.ts'
 
 export interface Session {
   /** The plugin's ID; undefined for the host. */
@@ -8,6 +11,9 @@ export interface Session {
   /** Closes the session. Called only while it is idle. */
   readonly giveUp: () => void
 }
+
+/** Pause between two attempts to open a session on a server that has refused one. */
+const refusedMs = 200
 
 export class SessionLimit {
   readonly #max: number
@@ -19,6 +25,9 @@ export class SessionLimit {
   /** Idle sessions, those that have been idle for longest first. */
   readonly #idle = new Set<Session>()
   readonly #waiting: (() => void)[] = []
+  /** Until then, no further session is opened: the server has refused one. */
+  #refusedUntil = 0
+  #freed = Promise.withResolvers<undefined>()
 
   constructor ({ max, hostKeeps }: { max: number, hostKeeps: number }) {
     this.#max = max
@@ -40,8 +49,36 @@ export class SessionLimit {
     await promise
   }
 
+  /** True while the server has no place for a further session, as far as is known. */
+  isRefused (nowMs: number): boolean {
+    return nowMs < this.#refusedUntil
+  }
+
+  /** Must be called when the server has refused a session. An idle session of another owner makes room for it. */
+  refuse (nowMs: number): void {
+    this.#refusedUntil = nowMs + refusedMs
+    const spare = this.#findSpare()
+    if (spare === undefined) return
+    this.#idle.delete(spare)
+    spare.giveUp()
+  }
+
+  /** Resolves when a session is free again or has ended, and when another attempt may be made. */
+  async whenFreed (clock: Clock): Promise<void> {
+    await Promise.race([this.#freed.promise, clock.sleep(refusedMs)])
+  }
+
+  #announceFreed (): void {
+    this.#freed.resolve(undefined)
+    this.#freed = Promise.withResolvers()
+  }
+
   /** Must be called when a session has ended, or could not be opened. */
-  end (session: Session): void {
+  end (session: Session, wasOpen = true): void {
+    if (wasOpen) {
+      this.#refusedUntil = 0
+      this.#announceFreed()
+    }
     this.#idle.delete(session)
     this.#givenUp.delete(session)
     const next = this.#waiting.shift()
@@ -52,6 +89,7 @@ export class SessionLimit {
   setIdle (session: Session): void {
     this.#idle.add(session)
     this.#makeRoom()
+    this.#announceFreed()
   }
 
   setBusy (session: Session): void {

@@ -1,6 +1,7 @@
 // Wraps pg-boss, which stores the jobs, hands each to one replica, and to another when that one dies. Only this file uses pg-boss.
 
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { PgBoss, SendOptions } from 'pg-boss'
 import { untilAborted } from '../../concurrency/until-aborted.ts'
 import { sql, type Log, type Transaction } from '../../contract/index.ts'
@@ -18,6 +19,9 @@ const lostAtOnceMax = 1_000
 const leastKeptSeconds = 3_600
 /** A job that no replica claims for this long is deleted. */
 const waitSeconds = 30 * 86_400
+const idleMs = 60_000
+/** Pause before a call that the server had no connection for is made again. */
+const refusedMs = 100
 const putOffMs = 200
 const putOffStepMs = 50
 const callTimeoutMs = 10_000
@@ -30,16 +34,14 @@ const schema = 'pgboss'
 const channel = `pgboss_${createHash('sha224').update(schema).digest('hex').slice(0, 24)}`
 
 /** Imports pg-boss, connects, and brings the schema `pgboss` up to date. */
-export async function openQueues ({ url, maxConnections, historyHours }: QueueSettings, log: Log): Promise<Queues> {
+export async function openQueues ({ connections, maxConnections, historyHours }: QueueSettings, log: Log): Promise<Queues> {
   const { PgBoss } = await import('pg-boss')
-  // The three options after `max` are for the underlying pool; without them, a silent network blocks a call for ever.
+  // `Client` and the two options after it are for the underlying pool.
   const options = {
-    connectionString: url,
-    application_name: 'bulkhead tasks',
-    max: Math.max(connectionsMin, maxConnections),
+    Client: connections.Client,
     connectionTimeoutMillis: callTimeoutMs,
-    query_timeout: callTimeoutMs,
-    keepAlive: true,
+    idleTimeoutMillis: idleMs,
+    max: Math.max(connectionsMin, maxConnections),
     schema,
     schedule: false,
     registerInstance: false,
@@ -49,22 +51,46 @@ export async function openQueues ({ url, maxConnections, historyHours }: QueueSe
     queueCacheIntervalSeconds: 30
   }
   const boss = new PgBoss(options)
-  boss.on('error', err => log.error({ err }, 'a call of the task queue failed'))
+  boss.on('error', err => { if (!isRetired(err)) log.error({ err }, 'a call of the task queue failed') })
   boss.on('warning', ({ message, data }) => log.warn({ data }, message))
   const listeners = new Set<(queue: string | undefined) => void>()
-  const tell = (queue: string | undefined): void => { for (const listener of listeners) listener(queue) }
+  const tell = (queue?: string): void => { for (const listener of listeners) listener(queue) }
   try {
+    waitForPlaces(boss.getDb())
     await boss.start()
-    // When this connection is lost, pg-boss emits an error and reconnects by itself; until then, polling finds the jobs.
-    const listening = await boss.getDb().listen?.(channel, tell, () => tell(undefined))
+    // While this connection is lost, polling finds the jobs.
+    const listening = await connections.listen(channel, tell)
     return createQueues(boss, { keepSeconds: Math.max(historyHours * 3_600, leastKeptSeconds), connections: options.max }, {
       add: listener => { listeners.add(listener); return () => { listeners.delete(listener) } },
-      close: async () => { await listening?.close() }
+      close: () => listening.close()
     })
   } catch (cause) {
     await boss.stop({ graceful: false })
     throw new Error('The task queue did not start: its schema "pgboss" could not be read or brought up to date', { cause })
   }
+}
+
+/** The pool replaced this connection, because its server takes no writes any more. */
+const isRetired = (error: unknown): boolean => (error as { code?: unknown }).code === 'BULKHEAD_CONNECTION_RETIRED'
+
+/**
+ * A call for which the server has no further connection has not begun: it is made again, on the connection of the pool
+ * that is free first.
+ */
+function waitForPlaces (db: IDatabase): void {
+  const again = async <T>(call: () => Promise<T>): Promise<T> => {
+    for (const giveUpAt = performance.now() + callTimeoutMs; ;) {
+      try {
+        return await call()
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== '53300' || performance.now() >= giveUpAt) throw error
+        await sleep(refusedMs)
+      }
+    }
+  }
+  const { executeSql, beginTransaction } = db
+  db.executeSql = (...args) => again(() => executeSql.apply(db, args))
+  if (beginTransaction !== undefined) db.beginTransaction = () => again(() => beginTransaction.call(db))
 }
 
 /**

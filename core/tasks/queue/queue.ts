@@ -2,8 +2,16 @@
 
 import { ServiceUnavailable, ValidationFailed, type Transaction } from '../../contract/index.ts'
 
+/** How the queue reaches the database. */
+export interface QueueConnections {
+  /** The class that pg's pool connects with. */
+  readonly Client: new () => object
+  /** Calls `onNotification` with the payload, or without one when a notification may have been missed. */
+  listen (channel: string, onNotification: (payload?: string) => void): Promise<{ close (): Promise<void> }>
+}
+
 export interface QueueSettings {
-  readonly url: string
+  readonly connections: QueueConnections
   readonly maxConnections: number
   /** Hours that finished jobs stay in the database. */
   readonly historyHours: number
@@ -94,7 +102,7 @@ export interface Queues {
 /** Throws `ServiceUnavailable` when the database is unavailable and `ValidationFailed` when it refused a value, and rethrows any other error. */
 export function refuseAway (cause: unknown): never {
   const { code = '' } = cause as { code?: unknown }
-  const isAway = typeof code === 'string' && /^(08...|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)
+  const isAway = typeof code === 'string' && /^(08...|25006|57P..|53...|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND)$/.test(code)
   if (isAway || /timeout|terminated|not opened/i.test(Error.isError(cause) ? cause.message : '')) throw new ServiceUnavailable('The task queue is unavailable.', { cause })
   if (typeof code === 'string' && code.startsWith('22')) throw new ValidationFailed([], { cause, message: 'A value is not one that the task queue can store.' })
   throw cause

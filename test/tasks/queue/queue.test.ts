@@ -8,6 +8,7 @@ import { sql, z, type Job } from '../../../core/contract/index.ts'
 import { openTasks } from '../../../core/tasks/index.ts'
 import { createDatabase } from '../../support/database.ts'
 import { clock, createLog, openParts } from '../../support/part.ts'
+import { connectTasks } from '../../support/postgres.ts'
 import { startProxy } from '../../support/proxy.ts'
 import { undo } from '../../support/undo.ts'
 import { until } from '../../support/until.ts'
@@ -284,7 +285,10 @@ void suite('queues', { concurrency: 6 }, () => {
     const url = Object.assign(new URL(database), { port: String(proxy.port) }).href
     let sleeping = 0
     const sleep: typeof clock.sleep = async (...args) => { sleeping++; await clock.sleep(...args).finally(() => { sleeping-- }) }
-    const resource = await openTasks({ url, maxConnections: 2, historyHours: 1, drainMs: 50 }, openParts({ clock: { ...clock, sleep } }))
+    const resource = await openTasks(
+      { connections: connectTasks(url), maxConnections: 2, historyHours: 1, drainMs: 50 },
+      openParts({ clock: { ...clock, sleep } })
+    )
     let closing: Promise<void> | undefined
     const close = (): Promise<void> => (closing ??= resource.close())
     undo(t, close)
@@ -342,7 +346,10 @@ void suite('queues', { concurrency: 6 }, () => {
     for (const [options, path] of [[{ key: '' }, 'key'], [{ after: 'soon' }, 'after'], [{ priority: 0.5 }, 'priority'], [{ in: {} }, 'in']] as const) {
       await assert.rejects(send(house, deliver, 1, options as object), { code: 'BULKHEAD_VALIDATION_FAILED', message: new RegExp(`"${path}"`) })
     }
-    const away = await openTasks({ url: 'postgres://nobody@127.0.0.1:1/nowhere', maxConnections: 1, historyHours: 1, drainMs: 1 }, openParts())
+    const away = await openTasks(
+      { connections: connectTasks('postgres://nobody@127.0.0.1:1/nowhere'), maxConnections: 1, historyHours: 1, drainMs: 1 },
+      openParts()
+    )
     await assert.rejects(away.value.send('notes', deliver, 1), { code: 'BULKHEAD_SERVICE_UNAVAILABLE' })
   })
 

@@ -7,6 +7,7 @@ import { openTasks } from '../../../core/tasks/index.ts'
 import { readCron } from '../../../core/tasks/schedule/cron.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { createLog, openParts } from '../../support/part.ts'
+import { connectTasks } from '../../support/postgres.ts'
 
 const minuteMs = 60_000
 const hourMs = 3_600_000
@@ -146,7 +147,7 @@ async function follow (
   const clock = createFakeClock(startAtMs)
   const runs: string[] = []
   const entries: Record<string, unknown>[] = []
-  const resource = await openTasks({ url: 'postgres://nobody@127.0.0.1:1/nowhere', maxConnections: 2, historyHours: 1, drainMs: 50 }, openParts({ clock }))
+  const resource = await openTasks({ connections: connectTasks('postgres://nobody@127.0.0.1:1/nowhere'), maxConnections: 2, historyHours: 1, drainMs: 50 }, openParts({ clock }))
   const task: TaskRecord = {
     kind: 'cron', name: 'count', expression, options: { timezone, once: 'replica' }, handler: () => { runs.push(new Date(clock.now()).toISOString()) }
   }
