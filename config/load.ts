@@ -118,7 +118,9 @@ export const secretVariablesOf = (tree: Tree): string[] =>
 /** Returns the password of a URL both as written in the URL and decoded, so that both forms are masked. */
 function passwordOf (text: string): string[] {
   const { password = '' } = URL.canParse(text) ? new URL(text) : {}
-  return password === '' ? [] : [password, decodeURIComponent(password)]
+  if (password === '') return []
+  // A lone % is legal in a URL, and cannot be decoded.
+  try { return [password, decodeURIComponent(password)] } catch { return [password] }
 }
 
 export function leavesOf (tree: Tree, prefix = ''): [name: string, setting: Setting][] {

@@ -170,6 +170,8 @@ export function loadSettings ({ env: given, folder, root, forget = () => undefin
 
   const rows = section.rows.map(row => row.name === 'gitReposPath' ? { ...row, value: settings.gitReposPath } : row)
   const plugins = new Map<string, Section>()
+  // Values of former settings stay in it, because old errors may still repeat them.
+  const secrets = [...section.secrets, ...env.PGPASSWORD ? [env.PGPASSWORD] : []]
   const secretVariables = secretVariablesOf(schema)
   const hostEnvs = new Set([...leavesOf(schema).map(([, { env }]) => env), ...secretVariables.map(fileVariable)])
   const forgetSecrets = (names: readonly string[]): void => names.flatMap(name => [name, fileVariable(name)]).forEach(forget)
@@ -177,10 +179,11 @@ export function loadSettings ({ env: given, folder, root, forget = () => undefin
   return {
     settings,
     describe: () => [rows, ...[...plugins.values()].map(({ rows }) => rows)].flat(),
-    secrets: () => [...[section, ...plugins.values()].flatMap(({ secrets }) => secrets), ...env.PGPASSWORD ? [env.PGPASSWORD] : []],
+    secrets: () => secrets,
     pluginSettings: ({ id, fields }) => {
       const own = loadPluginSection({ id, fields, content: file.plugins[id] }, source, hostEnvs)
       plugins.set(id, own)
+      secrets.push(...own.secrets.filter(secret => !secrets.includes(secret)))
       forgetSecrets(own.secretVariables)
       return own
     },

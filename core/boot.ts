@@ -1,6 +1,9 @@
 // Composition root: starts the host phase by phase, in order from top to bottom. Together with `boot/`, it is the only place that knows every
 // part of the core.
 
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Loaded } from '../config/schema.ts'
 import { createWatchUnit } from './boot/development.ts'
@@ -22,7 +25,11 @@ export const startDevelopment = (loaded: Loaded): Promise<void> => run(loaded, {
 
 async function run (loaded: Loaded, { reloadSaved = false } = {}): Promise<void> {
   const { settings } = loaded
-  const log = createLog(settings.log)
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  const replica = randomUUID()
+  const log = createLog({ ...settings.log, base: { version, replica, pid: process.pid }, secrets: loaded.secrets })
+  log.info({ node: process.version, environment: settings.environment, machine: hostname(), dataPath: settings.dataPath },
+    `Bulkhead ${version} starts: Node ${process.version}, environment ${settings.environment}, data in ${settings.dataPath}`)
   for (const notice of loaded.notices) log.warn(notice)
   const listeners = new Set<(change: Change) => void>()
   const kernel = createKernel({
@@ -41,7 +48,7 @@ async function run (loaded: Loaded, { reloadSaved = false } = {}): Promise<void>
     listeners.add(listener)
     return () => { listeners.delete(listener) }
   }
-  const parts: UnitParts = { loaded, kernel, log, clock, root, lifecycle, onChange, handleFaults }
+  const parts: UnitParts = { loaded, kernel, log, clock, root, replica, lifecycle, onChange, handleFaults }
   const begin = async (units: readonly UnitDefinition[]): Promise<void> => add(await kernel.start(units))
 
   const starting = new AbortController()

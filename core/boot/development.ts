@@ -1,6 +1,7 @@
 // Reloads a plugin when a file in its folder is saved; for `npm run dev`.
 
 import { existsSync, realpathSync } from 'node:fs'
+import { describeThrown } from '../contract/thrown.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
 import { watchFolders, type Roster } from '../plugin-runtime/index.ts'
 import { discoverPlugins } from './plugin-units.ts'
@@ -18,7 +19,7 @@ export function createWatchUnit (parts: UnitParts, { ready, roster }: WatchNeeds
       try {
         await follow(parts, roster, folder)
       } catch (error) {
-        const why = Error.isError(error) ? error.message : String(error)
+        const why = describeThrown(error)
         if (refused.get(folder) !== why) log.error({}, `not reloaded: ${why}`)
         refused.set(folder, why)
         return

@@ -4,9 +4,10 @@
 import { createLoop } from '../concurrency/loop.ts'
 import { untilAborted } from '../concurrency/until-aborted.ts'
 import type { Log } from '../contract/index.ts'
+import { describeThrown } from '../contract/thrown.ts'
 import type { Http } from '../http/index.ts'
 import type { Probes } from '../http/server/probes.ts'
-import { asError, describe, type HealthCheck, type UnitSnapshot } from '../kernel/index.ts'
+import type { HealthCheck, UnitSnapshot } from '../kernel/index.ts'
 import { runAs, type Roster } from '../plugin-runtime/index.ts'
 import type { UnitParts } from './unit-context.ts'
 
@@ -58,7 +59,7 @@ export function watchHealth ({ kernel, log, clock }: WatchParts, { probes, http,
     } catch (err) {
       // Meanwhile another generation may have replaced this one, or it has ended.
       if (ending.signal.aborted || kernel.unit(unit)?.check !== check) return
-      const reason = describe(asError(err))
+      const reason = describeThrown(err)
       const count = failuresOf(unit, check).count + 1
       failing.set(unit, { check, count, reason })
       if (count !== max) return

@@ -1,6 +1,5 @@
 // Creates the host's own units that start before any plugin: probes, plugins from discovery to permissions, access, encryption, the container.
 
-import { randomUUID } from 'node:crypto'
 import { loadMasterKey } from '../../config/master-key.ts'
 import { createAccess, firstRun, prepareAccess, warnOfPairs } from '../access/index.ts'
 import type { Kubernetes } from '../contract/index.ts'
@@ -27,6 +26,7 @@ export const createProbesUnit = (parts: UnitParts): UnitDefinition<Probes> => ho
   const probes = await openProbes({ port: settings.probes.port, log })
   undo('close', () => probes.close())
   probes.notReady(() => kernel.waiting().map(({ unit, for: why }) => `waiting for ${unit}: ${why}`).join('\n'))
+  probes.remark(() => log.findProblem() ?? [])
   log.info({ port: probes.port }, `probes answer on port ${probes.port}: /live, /ready, /health`)
   return probes
 })
@@ -48,9 +48,8 @@ export type HostUnits = ReturnType<typeof createHostUnits>
 
 export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes: Kubernetes) {
   const { probes, plugins, postgres, migrations, valkey, storage, tasks } = earlier
-  const { loaded: { settings }, kernel, log, clock } = parts
+  const { loaded: { settings }, kernel, log, clock, replica } = parts
   const unit = hostUnit(parts)
-  const replica = randomUUID()
 
   const masterKey = unit('master key', { postgres, migrations }, async ({ postgres: { host: database } }) => {
     const { masterKey: { current, previous }, dataPath } = settings

@@ -4,7 +4,8 @@
 import { backOff } from '../concurrency/back-off.ts'
 import { createLoop } from '../concurrency/loop.ts'
 import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
-import { asError, describe, type Kernel } from '../kernel/index.ts'
+import { describeThrown } from '../contract/thrown.ts'
+import type { Kernel } from '../kernel/index.ts'
 import type { OperatorDecision, OperatorDecisions, PluginEntry, Roster } from '../plugin-runtime/index.ts'
 
 export interface OperationParts {
@@ -132,7 +133,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     try {
       await follow(choice)
     } catch (err) {
-      const why = describe(asError(err))
+      const why = describeThrown(err)
       const { why: before, tries = 0 } = behind.get(plugin) ?? {}
       if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not as was asked of all replicas: ${why}. It is tried again; /health says so, too.`)
       behind.set(plugin, { why, reloads, tries: tries + 1, nextTryAt: clock.now() + backOff(tries + 1, retryPause) })

@@ -10,7 +10,8 @@ import { createAbsentKubernetes } from '../resources/kubernetes/kubernetes-clien
 import { hostSets, migrateAll } from '../resources/migrations/migrations.ts'
 import { openPostgres, type PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import { openTasks } from '../tasks/index.ts'
-import { maskPasswords, maskValues } from '../telemetry/mask.ts'
+import { maskPasswords } from '../telemetry/mask.ts'
+import { createValueMask } from '../telemetry/value-mask.ts'
 import type { FoundPlugins } from './plugin-units.ts'
 import { findUser } from './request-caller.ts'
 import { hostUnit, resourceUnit, type UnitParts } from './unit-context.ts'
@@ -20,7 +21,8 @@ export type ResourceUnits = ReturnType<typeof createResourceUnits>
 export function createResourceUnits (parts: UnitParts, probes: UnitDefinition<Probes>) {
   const { loaded: { settings }, log, clock, root } = parts
   const { valkey: valkeySettings, storage: storageSettings, dataPath, tasks: taskSettings, budgets } = settings
-  const mask = (text: string): string => maskValues(maskPasswords(text), parts.loaded.secrets())
+  const maskValues = createValueMask(parts.loaded.secrets)
+  const mask = (text: string): string => maskPasswords(maskValues(text))
   const open = (url: string, openParts: OpenParts): Promise<Resource<PostgresClient>> =>
     openPostgres({ ...settings.postgres, url }, openParts, findUser)
 

@@ -13,6 +13,8 @@ export interface UnitParts {
   readonly clock: Clock
   /** The project's own folder. */
   readonly root: string
+  /** The name of this replica, in its log lines and for the other replicas. */
+  readonly replica: string
   /** Returns how the start has gone so far. */
   lifecycle (): Lifecycle
   /** Calls `listener` after each change of a unit, until the returned function is called. */

@@ -6,6 +6,7 @@ import { createServer, request, type IncomingMessage, type Server } from 'node:h
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { AnswerableError, BadRequest, singleLine, z, type Host, type JobState, type Log, type Operator } from '../contract/index.ts'
+import { describeThrown } from '../contract/thrown.ts'
 import type { KeyRotation } from '../encryption/index.ts'
 
 export const verbs = ['list', 'reload', 'enable', 'disable'] as const
@@ -61,7 +62,7 @@ export async function openControl (dataPath: string, { host, keys }: Asked, log:
       (error: unknown) => {
         if (!(error instanceof AnswerableError)) log.error({ err: error }, 'what was asked at the console failed')
         res.writeHead(error instanceof AnswerableError ? error.status : 500, { 'content-type': 'application/json' })
-          .end(JSON.stringify({ error: Error.isError(error) ? error.message : String(error) }))
+          .end(JSON.stringify({ error: describeThrown(error) }))
       })
   })
   await listen(server, path)

@@ -1,5 +1,9 @@
 // The errors of the kernel, and how any failure is described in words.
 
+import { describeThrown } from '../contract/thrown.ts'
+
+export { asError } from '../contract/thrown.ts'
+
 export class InvalidUnits extends Error {
   readonly code = 'BULKHEAD_INVALID_UNITS'
   readonly problems: readonly string[]
@@ -94,17 +98,7 @@ export class BudgetExceeded extends Error {
   }
 }
 
-/** Turns any thrown value into an Error. An Error is returned unchanged. */
-export function asError (thrown: unknown): Error {
-  if (Error.isError(thrown)) return thrown
-  const words = typeof thrown === 'object' && thrown !== null ? 'an object' : typeof thrown === 'string' ? `"${thrown}"` : String(thrown)
-  return new Error(`threw ${words}, which is not an Error`, { cause: thrown })
-}
-
 export function describe (error: Error): string {
   if (error instanceof BudgetExceeded && Error.isError(error.cause)) return `${error.message} (last error: ${describe(error.cause)})`
-  if (error.message !== '') return error.message
-  // A refused connection to a name with two addresses is an AggregateError without a message.
-  if (error instanceof AggregateError) return error.errors.map(each => describe(asError(each))).join('; ')
-  return 'code' in error ? String(error.code) : error.name
+  return describeThrown(error)
 }

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { NotFound, ServiceUnavailable, type OpenParts, type Resource, type TaskOperation } from '../contract/index.ts'
+import { boundText, describeThrown, readError } from '../contract/thrown.ts'
 import { createTaskOperation } from './queue/history.ts'
 import { openLookout } from './queue/queue-poller.ts'
 import { openQueues } from './queue/pg-boss-queues.ts'
@@ -64,7 +65,7 @@ export async function openTasks (
   }
   // The text is stored as JSON in the database, which accepts neither NUL nor the half of a surrogate pair that the cut may leave.
   const describe = (error: unknown): string =>
-    mask(Error.isError(error) ? `${error.name}: ${error.message}` : String(error)).slice(0, errorCharactersMax).toWellFormed().replaceAll('\0', '\ufffd')
+    boundText(mask(`${readError(error)?.type ?? 'not an Error'}: ${describeThrown(error)}`), errorCharactersMax)
   const ticked = new Map<string, Ticked>()
 
   const runNow = async (task: string): Promise<string | undefined> => {

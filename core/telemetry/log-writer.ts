@@ -1,10 +1,14 @@
-// Writes log lines: JSON for machines, a readable line for a terminal. Secrets are masked in both.
+// Writes log lines: JSON for machines, a readable line for a terminal. Secrets are masked in both. A log call never throws
+// and never waits.
 
 import { createRequire } from 'node:module'
 import { pino, type DestinationStream, type Level } from 'pino'
 import type { PrettyOptions } from 'pino-pretty'
 import type { Log } from '../contract/index.ts'
-import { maskPasswords, maskSecrets, maskTokens } from './mask.ts'
+import { boundText, describeThrown, describeValue, isError } from '../contract/thrown.ts'
+import { createLogOutput, openStandardOutput, type LogOutput } from './log-output.ts'
+import { maskPasswords, maskSecrets, maskTokens, textMax, type Mask } from './mask.ts'
+import { createValueMask } from './value-mask.ts'
 
 export interface RootLog extends Log {
   /** True when lines are written for people, not as JSON. */
@@ -14,55 +18,94 @@ export interface RootLog extends Log {
    * terminal, such as a password that is shown once.
    */
   print (text: string): void
-  /** Writes out the lines that are still buffered because the reader of standard output was slow. */
+  /** Writes out the lines that are stored because the reader of the log was slow; waits for it for a moment at most. */
   flush (): void
+  /** Says why lines cannot be written at present, and how many were lost. */
+  findProblem (): string | undefined
 }
 
 interface LogOptions {
   readonly level: Level
   /** `auto` is pretty in a terminal and JSON elsewhere. */
   readonly format: 'auto' | 'pretty' | 'json'
-  /** Standard output by default. */
-  readonly destination?: DestinationStream
+  /** Facts of every JSON line. */
+  readonly base?: Readonly<Record<string, unknown>>
+  /** Returns values that no line may show. */
+  readonly secrets?: () => readonly string[]
+  /** Standard output by default. A number is a file descriptor that does not block. */
+  readonly destination?: DestinationStream | number
 }
 
-/** Creates the root log. Every line is written before the call returns, so none is lost at an exit. */
-export function createLog ({ level, format, destination }: LogOptions): RootLog {
-  const stdout = pino.destination({ fd: 1, sync: true })
-  // EPIPE means that the reader of standard output has exited. The host continues; the error cannot be logged, because
-  // the log has no reader.
-  stdout.on('error', (error: NodeJS.ErrnoException) => { if (error.code !== 'EPIPE') throw error })
-  const output = destination ?? stdout
+/** Longest wait for a slow reader at the exit. It is part of the time that the exit reserves. */
+const flushMs = 300
+
+/** Creates the root log. Every line is written before the call returns, as long as the output takes it. */
+export function createLog ({ level, format, base = {}, secrets = () => [], destination }: LogOptions): RootLog {
+  const output = typeof destination === 'object' ? withoutLimit(destination) : createLogOutput({
+    fd: destination ?? openStandardOutput(),
+    onLost: (lost, reason) => always.error({ lost, reason }, `${lost} log lines were lost here: the log could not be written, because ${reason}`)
+  })
   const isPretty = format === 'pretty' || (format === 'auto' && destination === undefined && process.stdout.isTTY)
-  const shape = isPretty ? loadPretty() : (line: string) => line
+  const shape = isPretty ? loadPretty(Object.keys(base)) : (line: string) => line
+  const maskValues = createValueMask(secrets)
+  const maskText: Mask = text => maskTokens(maskPasswords(maskValues(text)))
   const log = pino({
     level,
-    base: {},
+    base,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: label => ({ level: label }), log: facts => maskSecrets(facts) },
-    serializers: { err: (facts: unknown) => facts }
-  }, { write: line => { output.write(maskTokens(maskPasswords(shape(line)))) } })
+    formatters: { level: label => ({ level: label }), log: facts => maskSecrets(facts, maskText) },
+    serializers: { err: (facts: unknown) => facts },
+    hooks: {
+      logMethod ([facts, message], method) {
+        // A method that was taken off its log has no log of its own.
+        const own = (this as typeof log | undefined) ?? log
+        const hasFacts = typeof facts === 'object' && !isError(facts)
+        const sentence = sentenceOf(hasFacts ? message : message ?? facts)
+        try {
+          method.call(own, hasFacts ? facts : isError(facts) ? { err: facts } : {}, sentence)
+        } catch (error) {
+          // The facts of the caller may be anything, so that reading them may throw.
+          method.call(own, { unread: describeThrown(error) }, sentence)
+        }
+      }
+    }
+  }, { write: line => { output.write(maskText(shape(line))) } })
 
-  const child = Reflect.get(log, 'child') as unknown as (this: unknown, facts: object) => Log
+  const sentenceOf = (message: unknown): string | undefined => message === undefined ? undefined
+    : boundText(isError(message) ? describeThrown(message) : typeof message === 'string' ? message : describeValue(message), textMax, maskText)
+  const childOf = Reflect.get(log, 'child') as unknown as (this: unknown, facts: object, options?: object) => Log
+  /** Writes at every level that an operator may have set. */
+  const always = childOf.call(log, {}, { level: 'trace' })
   return Object.assign(log, {
     // A child log inherits this method and is its `this`. The facts of a child do not pass through the formatter above,
     // so they are masked here.
-    child (this: unknown, facts: object) { return child.call(this, maskSecrets({ ...facts })) },
+    child (this: Log, facts: object) {
+      try {
+        return childOf.call(this, maskSecrets({ ...facts }, maskText))
+      } catch (error) {
+        this.error({ err: describeThrown(error) }, 'the facts of a child log could not be read; its lines are without them')
+        return childOf.call(this, {})
+      }
+    },
     isPretty,
     print: (text: string) => { output.write(`${text}\n`) },
-    flush: () => stdout.flushSync()
+    flush: () => output.flush(flushMs),
+    findProblem: () => output.findProblem()
   })
 }
 
+const withoutLimit = (destination: DestinationStream): LogOutput =>
+  ({ write: text => { destination.write(text) }, flush: () => undefined, findProblem: () => undefined })
+
 /**
  * Loads pino-pretty, which formats in this process without a worker between a line and the terminal. JSON logs never
- * load it.
+ * load it. `hidden` are facts that a person at the terminal knows.
  */
-function loadPretty (): (line: string) => string {
+function loadPretty (hidden: readonly string[]): (line: string) => string {
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as { prettyFactory: (options: PrettyOptions) => (line: string) => string }
   return prettyFactory({
     colorize: process.stdout.isTTY && process.stdout.hasColors(),
-    ignore: 'plugin',
+    ignore: ['plugin', ...hidden].join(','),
     messageFormat: ({ plugin, msg }) => typeof plugin === 'string' ? `[${plugin}] ${String(msg)}` : String(msg),
     singleLine: true,
     translateTime: 'SYS:HH:MM:ss.l'

@@ -5,6 +5,7 @@ import { STATUS_CODES } from 'node:http'
 import * as contract from '../../contract/index.ts'
 import { AnswerableError, MethodNotAllowed, ValidationFailed } from '../../contract/index.ts'
 import type { FieldError } from '../../contract/index.ts'
+import { read } from '../../contract/thrown.ts'
 
 export interface Problem {
   readonly status: number
@@ -44,13 +45,6 @@ export function hiddenProblem (requestId: string): Problem {
   }
 }
 
-/** Returns an `Error` for any thrown value; even `throw null` is legal JavaScript. */
-export function toError (thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown
-  const text = typeof thrown === 'string' ? `the text "${thrown}"` : typeof thrown === 'object' && thrown !== null ? 'an object' : String(thrown)
-  return new Error(`${text} was thrown, which is not an Error`, { cause: thrown })
-}
-
 function problemOf (error: AnswerableError, requestId: string): Problem {
   const { status, title, message: detail, errors } = error
   const headers: Record<string, string> = {}
@@ -63,6 +57,7 @@ function problemOf (error: AnswerableError, requestId: string): Problem {
 
 /** True for a 4xx error of `ctx.throw` and of koa's middleware, whose message is meant for the caller. */
 function isExposedError (thrown: unknown): thrown is Error & { status: number } {
-  return thrown instanceof Error && 'expose' in thrown && thrown.expose === true &&
-    'status' in thrown && typeof thrown.status === 'number' && thrown.status >= 400 && thrown.status < 500
+  if (!(thrown instanceof Error) || read(thrown, 'expose') !== true) return false
+  const status = read(thrown, 'status')
+  return typeof status === 'number' && Number.isInteger(status) && status >= 400 && status < 500
 }

@@ -3,6 +3,7 @@
 
 import { ValidationFailed } from '../../contract/index.ts'
 import type { Log } from '../../contract/index.ts'
+import { read } from '../../contract/thrown.ts'
 
 export type NoteRefusedValue = (thrown: unknown, facts: { route: string | undefined }) => void
 
@@ -31,6 +32,6 @@ export function createRefusedValueLog (log: Log, now: () => number): NoteRefused
 }
 
 function sqlStateOf (cause: unknown): string | undefined {
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  const code = typeof cause === 'object' && cause !== null ? read(cause, 'code') : undefined
   return typeof code === 'string' && aboutValues.test(code) ? code : undefined
 }

@@ -3,6 +3,7 @@
 import { z } from '../../contract/index.ts'
 import type { ProjectSource, RouteRecord } from '../../contract/index.ts'
 import { methods } from '../../contract/route.ts'
+import { describeThrown } from '../../contract/thrown.ts'
 import { partsOf } from '../request/project-source.ts'
 import { readPath } from './matcher.ts'
 import type { PathFacts } from './matcher.ts'
@@ -19,7 +20,7 @@ export function findRouteProblems (records: readonly RouteRecord[]): string[] {
 
     let facts: PathFacts
     try { facts = readPath(record.path) } catch (error) {
-      return [`${name} has a path that cannot be read: ${error instanceof Error ? error.message : String(error)}.`]
+      return [`${name} has a path that cannot be read: ${describeThrown(error)}.`]
     }
     const key = `${record.method} ${record.mount} ${facts.shape}`
     const twin = first.get(key)

@@ -16,10 +16,9 @@ export interface Probes {
    */
   notReady (reason: () => string): void
   /**
-   * Adds these lines to the answer of /health while the host is ready, from the second line on. `lines` is called for
-   * each request.
+   * Adds these lines to the answer of /health, after the first line and the reason. `lines` is called for each request.
    */
-  remark (lines: () => readonly string[]): void
+  remark (lines: () => string | readonly string[]): void
   close (): Promise<void>
 }
 
@@ -57,7 +56,7 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
   const connections = createConnectionLimit({ max: probeConnectionsMax, port: 'the probes', log })
   connections.watch(server)
   let reason = (): string => 'starting'
-  let remarks = (): readonly string[] => []
+  const remarks: (() => string | readonly string[])[] = []
 
   // Lightship's bodies are fixed words. Answers that need a reason or remarks are therefore written here: Lightship's
   // word first, then the lines.
@@ -68,11 +67,11 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
     response.on('close', () => connections.end(request.socket))
     const [, path] = /^\/(ready|health)(?:\?|$)/.exec(request.url ?? '') ?? []
     const isReady = lightship.isServerReady()
-    const lines = isReady && path === 'health' ? remarks() : []
+    const lines = path === 'health' ? remarks.flatMap(remark => remark()) : []
     const say = (status: number, text: string): void => {
       response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text)
     }
-    if (path !== undefined && !isReady) say(500, `SERVER_IS_NOT_READY\n${reason()}\n`)
+    if (path !== undefined && !isReady) say(500, ['SERVER_IS_NOT_READY', reason(), ...lines, ''].join('\n'))
     else if (lines.length > 0) say(200, `SERVER_IS_READY\n${lines.join('\n')}\n`)
     else for (const listener of answer) listener.call(server, request, response)
   })
@@ -84,7 +83,7 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
       reason = why
       if (lightship.isServerReady()) lightship.signalNotReady()
     },
-    remark: lines => { remarks = lines },
+    remark: lines => { remarks.push(lines) },
     close: async () => {
       const closed = once(server, 'close')
       server.close()

@@ -2,6 +2,7 @@
 
 import { sep } from 'node:path'
 import { NotFound } from '../../contract/index.ts'
+import { asError } from '../../contract/thrown.ts'
 import { findEventOwners } from '../discovery/event-owner.ts'
 import { modulesOf } from '../discovery/plugin-problem.ts'
 import type { LoadedPlugin } from '../loading/plugin-definition.ts'
@@ -106,7 +107,7 @@ export class PluginRegistry {
 
   /** Returns the owner of the code that threw, found by the innermost plugin module in the stack. */
   ownerOf (thrown: unknown): Owner | undefined {
-    for (const { path, generation } of Error.isError(thrown) ? modulesOf(thrown) : []) {
+    for (const { path, generation } of modulesOf(asError(thrown))) {
       const member = this.here().find(({ candidate: { folder } }) => path.startsWith(folder + sep))
       if (member !== undefined) return member.ownerOf(generation)
     }

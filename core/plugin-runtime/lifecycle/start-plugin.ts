@@ -1,8 +1,8 @@
 // Starts one generation of a plugin, makes it serve, and registers how everything it did is undone.
 
 import { sep } from 'node:path'
-import { inspect } from 'node:util'
 import type { Clock, GuardedFetch, Log, Postgres, RouteRecord, TaskRecord } from '../../contract/index.ts'
+import { asError, describeThrown } from '../../contract/thrown.ts'
 import { StartStopped, type Opened, type StartContext } from '../../kernel/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import type { MayPublish } from '../discovery/event-owner.ts'
@@ -166,8 +166,8 @@ async function run<T> ({ id, folder }: Candidate, work: () => T | Promise<T>): P
   try {
     return await work()
   } catch (thrown) {
-    const why = Error.isError(thrown) ? thrown.message || thrown.name : `it threw ${inspect(thrown, { depth: 0 })}, which is not an Error`
-    const place = Error.isError(thrown) ? modulesOf(thrown).find(({ path }) => path.startsWith(folder + sep)) : undefined
+    const why = describeThrown(thrown)
+    const place = modulesOf(asError(thrown)).find(({ path }) => path.startsWith(folder + sep))
     throw new PluginStartFailed(id, place === undefined ? why : `${why} (${showPath(place.path)}:${place.line})`, { cause: thrown })
   }
 }

@@ -3,7 +3,8 @@
 import { execFile } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import { inspect, promisify } from 'node:util'
+import { promisify } from 'node:util'
+import { asError, isError } from '../../contract/thrown.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import { pathOf, placeInFrame, showPath, type Problem } from '../discovery/plugin-problem.ts'
 
@@ -35,11 +36,12 @@ const mends: Record<string, string> = {
   BULKHEAD_IMPORT_OVERDUE: 'A top-level await holds it up; move that work into "start".'
 }
 
-export async function explainImportFailure (candidate: Candidate, thrown: unknown): Promise<PluginImportFailed> {
+export async function explainImportFailure (candidate: Candidate, value: unknown): Promise<PluginImportFailed> {
   const { id: plugin, entry } = candidate
+  const thrown = asError(value)
   const fail = (file: string | undefined, what: string, mend: string): PluginImportFailed =>
     new PluginImportFailed({ plugin, file: file ?? entry, what: what.endsWith('.') ? what : `${what}.`, mend }, thrown)
-  if (!Error.isError(thrown)) return fail(undefined, `It throws ${inspect(thrown, { depth: 0 })}, which is not an Error`, 'Throw an Error, or do not throw outside "start".')
+  if (!isError(value)) return fail(undefined, `It ${thrown.message}`, 'Throw an Error, or do not throw outside "start".')
 
   const code = 'code' in thrown ? String(thrown.code) : ''
   const message = firstLine(thrown.message)

@@ -1,6 +1,6 @@
 // Counts the errors of a plugin's code that no caller caught. Too many within a time window mean that the plugin is unhealthy.
 
-import { asError, describe } from '../../kernel/index.ts'
+import { describeThrown } from '../../contract/thrown.ts'
 
 export interface FaultLimit {
   /** More faults than this within the window exceed the limit. */
@@ -12,7 +12,7 @@ export class TooManyFaults extends Error {
   readonly code = 'BULKHEAD_TOO_MANY_FAULTS'
 
   constructor ({ max, windowMs }: FaultLimit, last: unknown) {
-    super(`more than ${max} of its errors were caught by nobody within ${windowMs / 1_000} s, the last one: ${describe(asError(last))}`, { cause: last })
+    super(`more than ${max} of its errors were caught by nobody within ${windowMs / 1_000} s, the last one: ${describeThrown(last)}`, { cause: last })
     this.name = 'TooManyFaults'
   }
 }

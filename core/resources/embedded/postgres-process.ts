@@ -1,7 +1,9 @@
 // Launches a PostgreSQL server process, finds one that is still running, and stops it.
 
 import { execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Clock, OpenParts } from '../../contract/index.ts'
@@ -37,6 +39,7 @@ export async function launchServer ({ postgres, data, logPath, user, parameters 
   child.unref()
   const { pid } = child
   if (pid === undefined) throw new Error(`${command} cannot be run.`, { cause: await new Promise(resolve => child.once('error', resolve)) })
+  endWithHost(child, data)
   try {
     for (;;) {
       const server = await readPidFile(data)
@@ -48,6 +51,27 @@ export async function launchServer ({ postgres, data, logPath, user, parameters 
     await stopServer(pid, clock)
     throw error
   }
+}
+
+/**
+ * Starts a shell that ends the server when this process ends, however it ends: the kernel then closes the pipe, and
+ * `read` returns. The command line shows whether the process ID still belongs to the server.
+ */
+function endWithHost (server: ChildProcess, data: string): void {
+  const script = `read -r _ && exit 0
+    isOurs () { { tr '\\0' ' ' < "/proc/$1/cmdline" || ps -o args= -p "$1"; } 2>/dev/null | grep -qF -- "$2"; }
+    for signal in INT QUIT KILL; do
+      isOurs "$1" "$2" || exit 0
+      kill -s "$signal" "$1"
+      for wait in 1 2 3 4 5 6 7 8 9 10; do isOurs "$1" "$2" || exit 0; sleep 0.5; done
+    done`
+  const guard = spawn('/bin/sh', ['-c', script, 'sh', `${server.pid ?? ''}`, data], { cwd: '/', env: { PATH: process.env.PATH }, detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  // Without it the server still ends at every orderly stop.
+  guard.on('error', () => undefined)
+  guard.unref()
+  const pipe = guard.stdin as Socket | null
+  pipe?.on('error', () => { /* The guard has ended by itself. */ }).unref()
+  server.once('exit', () => pipe?.end('the server has ended\n'))
 }
 
 /** Finds the server that a killed host left running on `data`. */

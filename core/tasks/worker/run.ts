@@ -1,6 +1,7 @@
 // Runs a handler once, under its time-out and its stop signals, and returns the outcome. Never rejects.
 
 import type { Clock, Log, Postgres, QueueRun, Transaction } from '../../contract/index.ts'
+import { asError } from '../../contract/thrown.ts'
 import { heedMs, type TaskDefinition } from '../queue/task-definition.ts'
 import type { Deadlines } from './run-deadline.ts'
 import { createEffect, type RunTransaction } from './run-transaction.ts'
@@ -100,7 +101,9 @@ export async function run (
       if (completeIn !== undefined && !await completeIn(tx)) throw new ClaimLost(plan.name)
     })
     return { kind: completeIn === undefined ? 'done' : 'committed' }
-  } catch (thrown) {
+  } catch (value) {
+    // A handler may throw anything; the code below reads what it threw.
+    const thrown = asError(value)
     // The rollback may never finish when the handler hangs inside a nested transaction, so the wait has a limit.
     if (effect !== undefined) await heed(clock, effect.rollBack())
     const isLost = abandon.reason instanceof ClaimLost || thrown instanceof ClaimLost

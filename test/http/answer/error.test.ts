@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Conflict, NotFound, ServiceUnavailable, TooManyRequests } from '../../../core/contract/index.ts'
+import { oddValues } from '../../support/odd-thrown.ts'
 import { anyone, route, startHttp, until } from '../fixture.ts'
 
 test('an error of the catalogue is answered as RFC 9457 says', async t => {
@@ -50,6 +51,14 @@ test('anything else is a 500 that says only where it is logged', async t => {
       assert.ok(line?.err instanceof Error)
       assert.deepEqual([line.plugin, line.route, line.requestId], ['notes', `GET /api/notes/${kind}/${at}`, answer.headers.get('x-request-id')])
     }
+  }
+})
+
+test('whatever a handler throws is a 500 with a log line, and the next request is answered', async t => {
+  const host = await startHttp(t, oddValues.map(([, create], at) => route('get', `/odd/${at}`, anyone, async () => { throw create() })))
+  for (const [at, [name]] of oddValues.entries()) {
+    assert.equal((await host.fetch(`/api/notes/odd/${at}`)).status, 500, name)
+    assert.ok(host.lines.some(line => line.route === `GET /api/notes/odd/${at}` && line.message === 'a request failed'), name)
   }
 })
 

@@ -164,7 +164,7 @@ for (const [what, files, expected] of [
     'p/index.js:2: The requested module \'bulkhead\' does not provide an export named \'nothing\'. Fix the import; what is only a type is imported with "import type".'],
   ['an import that throws', { 'p/index.js': 'import "./model.js"', 'p/model.js': '\n\nthrow new TypeError("out of ink")' },
     'p/model.js:3: It throws TypeError: out of ink. What stands outside "start" runs when the plugin is imported: fix it, or move it into "start".'],
-  ['an import that throws null', { 'p/index.js': 'throw null' }, 'p/index.js: It throws null, which is not an Error. Throw an Error, or do not throw outside "start".'],
+  ['an import that throws null', { 'p/index.js': 'throw null' }, 'p/index.js: It threw null, which is not an Error. Throw an Error, or do not throw outside "start".'],
   ['an import that hangs', { 'p/index.js': 'await new Promise(() => {})' },
     'p/index.js: It was not imported within 200 ms. A top-level await holds it up; move that work into "start".'],
   ['no definition', { 'p/index.js': 'export const start = () => {}' },

@@ -168,11 +168,17 @@ test('the server of a host that was killed is taken over, with its data', async 
   await ask(killed.url, 'CREATE TABLE kept AS SELECT 7 AS number')
   killed.host.kill('SIGKILL')
   await once(killed.host, 'exit')
-  assert.equal(isAlive(killed.pid), true)
   const { url, pid } = await open(t, folder)
   assert.notEqual(pid, killed.pid)
   assert.equal(isAlive(killed.pid), false)
   assert.deepEqual(await ask(url, 'SELECT number FROM kept'), [7])
+})
+
+test('the server ends with its host, also with one that was killed', async t => {
+  const { host, pid } = await runHost(t, await makeUsedFolder(t))
+  assert.ok(pid !== undefined && isAlive(pid))
+  host.kill('SIGKILL')
+  await until(() => !isAlive(pid))
 })
 
 test('Ctrl-C in a terminal does not reach the server: it has a session of its own', { skip: !existsSync('/proc/self/stat') }, async t => {
