@@ -12,7 +12,7 @@ import { createHostUnits, createPluginsUnit, createProbesUnit } from './boot/hos
 import { createKubernetes, createResourceUnits } from './boot/resource-units.ts'
 import { createServingUnits } from './boot/serving-units.ts'
 import { createStartLog, logPendingUnits } from './boot/start-report.ts'
-import { realClock as clock, steadyClock } from './boot/system-clock.ts'
+import { budgetClock, realClock as clock, steadyClock } from './boot/system-clock.ts'
 import type { UnitParts } from './boot/unit-context.ts'
 import { createKernel, StartStopped, type Change, type UnitDefinition } from './kernel/index.ts'
 import { createLog } from './telemetry/log-writer.ts'
@@ -34,6 +34,7 @@ async function run (loaded: Loaded, { reloadSaved = false } = {}): Promise<void>
   const listeners = new Set<(change: Change) => void>()
   const kernel = createKernel({
     clock: steadyClock,
+    budgetClock,
     onChange: change => {
       log.debug(change, `${change.unit}: ${change.from} → ${change.to}`)
       for (const listener of listeners) listener(change)

@@ -14,6 +14,7 @@ import {
 import { migrateAll } from '../resources/migrations/migrations.ts'
 import type { PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import { migrationsOf } from './plugin-migrations.ts'
+import { budgetClock } from './system-clock.ts'
 import type { UnitParts } from './unit-context.ts'
 
 /** Reads what the plugin folders contain now. */
@@ -31,14 +32,14 @@ const coreNames = corePermissions.map(({ name }) => name)
  * together, and then all problems of their settings. A plugin whose code cannot be imported does not keep the others from starting, unless it is
  * required.
  */
-export async function readPlugins (parts: Pick<UnitParts, 'loaded' | 'log' | 'clock' | 'root'>): Promise<FoundPlugins> {
-  const { loaded, log, clock } = parts
+export async function readPlugins (parts: Pick<UnitParts, 'loaded' | 'log' | 'root'>): Promise<FoundPlugins> {
+  const { loaded, log } = parts
   const discovery = await discoverPlugins(parts)
   for (const { folder, why } of discovery.skipped) log.info({ folder }, `left out: ${why}`)
   const validation = validatePlugins(discovery)
   for (const notice of validation.notices) log.info(notice)
   const found = await loadDefinitions(discovery.candidates, {
-    clock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames, permissionHomes
+    clock: budgetClock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames, permissionHomes
   })
   const invalid = [...discovery.problems, ...validation.problems, ...found.problems]
   const isBlocked = invalid.length > 0 || found.failures.some(({ candidate }) => candidate.manifest.readiness === 'required')
@@ -76,7 +77,7 @@ export function createPluginRoster (parts: UnitParts, { postgres, access, http, 
   const { loaded, kernel, log, clock } = parts
   const { budgets, plugins: { errorsMax, errorWindowMs } } = loaded.settings
   return createRoster({
-    kernel, clock, log,
+    kernel, clock, budgetClock, log,
     corePermissions: coreNames,
     permissionHomes,
     importBudgetMs: budgets.pluginStartMs,

@@ -1,6 +1,7 @@
-// Provides the real clocks for all code that takes a clock: system time for data that is stored or expires, steady time for budgets and
-// durations.
+// Provides the real clocks for all code that takes a clock: system time for data that is stored or expires, steady time for durations, and
+// the time in which this process ran for budgets of starts.
 
+import { createRunClock } from '../concurrency/run-clock.ts'
 import type { Clock } from '../contract/clock.ts'
 
 export const realClock: Clock = {
@@ -22,3 +23,11 @@ export const realClock: Clock = {
 
 /** This clock is never set back or forward: a correction of the system time moves no deadline. */
 export const steadyClock: Clock = { ...realClock, now: () => performance.timeOrigin + performance.now() }
+
+const threadCpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
+}
+
+/** This clock stands still while the process is frozen, or while a busy machine gives it no processor. */
+export const budgetClock: Clock = createRunClock(steadyClock, threadCpuMs)

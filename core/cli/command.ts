@@ -19,7 +19,7 @@ export async function printSettings (loaded: Loaded, _args: string[], root: stri
   const forget = registerBulkhead()
   try {
     const log = createLog({ level: 'warn', format: loaded.settings.log.format })
-    await readPlugins({ loaded, log, clock, root })
+    await readPlugins({ loaded, log, root })
   } catch (error) {
     if (!(error instanceof InvalidPlugins)) throw error
     console.error(`${error.message}\nTheir settings are not shown.`)

@@ -9,6 +9,8 @@ import type { Change } from './unit-record.ts'
 
 export interface KernelParts {
   readonly clock: Clock
+  /** Counts the budgets of starts, such as a clock that stands still while the process does not run; `clock` by default. */
+  readonly budgetClock?: Clock
   readonly onChange?: (change: Change) => void
   /**
    * Called for each undo step as it ends, also for steps of a failed attempt and for steps that end too late for a

@@ -18,7 +18,7 @@ interface Call {
   readonly reject: (error: Error) => void
 }
 
-export function createKernel ({ clock, onChange, onStep }: KernelParts): RootKernel {
+export function createKernel ({ clock, budgetClock = clock, onChange, onStep }: KernelParts): RootKernel {
   const undoing = new Undoing(clock, new Alarm(clock))
   const units = new Map<string, Unit>()
   const calls = new Set<Call>()
@@ -28,6 +28,7 @@ export function createKernel ({ clock, onChange, onStep }: KernelParts): RootKer
   let stopping: PromiseWithResolvers<StopReport> | undefined
   const parts: UnitParts = {
     undoing,
+    budget: { clock: budgetClock, alarm: budgetClock === clock ? undoing.alarm : new Alarm(budgetClock) },
     valueOf: id => units.get(id)?.opened?.value,
     onChange: change => tell(() => onChange?.(change)),
     onStep: (unit, step) => tell(() => onStep?.(unit, step))

@@ -1,14 +1,24 @@
 // The waits of one start or replacement of a unit. When the unit is told to give up, the wait in progress ends.
 
+import type { Clock } from '../contract/clock.ts'
 import type { Alarm } from './alarm.ts'
 
+export interface Timing {
+  readonly clock: Clock
+  readonly alarm: Alarm
+}
+
 export class StartTurn {
-  readonly #alarm: Alarm
+  readonly #timing: Timing
   #isOver = false
   #wake: (() => void) | undefined
 
-  constructor (alarm: Alarm) {
-    this.#alarm = alarm
+  constructor (timing: Timing) {
+    this.#timing = timing
+  }
+
+  now (): number {
+    return this.#timing.clock.now()
   }
 
   /** Tells whether the unit was told to give up. Callers ask after every wait: another call then controls the unit. */
@@ -31,7 +41,7 @@ export class StartTurn {
         resolve()
       }
       this.#wake = wake
-      const cancel = this.#alarm.at(atMs, wake)
+      const cancel = this.#timing.alarm.at(atMs, wake)
       if (this.#isOver) wake()
       else void settled?.then(wake)
     })

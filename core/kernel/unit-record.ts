@@ -3,6 +3,7 @@
 import { idsBefore } from './graph.ts'
 import { describe } from './kernel-error.ts'
 import { RetryPlan } from './retry-plan.ts'
+import type { Timing } from './start-turn.ts'
 import { isMove, type State } from './state.ts'
 import type { StepReport, Undoing } from './undo.ts'
 import type { UnitDefinition } from './unit-definition.ts'
@@ -18,6 +19,8 @@ export interface Change {
 
 export interface UnitParts {
   readonly undoing: Undoing
+  /** The clock and the alarm of start budgets. */
+  readonly budget: Timing
   /** Returns what the unit with this id has opened. */
   valueOf (id: string): unknown
   onChange (change: Change): void

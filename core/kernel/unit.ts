@@ -47,14 +47,15 @@ export class Unit extends UnitRecord {
     this.move('starting')
     // The rest of an earlier start is undone first, on that start's own budget.
     if (this.#attempt?.undo.isDone === false) await turn.until(Infinity, this.#attempt.undo.run())
-    const startedAt = this.startedAt = this.now()
+    this.startedAt = this.now()
+    const startedAt = turn.now()
     const deadline = startedAt + startBudgetMs
     while (!turn.isOver()) {
       this.attempts += 1
       const attempt = this.#attempt = new StartAttempt(this.#createUndo(this.definition))
-      const budgetMs = Math.min(attemptBudgetMs, deadline - this.now())
+      const budgetMs = Math.min(attemptBudgetMs, deadline - turn.now())
       void attempt.run(this.definition, this.attempts, this.parts.valueOf)
-      await turn.until(this.now() + budgetMs, attempt.settled)
+      await turn.until(turn.now() + budgetMs, attempt.settled)
       if (turn.isOver()) return
       if (serve(attempt)) {
         this.error = undefined
@@ -76,13 +77,13 @@ export class Unit extends UnitRecord {
       this.error = error
       this.reason = describe(error)
       const pauseMs = retry === undefined ? Infinity : backOff(this.attempts, retry)
-      if (this.now() + pauseMs >= deadline) {
-        const inMs = Math.round(this.now() - startedAt)
+      if (turn.now() + pauseMs >= deadline) {
+        const inMs = Math.round(turn.now() - startedAt)
         this.blame(error, this.attempts === 1 ? this.reason : `${this.attempts} attempts in ${inMs} ms, the last one: ${this.reason}`)
         this.move(this.definition.recover === undefined ? 'failed' : 'quarantined', this.blamed)
         return
       }
-      await turn.until(this.now() + pauseMs)
+      await turn.until(turn.now() + pauseMs)
     }
   }
 
@@ -100,7 +101,7 @@ export class Unit extends UnitRecord {
     this.#others.add(next)
     void next.run(definition, 1, this.parts.valueOf)
     this.#isReplacing = true
-    await turn.until(this.now() + definition.startBudgetMs, next.settled)
+    await turn.until(turn.now() + definition.startBudgetMs, next.settled)
     this.#isReplacing = false
     const found = turn.isOver() ? 'it ended meanwhile' : next.outcome === 'started' ? findObstacle() : undefined
     if (found !== undefined || !serve(next)) {
@@ -160,7 +161,7 @@ export class Unit extends UnitRecord {
   }
 
   #takeTurn (): StartTurn {
-    return this.#turn = new StartTurn(this.parts.undoing.alarm)
+    return this.#turn = new StartTurn(this.parts.budget)
   }
 
   #mustUndo (): boolean {

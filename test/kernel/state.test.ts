@@ -27,7 +27,8 @@ test('whatever is down can come back', () => {
 test('a move that is not in the table throws', async () => {
   const clock = createFakeClock()
   const { unit } = createHouse()
-  const notes = new Unit(unit('notes'), { undoing: new Undoing(clock, new Alarm(clock)), onChange: () => undefined, onStep: () => undefined })
+  const alarm = new Alarm(clock)
+  const notes = new Unit(unit('notes'), { undoing: new Undoing(clock, alarm), budget: { clock, alarm }, onChange: () => undefined, onStep: () => undefined })
   await notes.stop(new StartStopped('SIGTERM'), { part: 1, isReserved: false })
   await assert.rejects(notes.stop(new StartStopped('SIGTERM'), { part: 1, isReserved: false }), /Unit "notes" cannot go from stopped to stopped/)
   assert.equal(notes.state, 'stopped')

@@ -109,7 +109,7 @@ export function createRun (
     })
   }
   const roster = createRoster({
-    kernel, clock, log: silent, corePermissions: ['project:read'], importBudgetMs: 2_000, startBudgetMs, stopBudgetMs: 1_000,
+    kernel, clock, budgetClock: clock, log: silent, corePermissions: ['project:read'], importBudgetMs: 2_000, startBudgetMs, stopBudgetMs: 1_000,
     recover: { firstMs: 100_000, maxMs: 100_000, resetAfterMs: 100_000 }, faultLimit: { max: 2, windowMs: 60_000 }, rooms: container,
     configOf: () => ({ days: 3 }), logOf: () => silent,
     discover: async () => ({ candidates: [], skipped: [], problems: [] }), findSettingProblems: () => [],

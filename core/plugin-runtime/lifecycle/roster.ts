@@ -1,7 +1,7 @@
 // The plugins that are present, and their changes while the host serves: reload, install, remove, disable and enable.
 
 import { untilAborted } from '../../concurrency/until-aborted.ts'
-import { Conflict, type Log, type Manifest } from '../../contract/index.ts'
+import { Conflict, type Clock, type Log, type Manifest } from '../../contract/index.ts'
 import { NotReplaced, type Kernel, type UnitDefinition } from '../../kernel/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import { findCandidate, loadGeneration, type GenerationParts } from '../loading/generation.ts'
@@ -15,6 +15,7 @@ import { createPluginUnits, type UnitSettings } from './plugin-unit.ts'
 
 export interface RosterParts extends UnitSettings, GenerationParts {
   readonly kernel: Kernel
+  readonly clock: Clock
   /** Frees the paths of a plugin that was removed. */
   release (id: string): void
   readonly log: Log

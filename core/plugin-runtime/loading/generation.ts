@@ -9,7 +9,7 @@ import { validatePlugins } from '../discovery/validate.ts'
 import { loadDefinition, type LoadedPlugin } from './plugin-definition.ts'
 
 export interface GenerationParts extends PermissionRules {
-  readonly clock: Clock
+  readonly budgetClock: Clock
   readonly importBudgetMs: number
   readonly corePermissions: readonly string[]
   /** Reads every folder of plugins. */
@@ -51,7 +51,7 @@ export async function findCandidate (id: string, { discover }: GenerationParts, 
 export async function loadGeneration (
   candidate: Candidate, number: number, parts: GenerationParts, others: readonly LoadedPlugin[]
 ): Promise<LoadedPlugin> {
-  const { clock, importBudgetMs } = parts
+  const { budgetClock: clock, importBudgetMs } = parts
   const plugin = await loadDefinition(candidate, number, { clock, budgetMs: importBudgetMs })
   const problems = [
     ...findPermissionClashes([plugin], parts, others),
