@@ -1,6 +1,5 @@
 // Runs the commands that work without a running host: `settings` and `migrate`.
 
-import { renderSettings } from '../../config/render.ts'
 import type { Loaded } from '../../config/schema.ts'
 import { exitCodes } from '../boot/exit-code.ts'
 import { migrationsOf } from '../boot/plugin-migrations.ts'
@@ -10,6 +9,8 @@ import type { Resource } from '../contract/index.ts'
 import { InvalidPlugins, registerBulkhead } from '../plugin-runtime/index.ts'
 import { createMigrations, hostSets, renderStatus, type MigrationSet } from '../resources/migrations/migrations.ts'
 import { createLog } from '../telemetry/log-writer.ts'
+import { renderSettings } from './setting-table.ts'
+import { printable } from './text-table.ts'
 
 /**
  * Prints all settings. Those of the plugins are known only once their definitions have been read, so the plugins are
@@ -22,7 +23,7 @@ export async function printSettings (loaded: Loaded, _args: string[], root: stri
     await readPlugins({ loaded, log, root })
   } catch (error) {
     if (!(error instanceof InvalidPlugins)) throw error
-    console.error(`${error.message}\nTheir settings are not shown.`)
+    console.error(printable(`${error.message}\nTheir settings are not shown.`))
     process.exitCode = exitCodes.pluginsInvalid
   } finally {
     forget()
@@ -66,7 +67,7 @@ export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: strin
       console.log(renderStatus(await migrations.status()))
     }
   } catch (error) {
-    console.error((error as Error).message)
+    console.error(printable((error as Error).message))
     process.exitCode = exitCodes.resources
   } finally {
     await server?.close()

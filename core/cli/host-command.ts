@@ -8,6 +8,7 @@ import type { KeyStatus } from '../encryption/index.ts'
 import { renderKeys } from './key-table.ts'
 import { renderPlugins } from './plugin-table.ts'
 import { renderJobs } from './task-table.ts'
+import { printable } from './text-table.ts'
 
 const pluginsUsage = 'npm run plugins [-- list | reload <id> | enable <id> | disable <id> [reason]]'
 
@@ -24,7 +25,7 @@ export async function plugins ({ settings }: Loaded, [word = 'list', id, ...word
     const reason = words.length === 0 ? {} : { reason: words.join(' ') }
     console.log(renderPlugins(await askHost(settings.dataPath, { about: 'plugins', verb, ...id !== undefined && { id }, ...reason }) as readonly PluginStatus[]))
   } catch (error) {
-    console.error((error as Error).message)
+    console.error(printable((error as Error).message))
     process.exitCode = exitCodes.fatal
   }
 }
@@ -44,7 +45,7 @@ export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more
     const question = verb === 'list' ? { verb, state } : { verb, id: what }
     console.log(renderJobs(await askHost(settings.dataPath, { about: 'tasks', ...question }) as readonly Job[]))
   } catch (error) {
-    console.error((error as Error).message)
+    console.error(printable((error as Error).message))
     process.exitCode = exitCodes.fatal
   }
 }
@@ -64,7 +65,7 @@ export async function keys ({ settings }: Loaded, [word = 'status', ...rest]: st
   try {
     console.log(renderKeys(await askHost(settings.dataPath, { about: 'keys', verb, ...id !== undefined && { id } }) as KeyStatus))
   } catch (error) {
-    console.error((error as Error).message)
+    console.error(printable((error as Error).message))
     process.exitCode = exitCodes.fatal
   }
 }

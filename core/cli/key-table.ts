@@ -1,20 +1,17 @@
 // Renders the state of a master key change as the table that `npm run keys` prints.
 
 import type { KeyStatus } from '../encryption/index.ts'
+import { renderTable } from './text-table.ts'
 
 export function renderKeys ({ keyId, previousKeyId, isNewest, keys, sealed }: KeyStatus): string {
   const others = keys.map(({ keyId }) => keyId).filter(id => id !== keyId)
   const roleOf = (id: string): string => id === keyId ? 'PLATFORM_MASTER_KEY, or the data folder' : id === previousKeyId ? 'PLATFORM_MASTER_KEY_PREVIOUS' : 'not known to this host'
   const hasOther = sealed.some(({ counts }) => counts !== null && 'other' in counts)
   const ids = [keyId, ...others]
-  const table = (rows: readonly (readonly string[])[]): string[] => {
-    const widths = rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0))) ?? []
-    return rows.map(row => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
-  }
   return [
-    ...table([['KEY', 'SET IN', 'REPLICAS'], ...keys.map(({ keyId: id, replicas }) => [id, roleOf(id), String(replicas)])]),
+    ...renderTable([['KEY', 'SET IN', 'REPLICAS'], ...keys.map(({ keyId: id, replicas }) => [id, roleOf(id), String(replicas)])]),
     '',
-    ...sealed.length === 0 ? ['No plugin keeps anything sealed.'] : table([
+    ...sealed.length === 0 ? ['No plugin keeps anything sealed.'] : renderTable([
       ['SEALED', ...ids, ...hasOther ? ['OTHER'] : []],
       ...sealed.map(({ plugin, name, counts }) => [
         `${plugin}/${name}`, ...ids.map(id => counts === null ? '?' : String(counts[id] ?? 0)), ...hasOther ? [String(counts?.other ?? 0)] : []

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { InvalidSettings, loadSettings, type Loaded } from '../../config/schema.ts'
 import { exitCodes } from '../boot/exit-code.ts'
+import { printable } from './text-table.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -41,6 +42,6 @@ export async function main ([name = 'start', ...args]: string[]): Promise<void> 
 }
 
 function refuse (message: string): void {
-  console.error(message)
+  console.error(printable(message))
   process.exitCode = exitCodes.settings
 }

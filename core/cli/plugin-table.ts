@@ -1,6 +1,7 @@
 // Renders plugins as the table that `npm run plugins` prints.
 
 import type { PluginStatus } from '../contract/index.ts'
+import { printable, renderTable } from './text-table.ts'
 
 const columns: readonly (readonly [title: string, read: (plugin: PluginStatus) => string])[] = [
   ['id', ({ id }) => id],
@@ -19,9 +20,7 @@ const columns: readonly (readonly [title: string, read: (plugin: PluginStatus) =
  * it from following the other replicas, and what it left behind.
  */
 export function renderPlugins (plugins: readonly PluginStatus[]): string {
-  const rows = [columns.map(([title]) => title), ...plugins.map(plugin => columns.map(([, read]) => read(plugin)))]
-  const widths = columns.map((_, at) => Math.max(...rows.map(row => row[at]?.length ?? 0)))
-  const [title = '', ...lines] = rows.map(row => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ').trimEnd())
+  const [title = '', ...lines] = renderTable([columns.map(([title]) => title), ...plugins.map(plugin => columns.map(([, read]) => read(plugin)))])
   return [title, ...lines.flatMap((line, at) => [line, ...notesOf(plugins[at])])].join('\n')
 }
 
@@ -32,5 +31,5 @@ function notesOf (plugin: PluginStatus | undefined): string[] {
     ...state === 'running' || reason === null ? [] : [`why: ${reason}${retryAt === null ? '' : ` (tried again at ${retryAt})`}`],
     ...behind === null ? [] : [`not as was asked of all replicas: ${behind}`],
     ...leftBehind.length === 0 ? [] : [`left behind: ${leftBehind.join(', ')}`]
-  ].flatMap(note => note.split('\n')).map(line => `    ${line}`)
+  ].flatMap(note => note.split('\n')).map(line => `    ${printable(line)}`)
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { formats, isFormatName } from '../../config/format.ts'
 import { leavesOf } from '../../config/load.ts'
-import { renderSettings } from '../../config/render.ts'
+import { renderSettings } from '../../core/cli/setting-table.ts'
 import { InvalidSettings, loadSettings, schema, type Loaded } from '../../config/schema.ts'
 import { temporaryFolder } from '../support/host.ts'
 
