@@ -58,8 +58,9 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
     await listMasterKey(postgres, keyId)
     const kept = encryption.kept()
     await postgres.query(sql.type(z.object({}))`
-      insert into bulkhead.sealed (plugin, name)
-      select * from unnest(${sql.array(kept.map(({ plugin }) => plugin), 'text')}::text[], ${sql.array(kept.map(({ name }) => name), 'text')}::text[])
+      insert into bulkhead.sealed (plugin, name, key_id, left_over, counted_at)
+      select plugin, name, null, null, null
+      from unnest(${sql.array(kept.map(({ plugin }) => plugin), 'text')}::text[], ${sql.array(kept.map(({ name }) => name), 'text')}::text[]) as kept (plugin, name)
       on conflict do nothing
     `)
     await postgres.query(sql.type(z.object({}))`delete from bulkhead.master_key_use where seen_at < now() - interval '1 day'`)

@@ -93,7 +93,9 @@ export async function hand (tx: Transaction, tasks: Tasks, channel: 'email' | 'w
     insert into public.notifications (id, user_id, notification_type, subject, body, channel, status, ref_type, ref_id)
     values (${id}, ${userId}, ${kind}, ${subject}, ${text}, ${channel}, 'pending', ${ref?.type ?? null}, ${ref?.id ?? null})
   `)
-  await tx.query(sql.type(z.object({}))`insert into notify.delivery (notification_id, project_id, html) values (${id}, ${projectId ?? null}, ${html ?? null})`)
+  await tx.query(sql.type(z.object({}))`
+    insert into notify.delivery (notification_id, project_id, html, error, sent_at) values (${id}, ${projectId ?? null}, ${html ?? null}, null, null)
+  `)
   await tasks.send('deliver', { id }, { in: tx })
 }
 

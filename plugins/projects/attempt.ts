@@ -135,7 +135,7 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
     if (written.rowCount === 0) throw new Error(`the delivery ${deliveryId} was deleted or written by another run meanwhile`)
     const failed = error === null ? 0 : 1
     return tx.oneFirst(sql.type(z.object({ failures: z.int() }))`
-      insert into projects.webhook_state as s (webhook_id, failures) values (${webhookId}, ${failed})
+      insert into projects.webhook_state as s (webhook_id, failures, disabled_at, disabled_why) values (${webhookId}, ${failed}, null, null)
       on conflict (webhook_id) do update set failures = case when ${failed} = 0 then 0 else s.failures + 1 end
       returning failures
     `)

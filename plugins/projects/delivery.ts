@@ -63,8 +63,9 @@ interface Parts { postgres: Postgres, access: Access, tasks: Tasks, clock: Clock
 export function createDeliveries ({ postgres, access, tasks, clock }: Parts): Deliveries {
   const add = async (tx: Transaction, webhookId: string, { event, payload, redeliveryOf }: Content): Promise<Delivery> => {
     const delivery = await tx.one(sql.type(Delivery)`
-      insert into projects.delivery (webhook_id, redelivery_of, event, payload, next_attempt_at)
-      values (${webhookId}, ${redeliveryOf ?? null}, ${event}, ${payload}, ${new Date(clock.now()).toISOString()}) returning ${deliveryColumns}
+      insert into projects.delivery (webhook_id, redelivery_of, event, payload, next_attempt_at, answered, error, duration_ms, attempted_at)
+      values (${webhookId}, ${redeliveryOf ?? null}, ${event}, ${payload}, ${new Date(clock.now()).toISOString()}, null, null, null, null)
+      returning ${deliveryColumns}
     `)
     await send(tasks, tx, { webhookId, deliveryId: delivery.id, attempt: 1, afterMs: 0 })
     return delivery

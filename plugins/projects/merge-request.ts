@@ -74,8 +74,8 @@ export function createMergeRequests ({ postgres, record, takeTurn }: Parts): Mer
       const number = await takeNumber(tx, project.id)
       await assertOnlyOne(tx, project.id, { sourceBranch, targetBranch })
       const mergeRequest = await tx.one(sql.type(MergeRequest)`
-        insert into merge_requests (project_id, number, author_id, title, body, source_branch, target_branch)
-        values (${project.id}, ${number}, ${by.user.id}, ${title}, ${body}, ${sourceBranch}, ${targetBranch})
+        insert into merge_requests (project_id, number, author_id, title, body, source_branch, target_branch, merged_by, merged_at)
+        values (${project.id}, ${number}, ${by.user.id}, ${title}, ${body}, ${sourceBranch}, ${targetBranch}, null, null)
         returning ${columns}
       `)
       await tell(tx, { by, project, mergeRequest, action: 'merge-request.open' })

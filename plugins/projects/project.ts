@@ -75,8 +75,8 @@ export function createProjects ({ postgres, access, record }: { postgres: Postgr
   const create: Projects['create'] = (by, { name, displayName = null, description = null, visibility, defaultBranch }) =>
     postgres.transaction(async tx => {
       const project = await tx.maybeOne(sql.type(Project)`
-        insert into projects (owner_id, name, display_name, description, visibility, default_branch)
-        values (${by.user.id}, ${name}, ${displayName}, ${description}, ${visibility}, ${defaultBranch})
+        insert into projects (owner_id, name, display_name, description, visibility, default_branch, repo_path)
+        values (${by.user.id}, ${name}, ${displayName}, ${description}, ${visibility}, ${defaultBranch}, null)
         on conflict (owner_id, name) do nothing
         returning ${projectColumns}
       `)

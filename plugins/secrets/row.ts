@@ -125,7 +125,9 @@ export async function replaceRow (
 }
 
 const insertVersion = (tx: Transaction, { id, version, scope, writtenBy }: Pick<Row, 'id' | 'version' | 'scope' | 'writtenBy'>): Promise<unknown> =>
-  tx.query(sql.type(z.object({}))`insert into secrets.version (secret_id, version, scope, written_by) values (${id}, ${version}, ${scope}, ${writtenBy})`)
+  tx.query(sql.type(z.object({}))`
+    insert into secrets.version (secret_id, version, scope, written_by, encrypted_value) values (${id}, ${version}, ${scope}, ${writtenBy}, null)
+  `)
 
 export const deleteRow = (tx: Transaction, { id }: Row, by: string): Promise<unknown> =>
   tx.query(sql.type(z.object({}))`insert into secrets.deletion (secret_id, deleted_by) values (${id}, ${by})`)

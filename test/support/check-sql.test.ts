@@ -50,6 +50,14 @@ const faults: Record<string, [code: string, ...said: [line: number, words: RegEx
   'one branch of two': ['sql.type(User)`select id, name, display_name as "displayName" from users order by ${flag ? sql.fragment`name` : sql.fragment`nme`}`', [4, /column "nme" does not exist/]],
   'a fault in a function elsewhere': ['const where = (value: string) =>\n  sql.fragment`where nme = ${value}`\nsql.unsafe`delete from users ${where(name)}`', [5, /column "nme" does not exist/]],
   'a name out of several': ['declare const table: "users" | "user"\nsql.unsafe`delete from public.${sql.identifier([table])}`', [5, /relation "public.user" does not exist/]],
+  'an insert that leaves out a column': ['sql.unsafe`\n  insert into users (name, email, password_hash) values (${name}, ${name}, \'\')`', [4, /the insert into users leaves out display_name, which has no default/]],
+  'an insert in a with query that leaves out a column': [
+    'sql.type(z.object({ id: z.uuid() }))`\n  with made as (insert into public.audit_log as a (actor_id, actor_name, action, resource, resource_id) select id, name, name, name, id from users returning id)\n  select id from made`',
+    [4, /leaves out project_id, detail, ip_addr/]
+  ],
+  'an insert that names no columns': ['sql.unsafe`insert into role_permissions values (${id}, ${id})`', [4, /leaves out role_id, permission_id/]],
+  'more columns than values': ['sql.unsafe`\n  insert into roles (name, description) values (${name})`', [5, /more target columns than expressions/]],
+  'more values than columns': ['sql.unsafe`\n  insert into roles (name, description) values (${name}, ${name}, true)`', [5, /more expressions than target columns/]],
   'a core table without its schema': ['sql.unsafe`\n  delete from roles`', [5, /relation "roles" does not exist/]],
   'no reason to leave it unchecked': ['sql.unsafe`delete from users -- unchecked:`', [4, /is left unchecked without a reason/]]
 }
@@ -64,7 +72,7 @@ sql.type(User)\`select \${columns} from users where \${sql.and([sql.fragment\`is
 sql.type(User)\`select \${columns} from users where id in (\${sql.join(many, sql.fragment\`, \`)}) \${flag ? sql.fragment\`for update\` : sql.fragment\`\`}\`
 sql.unsafe\`insert into roles (name, description) select * from \${sql.unnest([[name, name]], ['text', 'text'])}\`
 sql.unsafe\`insert into roles (name, description) values \${sql.join(many.map(one => sql.fragment\`(\${one}, \${null})\`), sql.fragment\`, \`)}\`
-sql.unsafe\`insert into users (name, email, password_hash) values (\${name}, \${flag ? name : null}, '')\`
+sql.unsafe\`insert into users (name, display_name, email, password_hash) values (\${name}, null, \${flag ? name : null}, '')\`
 sql.unsafe\`update secrets set encrypted_value = \${bytes}, version = version + 1, created_by = \${sql.uuid(id)} where updated_at < \${sql.timestamp(new Date())}\`
 sql.type(z.object({}))\`update audit_log set detail = \${flag ? null : sql.jsonb({ a: 1 })}\`
 sql.type(z.object({ detail: z.object({ a: z.number() }).nullable(), ip: z.string().nullable() }))\`select detail, ip_addr as ip from audit_log\`

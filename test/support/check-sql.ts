@@ -9,7 +9,7 @@ import { connectClient, type Client } from '../../core/resources/postgres/postgr
 import { hostSearchPath, pluginSearchPath } from '../../core/resources/postgres/postgres-session-options.ts'
 import { clock, createLog } from './part.ts'
 import { start as startPostgres } from './postgres-server.ts'
-import { createDescriber, type Described, type Describer } from './sql-database.ts'
+import { createDescriber, type Described, type Describer, type Insert } from './sql-database.ts'
 import type { Form } from './sql-form.ts'
 import { describePlace, findStatements, type Finding, type Statement } from './sql-source.ts'
 import { isAny, kindOf, mayBeSent, namesNull, takes } from './sql-type.ts'
@@ -34,9 +34,11 @@ export async function checkSql (
 async function checkStatement (describer: Describer, checker: ts.TypeChecker, { at, forms, row }: Statement): Promise<Finding[]> {
   const found = new Map<string, Finding>()
   for (const form of forms) {
-    const findings = await describer.describe(textOf(form)).then(
-      described => [...compareColumns(checker, described, row), ...compareParameters(checker, described, form)]
-        .map(message => ({ ...describePlace(at), message })),
+    const text = textOf(form)
+    const findings = await describer.describe(text).then(
+      async described => [
+        ...compareColumns(checker, described, row), ...compareParameters(checker, described, form), ...findLeftOut(await describer.findInserts(text))
+      ].map(message => ({ ...describePlace(at), message })),
       (error: unknown) => [explain(error as PgError, form, describePlace(at))]
     )
     for (const finding of findings) found.set(finding.message, finding)
@@ -84,6 +86,10 @@ function compareParameters (checker: ts.TypeChecker, { parameters }: Described, 
       : [`the value $${index + 1} is ${type.name}; the code gives ${checker.typeToString(value)}`]
   })
 }
+
+/** Postgres would write null without a word. */
+const findLeftOut = (inserts: readonly Insert[]): string[] => inserts.filter(({ leftOut }) => leftOut.length > 0).map(({ table, leftOut }) =>
+  `the insert into ${table} leaves out ${leftOut.join(', ')}, which has no default: name it, with null where it begins empty`)
 
 type PgError = Error & { position?: string, hint?: string }
 

@@ -21,7 +21,17 @@ export interface PgType {
   readonly isEnum: boolean
 }
 
-export interface Describer { describe (text: string): Promise<Described> }
+/** An `insert` of a statement: the columns that it leaves out although they have no default, so that they would be null. */
+export interface Insert {
+  readonly table: string
+  readonly leftOut: readonly string[]
+}
+
+export interface Describer {
+  describe (text: string): Promise<Described>
+  /** Finds every `insert` of the text, on the search path of the session. */
+  findInserts (text: string): Promise<Insert[]>
+}
 
 export async function createDescriber (client: Client): Promise<Describer> {
   const types = await readTypes(client)
@@ -36,6 +46,16 @@ export async function createDescriber (client: Client): Promise<Describer> {
           name, type: types(dataTypeID), isNullable: isNullable(notNull.get(`${tableID}.${columnID}`), outputs, index)
         }))
       }
+    },
+    async findInserts (text) {
+      const inserts = text.matchAll(/\binsert\s+into\s+(?<table>[\w."]+)(?:\s+as\s+\w+)?(?:\s*\((?<columns>[^()]*)\))?/gi)
+      return Promise.all([...inserts].map(async ({ groups: { table = '', columns = '' } = {} }) => {
+        const named = columns.split(',').map(column => column.trim().replaceAll('"', ''))
+        const { rows } = await client.query<{ name: string }>(`
+          select attname as name from pg_attribute
+          where attrelid = to_regclass($1) and attnum > 0 and not attisdropped and not atthasdef and attidentity = '' order by attnum`, [table])
+        return { table, leftOut: rows.map(({ name }) => name).filter(name => !named.includes(name)) }
+      }))
     }
   }
 }

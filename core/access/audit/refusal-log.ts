@@ -104,8 +104,8 @@ export function createRefusalLog ({ postgres, log, clock, background }: RefusalL
 
   // Any caller may name a project that does not exist. The column then stays empty.
   const write = (batch: readonly RefusalRow[]): Promise<unknown> => postgres.query(sql.type(z.object({}))`
-    insert into public.audit_log (actor_id, actor_name, action, resource, project_id, detail, ip_addr, created_at)
-    select n.actor_id, n.actor_name, n.action, n.resource, p.id, n.detail, n.ip_addr, n.created_at
+    insert into public.audit_log (actor_id, actor_name, action, resource, resource_id, project_id, detail, ip_addr, created_at)
+    select n.actor_id, n.actor_name, n.action, n.resource, null, p.id, n.detail, n.ip_addr, n.created_at
     from jsonb_to_recordset(${sql.jsonb(batch)}) as n (
       actor_id uuid, actor_name text, action text, resource text, project_id uuid, ip_addr inet, created_at timestamptz, detail jsonb
     )

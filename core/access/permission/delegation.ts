@@ -54,8 +54,8 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
       // The answer is the same for both.
       if (noProject.length > 0) throw new ValidationFailed(noProject)
       const id = await tx.maybeOneFirst(sql.type(z.object({ id: z.uuid() }))`
-        insert into public.delegations as d (delegator_id, delegate_id, permission_id, project_id, expires_at, reason)
-        values (${actor.id}, ${delegateId}, ${permissionId}, ${projectId}, ${expiresAt}, ${reason})
+        insert into public.delegations as d (delegator_id, delegate_id, permission_id, project_id, expires_at, reason, revoked_at)
+        values (${actor.id}, ${delegateId}, ${permissionId}, ${projectId}, ${expiresAt}, ${reason}, null)
         on conflict (delegator_id, delegate_id, permission_id, project_id) do update
         set expires_at = excluded.expires_at, reason = excluded.reason, created_at = excluded.created_at, revoked_at = null
         where d.revoked_at is not null or d.expires_at <= ${now()}

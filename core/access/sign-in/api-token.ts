@@ -48,8 +48,8 @@ export function createApiTokens (
       await limits.take(tx, limitOf(user))
       await holdUser(tx, user.id, null)
       const row = await tx.one(sql.type(Row)`
-        insert into public.api_tokens (user_id, name, token_hash, scopes, project_id, expires_at)
-        values (${user.id}, ${name}, ${hashOf(token)}, ${sql.array(scopes, 'text')}::text[], ${projectId}, ${expiresAt})
+        insert into public.api_tokens (user_id, name, token_hash, scopes, project_id, expires_at, last_used_at)
+        values (${user.id}, ${name}, ${hashOf(token)}, ${sql.array(scopes, 'text')}::text[], ${projectId}, ${expiresAt}, null)
         returning id, name, scopes, project_id as "projectId", last_used_at as "lastUsedAt", expires_at as "expiresAt", created_at as "createdAt"
       `)
       await recordAudit(tx, {

@@ -60,11 +60,13 @@ export async function firstRun (
     if (await hasUsers(tx)) return false
     await writePermissions(tx, wantedOf([]))
     const id = await tx.oneFirst(sql.type(z.object({ id: z.uuid() }))`
-      insert into public.users (name, email, password_hash) values (${name}, ${email}, ${await passwords.hash(password)}) returning id
+      insert into public.users (name, display_name, email, password_hash) values (${name}, null, ${email}, ${await passwords.hash(password)})
+      returning id
     `)
     await addUserKeys(tx, { id, name, email })
     await tx.query(sql.type(z.object({}))`
-      insert into public.user_roles (user_id, role_id) select ${id}, id from public.roles where name = 'admin' and is_system
+      insert into public.user_roles (user_id, role_id, project_id, granted_by)
+      select ${id}, id, null, null from public.roles where name = 'admin' and is_system
     `)
     await recordAudit(tx, {
       actor: { id: nobodyId, name: 'first run' }, action: 'user.create', resource: 'user', resourceId: id,

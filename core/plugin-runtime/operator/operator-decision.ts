@@ -83,7 +83,7 @@ export function createOperatorDecisions ({ postgres, valkey, audit, replica }: O
     }),
     countReload: (plugin, by) => change('plugin.reload', plugin, by, {}, async tx => {
       const { reloads } = await tx.one(sql.type(z.object({ reloads: z.int() }))`
-        insert into bulkhead.plugin_choice as c (plugin, reloads, changed_by) values (${plugin}, 1, ${by.name})
+        insert into bulkhead.plugin_choice as c (plugin, reason, reloads, changed_by) values (${plugin}, null, 1, ${by.name})
         on conflict (plugin) do update set reloads = c.reloads + 1, changed_by = excluded.changed_by, changed_at = now()
         returning reloads
       `)
