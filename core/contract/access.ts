@@ -2,6 +2,7 @@
 
 import type { Delegations, Roles, Users } from './administration.ts'
 import type { Audit } from './audit.ts'
+import type { Contact, NewSession, Person, Reach, Session, SessionRecord, Token, TokenRecord } from './record.ts'
 
 /**
  * The caller of a request. It is immutable and recognized by identity: `access` accepts the object that the host made
@@ -27,40 +28,6 @@ export interface ActingUser extends Pick<User, 'id' | 'name' | 'displayName' | '
   readonly actingPlugin: string
 }
 
-export interface Session {
-  readonly kind: 'session'
-  readonly id: string
-  /** The end of the session, in ISO 8601. Each use extends it, up to 24 hours after signing in. */
-  readonly expiresAt: string
-}
-
-export interface Token {
-  readonly kind: 'token'
-  readonly id: string
-  /** The permissions to which the token is narrowed. An empty list means that it is not narrowed. */
-  readonly scopes: readonly string[]
-  /** The only project in which the token works, or null for all projects. */
-  readonly projectId: string | null
-  /** The expiry in ISO 8601, or null when the token never expires. */
-  readonly expiresAt: string | null
-}
-
-export interface NewSession {
-  readonly token: string
-  readonly user: Pick<User, 'id' | 'name' | 'displayName' | 'email'>
-  readonly expiresAt: string
-}
-
-export interface TokenRecord {
-  readonly id: string
-  readonly name: string
-  readonly scopes: readonly string[]
-  readonly projectId: string | null
-  readonly lastUsedAt: string | null
-  readonly expiresAt: string | null
-  readonly createdAt: string
-}
-
 /** The origin of a request, for the audit log. */
 export interface Origin {
   /** The client's address as the trusted proxies report it, or undefined when it is not known. */
@@ -69,30 +36,6 @@ export interface Origin {
 }
 
 export interface Page { limit: number, offset: number }
-
-export interface SessionRecord {
-  readonly id: string
-  readonly address: string | null
-  readonly userAgent: string | null
-  readonly createdAt: string
-  readonly expiresAt: string
-  /** True for the session of the current request. */
-  readonly isCurrent: boolean
-}
-
-export interface Reach {
-  /** True when the permission holds in every current and future project; `projectIds` is then empty. */
-  readonly isEverywhere: boolean
-  readonly projectIds: readonly string[]
-}
-
-/** The part of a user that any signed-in user may know. */
-export interface Person {
-  readonly id: string
-  readonly name: string
-  readonly displayName: string | null
-  readonly isActive: boolean
-}
 
 /** Manages a user's own sessions. Through a token with scopes or a project, every method rejects with `Forbidden`. */
 export interface Sessions {
@@ -103,13 +46,6 @@ export interface Sessions {
   end (user: User, id: string, origin: Origin): Promise<void>
   /** Ends all sessions, including the current one. */
   endAll (user: User, origin: Origin): Promise<void>
-}
-
-export interface Contact {
-  readonly id: string
-  readonly name: string
-  readonly displayName: string | null
-  readonly email: string
 }
 
 /**

@@ -1,19 +1,10 @@
 // The administration part of the resource `access`: users, roles and their assignment, and delegated permissions. Every
 // method checks the permissions of its caller.
 
-import type { Contact, Origin, Page, User } from './access.ts'
+import type { Origin, Page, User } from './access.ts'
+import type { AssignmentRecord, Contact, DelegationRecord, PermissionRecord, RoleRecord, UserRecord } from './record.ts'
 
 type Listed<Item> = Promise<{ items: Item[], total: number }>
-
-export interface UserRecord {
-  readonly id: string
-  readonly name: string
-  readonly displayName: string | null
-  readonly email: string
-  readonly isActive: boolean
-  readonly createdAt: string
-  readonly updatedAt: string
-}
 
 export interface NewUser {
   readonly name: string
@@ -78,36 +69,6 @@ export interface PasswordLink {
   readonly contact: Contact
 }
 
-export interface RoleRecord {
-  readonly id: string
-  readonly name: string
-  readonly description: string | null
-  /** True for a system role. Changing or deleting it is a `Conflict`. */
-  readonly isSystem: boolean
-  readonly createdAt: string
-}
-
-export interface PermissionRecord {
-  readonly name: string
-  readonly description: string | null
-  /**
-   * The id of the plugin that contributes the permission; `host` for the host's own. It is null when no plugin that
-   * runs here contributes it.
-   */
-  readonly plugin: string | null
-}
-
-export interface AssignmentRecord {
-  readonly id: string
-  readonly userId: string
-  readonly roleId: string
-  readonly roleName: string
-  /** The project in which the role holds, or null for everywhere. */
-  readonly projectId: string | null
-  readonly grantedBy: string | null
-  readonly createdAt: string
-}
-
 /**
  * Manages roles and their assignment. Every method needs `admin:roles`. A change takes effect for all users who have
  * the role, in every replica, within one second.
@@ -145,25 +106,6 @@ export interface NewDelegation {
   /** The expiry in ISO 8601. By default the delegation holds until it is revoked. */
   readonly expiresAt?: string | undefined
   readonly reason?: string | undefined
-}
-
-export interface DelegationRecord {
-  readonly id: string
-  readonly delegatorId: string
-  readonly delegatorName: string
-  readonly delegateId: string
-  readonly delegateName: string
-  readonly permission: string
-  readonly projectId: string | null
-  readonly expiresAt: string | null
-  readonly reason: string | null
-  readonly createdAt: string
-  readonly revokedAt: string | null
-  /**
-   * True while the delegation is not revoked, has not expired, and the delegator still holds the permission there by a
-   * role. Otherwise it grants nothing.
-   */
-  readonly isEffective: boolean
 }
 
 export interface Delegations {

@@ -2,6 +2,7 @@
 
 import type { Page, User, Origin } from './access.ts'
 import type { Transaction } from './postgres.ts'
+import type { AuditRecord } from './record.ts'
 
 export interface AuditEntry {
   /**
@@ -23,28 +24,6 @@ export interface AuditEntry {
   readonly detail?: Readonly<Record<string, unknown>>
   /** The origin of the request: `{ address: ctx.ip }`. */
   readonly origin?: Pick<Origin, 'address'>
-}
-
-export interface AuditRecord {
-  readonly id: string
-  /** The id of the actor; `00000000-0000-0000-0000-000000000000` when the actor is not a user. */
-  readonly actorId: string
-  /** The actor's name at the time of the action. */
-  readonly actorName: string
-  readonly action: string
-  readonly resource: string
-  readonly resourceId: string | null
-  readonly projectId: string | null
-  readonly detail: unknown
-  readonly address: string | null
-  /**
-   * The id of the plugin that wrote the entry, or whose call caused it. It is null for the host's own entries and for
-   * entries of versions before 1.3.
-   */
-  readonly plugin: string | null
-  /** True when the plugin acted as the actor, without a request of the actor. */
-  readonly isByPlugin: boolean
-  readonly createdAt: string
 }
 
 /** A filter of audit records. A record must match every given field. */

@@ -4,6 +4,7 @@
 export { z } from 'zod'
 export { sql } from './postgres.ts'
 export * from './errors.ts'
+export * from './record.ts'
 export { instant } from './instant.ts'
 export { isVisible, multiLine, singleLine, storableText } from './text.ts'
 export { SealBroken } from './encryption.ts'

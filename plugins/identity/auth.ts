@@ -1,6 +1,6 @@
 // Routes of /api/auth: sign in, sign out, and read the caller's own user.
 
-import { Forbidden, z } from 'bulkhead'
+import { Contact, Forbidden, NewSession, Session, Token, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
 import { Password } from './form.ts'
 import { originOf } from './origin.ts'
@@ -10,28 +10,10 @@ const Credentials = z.object({
   password: Password.min(1)
 })
 
-const Person = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  displayName: z.string().nullable(),
-  email: z.string()
-})
-
-const NewSession = z.object({ user: Person, expiresAt: z.iso.datetime() })
-
 const Me = z.object({
-  user: Person,
+  user: Contact,
   permissions: z.array(z.string()),
-  signedInBy: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('session'), id: z.uuid(), expiresAt: z.iso.datetime() }),
-    z.object({
-      kind: z.literal('token'),
-      id: z.uuid(),
-      scopes: z.array(z.string()).readonly(),
-      projectId: z.uuid().nullable(),
-      expiresAt: z.iso.datetime().nullable()
-    })
-  ])
+  signedInBy: z.discriminatedUnion('kind', [Session, Token])
 })
 
 export function registerAuth (routes: Routes, access: Access): void {
@@ -40,7 +22,7 @@ export function registerAuth (routes: Routes, access: Access): void {
     summary: 'Sign in with name and password; the session is in the cookie',
     body: Credentials,
     bodyLimitBytes: 16 * 1024,
-    returns: NewSession
+    returns: NewSession.omit({ token: true })
   }, async (ctx) => {
     // If a foreign page could sign its visitor in as the attacker's user, the attacker could read what the visitor then
     // writes.

@@ -1,24 +1,9 @@
 // Routes of /api/admin/delegations: permissions that one user delegates to another.
 
-import { instant, z } from 'bulkhead'
+import { DelegationRecord, instant, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
 import { Id, Line, listOf, Page, Reason } from './form.ts'
 import { originOf } from './origin.ts'
-
-const Delegation = z.object({
-  id: z.uuid(),
-  delegatorId: z.uuid(),
-  delegatorName: z.string(),
-  delegateId: z.uuid(),
-  delegateName: z.string(),
-  permission: z.string(),
-  projectId: z.uuid().nullable(),
-  expiresAt: z.iso.datetime().nullable(),
-  reason: z.string().nullable(),
-  createdAt: z.iso.datetime(),
-  revokedAt: z.iso.datetime().nullable(),
-  isEffective: z.boolean()
-})
 
 const NewDelegation = z.object({
   delegateId: z.uuid(),
@@ -32,12 +17,12 @@ export function registerDelegations (routes: Routes, { delegations }: Access): v
   routes.post('/delegations', {
     signedIn: 'lends what the caller holds by a role, and nothing else',
     summary: 'Delegate a permission to another user, everywhere or in a project, for a time or until revoked',
-    body: NewDelegation, returns: Delegation, status: 201
+    body: NewDelegation, returns: DelegationRecord, status: 201
   }, (ctx) => delegations.grant(ctx.user, ctx.input.body, originOf(ctx)))
 
   routes.get('/delegations', {
     signedIn: 'lists those from and to the caller; all need admin:delegate',
-    summary: 'List delegations, newest first', query: Page, returns: listOf(Delegation)
+    summary: 'List delegations, newest first', query: Page, returns: listOf(DelegationRecord)
   }, ({ user, input }) => delegations.list(user, input.query))
 
   routes.delete('/delegations/:id', {

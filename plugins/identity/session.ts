@@ -1,32 +1,23 @@
 // Routes of /api/auth/sessions: the sessions of the caller.
 
-import { z } from 'bulkhead'
+import { SessionRecord } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
 import { Id, listOf, Page } from './form.ts'
 import { originOf } from './origin.ts'
-
-const Session = z.object({
-  id: z.uuid(),
-  address: z.string().nullable(),
-  userAgent: z.string().nullable(),
-  createdAt: z.iso.datetime(),
-  expiresAt: z.iso.datetime(),
-  isCurrent: z.boolean()
-})
 
 export function registerSessions (routes: Routes, { sessions }: Access): void {
   routes.get('/sessions', {
     signedIn: 'lists the caller\'s own sessions',
     summary: 'List where you are signed in, newest first',
     query: Page,
-    returns: listOf(Session)
+    returns: listOf(SessionRecord)
   }, ({ user, input }) => sessions.list(user, input.query))
 
   routes.get('/sessions/:id', {
     signedIn: 'shows a session of the caller\'s own',
     summary: 'One of your sessions',
     params: Id,
-    returns: Session
+    returns: SessionRecord
   }, ({ user, input }) => sessions.find(user, input.params.id))
 
   routes.delete('/sessions', {

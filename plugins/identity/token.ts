@@ -1,6 +1,6 @@
 // Routes of /api/tokens: the caller's own API tokens.
 
-import { z } from 'bulkhead'
+import { TokenRecord, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
 import { Id, Line, listOf, Page } from './form.ts'
 import { originOf } from './origin.ts'
@@ -12,22 +12,12 @@ const NewToken = z.object({
   expiresInDays: z.int().min(1).max(365).default(90)
 })
 
-const Token = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  scopes: z.array(z.string()).readonly(),
-  projectId: z.uuid().nullable(),
-  lastUsedAt: z.iso.datetime().nullable(),
-  expiresAt: z.iso.datetime().nullable(),
-  createdAt: z.iso.datetime()
-})
-
 export function registerTokens (routes: Routes, access: Access): void {
   routes.post('/', {
     signedIn: 'makes a token of the caller\'s own, which can do no more than the caller',
     summary: 'Make an API token; it is shown in this answer and never again',
     body: NewToken,
-    returns: Token.extend({ token: z.string() }),
+    returns: TokenRecord.extend({ token: z.string() }),
     status: 201
   }, (ctx) => access.createToken(ctx.user, ctx.input.body, originOf(ctx)))
 
@@ -35,7 +25,7 @@ export function registerTokens (routes: Routes, access: Access): void {
     signedIn: 'lists the caller\'s own tokens',
     summary: 'List your API tokens, newest first',
     query: Page,
-    returns: listOf(Token)
+    returns: listOf(TokenRecord)
   }, (ctx) => access.listTokens(ctx.user, ctx.input.query))
 
   routes.delete('/', {

@@ -1,19 +1,9 @@
 // Routes of /api/users: the users of the platform, people and agents alike.
 
-import { z } from 'bulkhead'
+import { UserRecord, z } from 'bulkhead'
 import type { Access, Routes } from 'bulkhead'
 import { Email, Id, Line, listOf, Name, NewPassword, Page, Password } from './form.ts'
 import { originOf } from './origin.ts'
-
-const User = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  displayName: z.string().nullable(),
-  email: z.string(),
-  isActive: z.boolean(),
-  createdAt: z.iso.datetime(),
-  updatedAt: z.iso.datetime()
-})
 
 const NewUser = z.object({ name: Name, email: Email, password: NewPassword, displayName: Line.nullish() })
 const UserChange = z.object({
@@ -28,22 +18,22 @@ const UserChange = z.object({
 
 export function registerUsers (routes: Routes, { users }: Access): void {
   routes.post('/', {
-    permission: 'admin:users', summary: 'Make a user', body: NewUser, returns: User, status: 201
+    permission: 'admin:users', summary: 'Make a user', body: NewUser, returns: UserRecord, status: 201
   }, (ctx) => users.create(ctx.user, ctx.input.body, originOf(ctx)))
 
   routes.get('/', {
-    permission: 'admin:users', summary: 'List users by name', query: Page, returns: listOf(User)
+    permission: 'admin:users', summary: 'List users by name', query: Page, returns: listOf(UserRecord)
   }, ({ user, input }) => users.list(user, input.query))
 
   routes.get('/:id', {
     signedIn: 'shows callers themselves; others need admin:users',
-    summary: 'One user', params: Id, returns: User
+    summary: 'One user', params: Id, returns: UserRecord
   }, ({ user, input }) => users.find(user, input.params.id))
 
   routes.patch('/:id', {
     signedIn: 'changes callers themselves; others need admin:users',
     summary: 'Change a user; a new password of one\'s own goes with the current one, ends the other sessions, and with "revokeTokens" the API tokens',
-    params: Id, body: UserChange, returns: User
+    params: Id, body: UserChange, returns: UserRecord
   }, (ctx) => users.change(ctx.user, ctx.input.params.id, ctx.input.body, originOf(ctx)))
 
   routes.delete('/:id', {

@@ -1,24 +1,9 @@
 // Reads the audit log, page by page.
 
-import { sql, z } from '../../contract/index.ts'
-import type { Audit, AuditRecord, Postgres } from '../../contract/index.ts'
+import { AuditRecord, sql, z } from '../../contract/index.ts'
+import type { Audit, Postgres } from '../../contract/index.ts'
 import type { Authorization } from '../permission/authorization.ts'
 import { recordAudit } from './audit-log.ts'
-
-const Row = z.object({
-  id: z.uuid(),
-  actorId: z.uuid(),
-  actorName: z.string(),
-  action: z.string(),
-  resource: z.string(),
-  resourceId: z.uuid().nullable(),
-  projectId: z.uuid().nullable(),
-  detail: z.unknown(),
-  address: z.string().nullable(),
-  plugin: z.string().nullable(),
-  isByPlugin: z.boolean(),
-  createdAt: z.iso.datetime()
-}) satisfies z.ZodType<AuditRecord>
 
 export function createAudit ({ postgres, decisions }: { postgres: Postgres, decisions: Authorization }): Audit {
   return {
@@ -39,7 +24,7 @@ export function createAudit ({ postgres, decisions }: { postgres: Postgres, deci
           and (${to}::timestamptz is null or created_at < ${to}::timestamptz)
       `
       const [items, total] = await Promise.all([
-        postgres.any(sql.type(Row)`
+        postgres.any(sql.type(AuditRecord)`
           select
             id, actor_id as "actorId", actor_name as "actorName", action, resource, resource_id as "resourceId", project_id as "projectId",
             detail, host(ip_addr) as address, source.plugin, coalesce(source.is_by_plugin, false) as "isByPlugin", created_at as "createdAt"

@@ -1,21 +1,11 @@
 // Lists, assigns and takes away the roles of users, everywhere or in one project.
 
-import { Conflict, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
-import type { AssignmentRecord, Roles, Transaction } from '../../contract/index.ts'
+import { AssignmentRecord, Conflict, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
+import type { Roles, Transaction } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { assertMayGrant, mayKnowProject } from './authority.ts'
 import { assertAdminLeft } from './permission-epoch.ts'
 import type { RoleParts } from './role.ts'
-
-const Row = z.object({
-  id: z.uuid(),
-  userId: z.uuid(),
-  roleId: z.uuid(),
-  roleName: z.string(),
-  projectId: z.uuid().nullable(),
-  grantedBy: z.uuid().nullable(),
-  createdAt: z.iso.datetime()
-}) satisfies z.ZodType<AssignmentRecord>
 
 export function createAssignments (
   { postgres, clock, decisions, changeAccess }: Pick<RoleParts, 'postgres' | 'clock' | 'decisions' | 'changeAccess'>
@@ -24,7 +14,7 @@ export function createAssignments (
     await decisions.require(actor, 'admin:roles')
     await findUserName(postgres, userId)
     const [items, total] = await Promise.all([
-      postgres.any(sql.type(Row)`
+      postgres.any(sql.type(AssignmentRecord)`
         select
           ur.id, ur.user_id as "userId", ur.role_id as "roleId", r.name as "roleName", ur.project_id as "projectId",
           ur.granted_by as "grantedBy", ur.created_at as "createdAt"
@@ -47,7 +37,7 @@ export function createAssignments (
       if (roleName === null) throw new ValidationFailed([{ path: 'body.roleId', message: 'There is no such role.' }, ...noProject])
       await assertMayGrant(tx, actor, about, projectId)
       if (isNoProject) throw new ValidationFailed(noProject)
-      const row = await tx.maybeOne(sql.type(Row)`
+      const row = await tx.maybeOne(sql.type(AssignmentRecord)`
         insert into public.user_roles (user_id, role_id, project_id, granted_by) values (${userId}, ${roleId}, ${projectId}, ${actor.id})
         on conflict do nothing
         returning

@@ -1,8 +1,8 @@
 // Grants, lists and revokes delegations: permissions that one user lends to another.
 // Whether a delegation counts is decided where permissions are computed (`counts` in permission-sql.ts).
 
-import { BadRequest, Conflict, Forbidden, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
-import type { Clock, DelegationRecord, Delegations, FieldError, NewDelegation, Postgres, Transaction, User } from '../../contract/index.ts'
+import { BadRequest, Conflict, DelegationRecord, Forbidden, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
+import type { Clock, Delegations, FieldError, NewDelegation, Postgres, Transaction, User } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import type { Limit, RateLimits } from '../sign-in/rate-limit.ts'
 import { isLeftByToken, isNarrowed, mayKnowProject, scopesOf } from './authority.ts'
@@ -19,21 +19,6 @@ interface DelegationsDeps {
 }
 
 const reasonLengthMax = 10_000
-
-const Row = z.object({
-  id: z.uuid(),
-  delegatorId: z.uuid(),
-  delegatorName: z.string(),
-  delegateId: z.uuid(),
-  delegateName: z.string(),
-  permission: z.string(),
-  projectId: z.uuid().nullable(),
-  expiresAt: z.iso.datetime().nullable(),
-  reason: z.string().nullable(),
-  createdAt: z.iso.datetime(),
-  revokedAt: z.iso.datetime().nullable(),
-  isEffective: z.boolean()
-}) satisfies z.ZodType<DelegationRecord>
 
 const Held = z.object({ isByRole: z.boolean(), isLent: z.boolean() })
 
@@ -65,7 +50,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
       await recordAudit(tx, {
         actor, action: 'delegation.create', resource: 'delegation', resourceId: id, projectId, detail: { delegateId, permission, expiresAt, reason: reason?.slice(0, 500).toWellFormed() ?? null }, origin
       })
-      return tx.one(sql.type(Row)`${selection(now())} where d.id = ${id}`)
+      return tx.one(sql.type(DelegationRecord)`${selection(now())} where d.id = ${id}`)
     })
   }
 
@@ -116,7 +101,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
       where ${seesAll} or (${actor.id} in (d.delegator_id, d.delegate_id) and (${scopes === null} or p.name = any(${sql.array(scopes ?? [], 'text')}::text[])))
     `
     const [items, total] = await Promise.all([
-      postgres.any(sql.type(Row)`${selection(now())} ${where} order by d.created_at desc, d.id limit ${limit} offset ${offset}`),
+      postgres.any(sql.type(DelegationRecord)`${selection(now())} ${where} order by d.created_at desc, d.id limit ${limit} offset ${offset}`),
       postgres.oneFirst(sql.type(z.object({ total: z.int() }))`
         select count(*) as total from public.delegations d join public.permissions p on p.id = d.permission_id ${where}
       `)
@@ -129,7 +114,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
     limits.assertNotKnownFull(limitOf(actor))
     await changeAccess(async tx => {
       await limits.take(tx, limitOf(actor))
-      const found = await tx.maybeOne(sql.type(Row)`${selection(now())} where d.id = ${id}`)
+      const found = await tx.maybeOne(sql.type(DelegationRecord)`${selection(now())} where d.id = ${id}`)
       const isNone = found === null || (!mayAll && ![found.delegatorId, found.delegateId].includes(actor.id))
       if (isNone) throw new NotFound('There is no such delegation.')
       if (!mayAll && found.delegatorId !== actor.id) throw new Forbidden('Only who delegated it, or who holds "admin:delegate", revokes it.')

@@ -1,11 +1,10 @@
 // Finds all projects in which a user holds a permission, in one query. Lists of projects are narrowed by the result.
 
-import { sql, z } from '../../contract/index.ts'
-import type { Access, Clock, Postgres, Reach, User } from '../../contract/index.ts'
+import { Reach, sql } from '../../contract/index.ts'
+import type { Access, Clock, Postgres, User } from '../../contract/index.ts'
 import { isActingUser } from '../common/caller.ts'
 import { counts } from './permission-sql.ts'
 
-const Row = z.object({ isEverywhere: z.boolean(), projectIds: z.array(z.uuid()) }) satisfies z.ZodType<Reach>
 const nowhere: Reach = { isEverywhere: false, projectIds: [] }
 
 export function createPermittedProjects ({ postgres, clock }: { postgres: Postgres, clock: Clock }): Access['projectsWith'] {
@@ -20,7 +19,7 @@ export function createPermittedProjects ({ postgres, clock }: { postgres: Postgr
 
   function find (userId: string, permission: string): Promise<Reach> {
     const now = new Date(clock.now()).toISOString()
-    return postgres.one(sql.type(Row)`
+    return postgres.one(sql.type(Reach)`
       with holder as (select id from public.users where id = ${userId} and is_active),
       held as (
         select ur.project_id

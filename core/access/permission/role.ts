@@ -1,7 +1,7 @@
 // Lists, creates, changes and deletes roles and their permissions, for users who may manage roles. System roles stay as they are.
 
-import { Conflict, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
-import type { Clock, PermissionRecord, Postgres, RoleRecord, Roles, Transaction } from '../../contract/index.ts'
+import { Conflict, NotFound, PermissionRecord, RoleRecord, sql, ValidationFailed, z } from '../../contract/index.ts'
+import type { Clock, Postgres, Roles, Transaction } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { nameKeyOf } from '../common/identifier.ts'
 import { assertMayGrant } from './authority.ts'
@@ -17,15 +17,7 @@ export interface RoleParts {
   contributorOf (permission: string): string | null
 }
 
-const Row = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  description: z.string().nullable(),
-  isSystem: z.boolean(),
-  createdAt: z.iso.datetime()
-}) satisfies z.ZodType<RoleRecord>
-
-const PermissionRow = z.object({ name: z.string(), description: z.string().nullable() })
+const PermissionRow = PermissionRecord.omit({ plugin: true })
 
 export function createRoles ({ postgres, decisions, changeAccess, contributorOf }: RoleParts): Omit<Roles, 'assignmentsOf' | 'assign' | 'unassign'> {
   const recordOf = ({ name, description }: z.output<typeof PermissionRow>): PermissionRecord => ({ name, description, plugin: contributorOf(name) })
@@ -33,7 +25,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
   const list: Roles['list'] = async (actor, { limit, offset }) => {
     await decisions.require(actor, 'admin:roles')
     const [items, total] = await Promise.all([
-      postgres.any(sql.type(Row)`
+      postgres.any(sql.type(RoleRecord)`
         select id, name, description, is_system as "isSystem", created_at as "createdAt" from public.roles
         order by is_system desc, name, id limit ${limit} offset ${offset}
       `),
@@ -46,7 +38,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
     await decisions.require(actor, 'admin:roles')
     return postgres.transaction(async tx => {
       await assertFree(tx, name, null)
-      const role = await tx.one(sql.type(Row)`
+      const role = await tx.one(sql.type(RoleRecord)`
         insert into public.roles (name, description) values (${name}, ${description})
         returning id, name, description, is_system as "isSystem", created_at as "createdAt"
       `)
@@ -60,7 +52,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
     return postgres.transaction(async tx => {
       const before = await findOwn(tx, id)
       if (name !== null) await assertFree(tx, name, id)
-      const role = await tx.one(sql.type(Row)`
+      const role = await tx.one(sql.type(RoleRecord)`
         update public.roles set name = coalesce(${name}, name),
           description = case when ${description !== undefined} then ${description ?? null} else description end
         where id = ${id} returning id, name, description, is_system as "isSystem", created_at as "createdAt"
@@ -131,7 +123,7 @@ export function createRoles ({ postgres, decisions, changeAccess, contributorOf 
 }
 
 async function findRole (queries: Pick<Transaction, 'maybeOne'>, id: string): Promise<RoleRecord> {
-  const role = await queries.maybeOne(sql.type(Row)`
+  const role = await queries.maybeOne(sql.type(RoleRecord)`
     select id, name, description, is_system as "isSystem", created_at as "createdAt" from public.roles where id = ${id}
   `)
   if (role === null) throw new NotFound('There is no such role.')

@@ -1,7 +1,7 @@
 // Creates, lists and revokes a user's own API tokens. Only the hash of a token is stored.
 
-import { Forbidden, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
-import type { Access, Clock, FieldError, Postgres, TokenRecord, User } from '../../contract/index.ts'
+import { Forbidden, NotFound, sql, TokenRecord, ValidationFailed, z } from '../../contract/index.ts'
+import type { Access, Clock, FieldError, Postgres, User } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { createApiToken, hashOf } from '../credential/token.ts'
 import { assertMayName, isNarrowed, mayKnowProject } from '../permission/authority.ts'
@@ -21,16 +21,6 @@ type NewToken = Parameters<Access['createToken']>[1]
 const dayMs = 86_400_000
 const lifeDaysMax = 365
 
-const Row = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  scopes: z.array(z.string()),
-  projectId: z.uuid().nullable(),
-  lastUsedAt: z.iso.datetime().nullable(),
-  expiresAt: z.iso.datetime().nullable(),
-  createdAt: z.iso.datetime()
-}) satisfies z.ZodType<TokenRecord>
-
 export function createApiTokens (
   { postgres, clock, limits, forget }: ApiTokensDeps
 ): Pick<Access, 'createToken' | 'listTokens' | 'revokeToken' | 'revokeTokens'> {
@@ -47,7 +37,7 @@ export function createApiTokens (
     const record = await postgres.transaction(async tx => {
       await limits.take(tx, limitOf(user))
       await holdUser(tx, user.id, null)
-      const row = await tx.one(sql.type(Row)`
+      const row = await tx.one(sql.type(TokenRecord)`
         insert into public.api_tokens (user_id, name, token_hash, scopes, project_id, expires_at, last_used_at)
         values (${user.id}, ${name}, ${hashOf(token)}, ${sql.array(scopes, 'text')}::text[], ${projectId}, ${expiresAt}, null)
         returning id, name, scopes, project_id as "projectId", last_used_at as "lastUsedAt", expires_at as "expiresAt", created_at as "createdAt"
@@ -87,7 +77,7 @@ export function createApiTokens (
     const only = isNarrowed(user) ? user.signedInBy.id : null
     const where = sql.fragment`where user_id = ${user.id} and (${only}::uuid is null or id = ${only}::uuid)`
     const [items, total] = await Promise.all([
-      postgres.any(sql.type(Row)`
+      postgres.any(sql.type(TokenRecord)`
         select id, name, scopes, project_id as "projectId", last_used_at as "lastUsedAt", expires_at as "expiresAt", created_at as "createdAt"
         from public.api_tokens ${where} order by created_at desc, id limit ${limit} offset ${offset}
       `),

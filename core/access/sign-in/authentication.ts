@@ -3,7 +3,7 @@
 
 import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { SingleFlight } from '../../concurrency/single-flight.ts'
-import { sql, z } from '../../contract/index.ts'
+import { Contact, SessionRecord, sql, TokenRecord, z } from '../../contract/index.ts'
 import type { Clock, Postgres, User } from '../../contract/index.ts'
 import type { Background } from '../background-work.ts'
 import { createCaller } from '../common/caller.ts'
@@ -153,15 +153,9 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
 const nothing: EffectivePermissions = { names: new PermissionSet(), untilMs: Infinity }
 const nobody: Known = { user: undefined, untilMs: Infinity }
 
-const PersonRow = z.object({ userId: z.uuid(), name: z.string(), displayName: z.string().nullable(), email: z.string(), epoch: z.int() })
-const SessionRow = PersonRow.extend({ id: z.uuid(), createdAt: z.iso.datetime(), expiresAt: z.iso.datetime() })
-const TokenRow = PersonRow.extend({
-  id: z.uuid(),
-  scopes: z.array(z.string()),
-  projectId: z.uuid().nullable(),
-  expiresAt: z.iso.datetime().nullable(),
-  lastUsedAt: z.iso.datetime().nullable()
-})
+const PersonRow = Contact.omit({ id: true }).extend({ userId: z.uuid(), epoch: z.int() })
+const SessionRow = PersonRow.extend(SessionRecord.pick({ id: true, createdAt: true, expiresAt: true }).shape)
+const TokenRow = PersonRow.extend(TokenRecord.omit({ name: true, createdAt: true }).shape)
 
 const personOf = ({ userId, name, displayName, email }: z.output<typeof PersonRow>): Omit<User, 'permissions' | 'signedInBy'> =>
   ({ id: userId, name, displayName, email })

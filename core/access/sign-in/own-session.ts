@@ -1,7 +1,7 @@
 // Lists and ends a user's own sessions, which show where the user is signed in.
 
-import { Forbidden, NotFound, sql, z } from '../../contract/index.ts'
-import type { Clock, Origin, Postgres, SessionRecord, Sessions, User } from '../../contract/index.ts'
+import { Forbidden, NotFound, SessionRecord, sql, z } from '../../contract/index.ts'
+import type { Clock, Origin, Postgres, Sessions, User } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { isNarrowed } from '../permission/authority.ts'
 
@@ -11,15 +11,6 @@ interface OwnSessionsDeps {
   readonly forget: (tokenHash: string) => void
 }
 
-const Row = z.object({
-  id: z.uuid(),
-  address: z.string().nullable(),
-  userAgent: z.string().nullable(),
-  createdAt: z.iso.datetime(),
-  expiresAt: z.iso.datetime(),
-  isCurrent: z.boolean()
-}) satisfies z.ZodType<SessionRecord>
-
 export function createOwnSessions ({ postgres, clock, forget }: OwnSessionsDeps): Sessions {
   const now = (): string => new Date(clock.now()).toISOString()
   const currentOf = ({ signedInBy }: User): string | null => signedInBy.kind === 'session' ? signedInBy.id : null
@@ -27,7 +18,7 @@ export function createOwnSessions ({ postgres, clock, forget }: OwnSessionsDeps)
   const list: Sessions['list'] = async (user, { limit, offset }) => {
     assertNotNarrow(user)
     const [items, total] = await Promise.all([
-      postgres.any(sql.type(Row)`
+      postgres.any(sql.type(SessionRecord)`
         select
           id, host(ip_addr) as address, user_agent as "userAgent", created_at as "createdAt", expires_at as "expiresAt",
           id is not distinct from ${currentOf(user)}::uuid as "isCurrent"
@@ -43,7 +34,7 @@ export function createOwnSessions ({ postgres, clock, forget }: OwnSessionsDeps)
 
   const find: Sessions['find'] = async (user, id) => {
     assertNotNarrow(user)
-    const session = await postgres.maybeOne(sql.type(Row)`
+    const session = await postgres.maybeOne(sql.type(SessionRecord)`
       select
         id, host(ip_addr) as address, user_agent as "userAgent", created_at as "createdAt", expires_at as "expiresAt",
         id is not distinct from ${currentOf(user)}::uuid as "isCurrent"

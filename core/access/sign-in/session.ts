@@ -1,7 +1,7 @@
 // Signs users in with a name and a password, and out again.
 
 import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
-import { BadRequest, sql, Unauthorized, ValidationFailed, z } from '../../contract/index.ts'
+import { BadRequest, Contact, sql, Unauthorized, ValidationFailed, z } from '../../contract/index.ts'
 import type { Access, Clock, NewSession, Origin, Postgres, Transaction } from '../../contract/index.ts'
 import { isStorable } from '../../contract/text.ts'
 import { nobodyId, recordAudit } from '../audit/audit-log.ts'
@@ -31,15 +31,7 @@ const attemptWindowMs = 300_000
 const userAgentLengthMax = 500
 const strangersMax = 10_000
 
-const UserRow = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  displayName: z.string().nullable(),
-  email: z.string(),
-  passwordHash: z.string(),
-  isActive: z.boolean(),
-  isKnownThere: z.boolean()
-})
+const UserRow = Contact.extend({ passwordHash: z.string(), isActive: z.boolean(), isKnownThere: z.boolean() })
 type UserRow = z.output<typeof UserRow>
 
 export function createSessions ({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin }: SessionsDeps): Pick<Access, 'login' | 'logout'> {

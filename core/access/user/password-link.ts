@@ -1,7 +1,7 @@
 // Creates and redeems the links by which users set a new password themselves. An administrator makes a link and need not hold
 // the permissions of the user. The link is mailed to the user and works once, within an hour. Only its hash is stored.
 
-import { Conflict, sql, Unauthorized, z } from '../../contract/index.ts'
+import { Conflict, Contact, sql, Unauthorized, z } from '../../contract/index.ts'
 import type { Users } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { networkOf } from '../common/network.ts'
@@ -13,8 +13,8 @@ import { assertForms, refuseUnknown } from './user-row.ts'
 
 const lifeMs = 3_600_000
 
-const Contact = z.object({ id: z.uuid(), name: z.string(), displayName: z.string().nullable(), email: z.string(), isActive: z.boolean() })
-const Person = z.object({ id: z.uuid(), name: z.string() })
+const ContactRow = Contact.extend({ isActive: z.boolean() })
+const LinkedUser = Contact.pick({ id: true, name: true })
 
 export function createPasswordLinks (
   { postgres, clock, passwords, limits, decisions, forget }: UserParts
@@ -24,7 +24,7 @@ export function createPasswordLinks (
     const token = createLinkToken()
     const expiresAt = new Date(clock.now() + lifeMs).toISOString()
     const contact = await postgres.transaction(async tx => {
-      const found = await tx.maybeOne(sql.type(Contact)`
+      const found = await tx.maybeOne(sql.type(ContactRow)`
         select id, name, display_name as "displayName", email, is_active as "isActive" from public.users where id = ${id} for share
       `)
       if (found === null) return refuseUnknown()
@@ -46,7 +46,7 @@ export function createPasswordLinks (
   }
 
   /** Locks the user until the transaction ends, so that only one of two concurrent requests with one link succeeds. */
-  const findUser = (queries: Pick<typeof postgres, 'maybeOne'>, tokenHash: string): Promise<z.output<typeof Person> | null> => queries.maybeOne(sql.type(Person)`
+  const findUser = (queries: Pick<typeof postgres, 'maybeOne'>, tokenHash: string): Promise<z.output<typeof LinkedUser> | null> => queries.maybeOne(sql.type(LinkedUser)`
     select u.id, u.name
     from bulkhead.password_link l join public.users u on u.id = l.user_id
     where l.token_hash = ${tokenHash} and l.expires_at > ${new Date(clock.now()).toISOString()} and u.is_active and u.updated_at = l.user_updated_at

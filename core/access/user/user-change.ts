@@ -1,7 +1,7 @@
 // Changes users: users change themselves, and administrators change others.
 
-import { Forbidden, sql, ValidationFailed, z } from '../../contract/index.ts'
-import type { Clock, Origin, Postgres, Transaction, User, UserChange, UserRecord, Users } from '../../contract/index.ts'
+import { Forbidden, sql, UserRecord, ValidationFailed, z } from '../../contract/index.ts'
+import type { Clock, Origin, Postgres, Transaction, User, UserChange, Users } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import type { Passwords } from '../credential/password.ts'
 import { assertMayTakeOver, isNarrowed } from '../permission/authority.ts'
@@ -11,7 +11,7 @@ import { holdAccess, type ChangeAccess } from '../permission/permission-epoch.ts
 import type { Limit, RateLimits } from '../sign-in/rate-limit.ts'
 import { endSessionsOf, revokeTokensOf } from './new-password.ts'
 import { assertFree, moveUserKeys } from './user-key.ts'
-import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
+import { assertForms, refuseUnknown, shutOut } from './user-row.ts'
 
 export interface UserParts {
   readonly postgres: Postgres
@@ -87,13 +87,13 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
 
   async function write (tx: Transaction, { actor, id, wanted, passwordHash, origin }: Writing): Promise<UserRecord> {
     const { name = null, email = null, displayName, isActive = null } = wanted
-    const before = await tx.maybeOne(sql.type(UserRow)`
+    const before = await tx.maybeOne(sql.type(UserRecord)`
       select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
       from public.users where id = ${id} for update
     `)
     if (before === null) return refuseUnknown()
     await assertFree(tx, { name: name === before.name ? null : name, email: email === before.email ? null : email }, id)
-    const after = await tx.one(sql.type(UserRow)`
+    const after = await tx.one(sql.type(UserRecord)`
       update public.users set
         name = coalesce(${name}, name), email = coalesce(${email}, email), is_active = coalesce(${isActive}, is_active),
         display_name = case when ${displayName !== undefined} then ${displayName ?? null} else display_name end,

@@ -1,22 +1,12 @@
 // The row of a user in the table, and the checks and locks that go with changes to it.
 
 import { NotFound, sql, Unauthorized, ValidationFailed, z } from '../../contract/index.ts'
-import type { FieldError, Origin, Transaction, User, UserChange, UserRecord } from '../../contract/index.ts'
+import type { FieldError, Origin, Transaction, User, UserChange } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { isEmail, nameForm } from '../common/identifier.ts'
 import { findPasswordFault } from '../credential/password.ts'
 import { endLoansOf } from '../permission/loan.ts'
 import { assertAdminLeft } from '../permission/permission-epoch.ts'
-
-export const UserRow = z.object({
-  id: z.uuid(),
-  name: z.string(),
-  displayName: z.string().nullable(),
-  email: z.string(),
-  isActive: z.boolean(),
-  createdAt: z.iso.datetime(),
-  updatedAt: z.iso.datetime()
-}) satisfies z.ZodType<UserRecord>
 
 export const refuseUnknown = (): never => { throw new NotFound('There is no such user.') }
 

@@ -1,13 +1,13 @@
 // Creates, lists, finds, changes and deactivates users, for administrators.
 
-import { sql, z } from '../../contract/index.ts'
+import { sql, UserRecord, z } from '../../contract/index.ts'
 import type { Users } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { assertMayTakeOver } from '../permission/authority.ts'
 import { createPasswordLinks } from './password-link.ts'
 import { createUserChange, type UserParts } from './user-change.ts'
 import { addUserKeys, assertFree } from './user-key.ts'
-import { assertForms, refuseUnknown, shutOut, UserRow } from './user-row.ts'
+import { assertForms, refuseUnknown, shutOut } from './user-row.ts'
 
 export function createUsers (parts: UserParts): Users {
   const { postgres, clock, passwords, decisions, changeAccess } = parts
@@ -18,7 +18,7 @@ export function createUsers (parts: UserParts): Users {
     const passwordHash = await passwords.hash(input.password)
     return postgres.transaction(async tx => {
       await assertFree(tx, { name, email }, null)
-      const user = await tx.one(sql.type(UserRow)`
+      const user = await tx.one(sql.type(UserRecord)`
         insert into public.users (name, display_name, email, password_hash) values (${name}, ${displayName}, ${email}, ${passwordHash})
         returning id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
       `)
@@ -31,7 +31,7 @@ export function createUsers (parts: UserParts): Users {
   const list: Users['list'] = async (actor, { limit, offset }) => {
     await decisions.require(actor, 'admin:users')
     const [items, total] = await Promise.all([
-      postgres.any(sql.type(UserRow)`
+      postgres.any(sql.type(UserRecord)`
         select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
         from public.users order by name, id limit ${limit} offset ${offset}
       `),
@@ -42,7 +42,7 @@ export function createUsers (parts: UserParts): Users {
 
   const find: Users['find'] = async (actor, id) => {
     if (actor.id !== id) await decisions.require(actor, 'admin:users')
-    const user = await postgres.maybeOne(sql.type(UserRow)`
+    const user = await postgres.maybeOne(sql.type(UserRecord)`
       select id, name, display_name as "displayName", email, is_active as "isActive", created_at as "createdAt", updated_at as "updatedAt"
       from public.users where id = ${id}
     `)
