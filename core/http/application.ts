@@ -3,13 +3,13 @@
 
 import { parse as parseQuery } from 'node:querystring'
 import type { ParsedUrlQuery } from 'node:querystring'
-import { Stream } from 'node:stream'
 import Koa from 'koa'
 import type { Middleware } from 'koa'
 import type { Log, RequestContext, User } from '../contract/index.ts'
 import type { Answering } from './answer/answer.ts'
+import { prepareStream } from './answer/answer-stream.ts'
 import type { Fail } from './answer/failure.ts'
-import { discard } from './answer/result.ts'
+import { checkEmpty, discard, toJson } from './answer/result.ts'
 import type { Exchange } from './exchange.ts'
 import { addressOf, hostOf, protocolOf } from './request/forwarded.ts'
 import type { Input } from './request/input.ts'
@@ -90,6 +90,30 @@ export function createApplication ({ log, originRules, setOwnHeaders, fail }: Ap
     ip: { get () { return addressOf(this.req, trustProxyHops) } }
   }
   Object.defineProperties(koa.request, ownRequest)
+  const koasBody = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(koa.response), 'body')
+  Object.defineProperty(koa.response, 'body', {
+    ...koasBody,
+    // Koa knows bytes only as a Buffer, and would send others as JSON.
+    set (value: unknown) {
+      const bytes = ArrayBuffer.isView(value) && !Buffer.isBuffer(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value
+      koasBody?.set?.call(this, bytes instanceof ArrayBuffer ? Buffer.from(bytes) : bytes)
+    }
+  })
+
+  /** Prepares what koa would send without noticing that it is lost or breaks. Throws `AnswerLost`. */
+  const prepareBody = (ctx: RequestContext, exchange: Exchange, status: number): void => {
+    const { body } = ctx as { body: unknown }
+    checkEmpty(exchange.place, status, body)
+    if (body === undefined || body === null || typeof body === 'string' || Buffer.isBuffer(body)) return
+    const length = body instanceof Blob ? body.size : undefined
+    const stream = prepareStream(body, exchange.place, (reason: unknown) => fail(exchange, reason))
+    if (stream !== undefined) {
+      if (stream !== body) ctx.body = stream
+      if (length !== undefined) ctx.length = length
+    } else if (!(body instanceof Response)) {
+      ctx.body = toJson(exchange.place, body)
+    }
+  }
 
   return {
     createContext (exchange, user, input) {
@@ -102,10 +126,8 @@ export function createApplication ({ log, originRules, setOwnHeaders, fail }: Ap
         return nothing
       }
       setOwnHeaders(exchange)
-      // This listener runs before koa's, which breaks the answer off. At this point it is still clear that the client
-      // has not disconnected.
-      if (ctx.body instanceof Stream) ctx.body.once('error', (thrown: unknown) => fail(exchange, thrown))
       const status = res.statusCode
+      prepareBody(ctx, exchange, status)
       // Koa sets the status of every request to 404 first, so it is restored here.
       return inside.handleRequest(ctx, () => { res.statusCode = status; return nothing })
     },

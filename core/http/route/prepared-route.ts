@@ -1,6 +1,7 @@
 // Prepares a declared route for requests. Everything that does not depend on a request is computed here, once.
 
 import type { RequestContext, RouteRecord } from '../../contract/index.ts'
+import { isJsonSchema } from '../answer/lost-data.ts'
 import { bodyLimitOf } from '../body/body.ts'
 import { createInputReader } from '../request/input.ts'
 import type { ReadInput } from '../request/input.ts'
@@ -22,6 +23,8 @@ export interface Route {
   readonly readInput: ReadInput
   /** Checks the body of a success against `returns`. Throws `AnswerMismatch`. */
   readonly checkAnswer: ((body: unknown) => unknown) | undefined
+  /** True when `returns` lets nothing through that JSON cannot hold. */
+  readonly isJson: boolean
   /** The plugin's middleware around the handler; undefined when it has none. */
   readonly chain: ((ctx: RequestContext) => Promise<void>) | undefined
 }
@@ -50,6 +53,7 @@ export function createRoute (record: RouteRecord, bodyLimitBytes: number): Route
     label,
     status: options.status ?? 200,
     chain: undefined,
+    isJson: returns !== undefined && isJsonSchema(returns),
     findProject: createProjectFinder(options, limitBytes),
     readInput: createInputReader(options, limitBytes),
     checkAnswer: returns === undefined ? undefined : body => {
