@@ -89,7 +89,7 @@ export function watchHealth ({ kernel, log, clock }: WatchParts, { probes, http,
     const away = units.filter(({ id, kind }) => (failing.get(id)?.count ?? 0) >= failuresMax[kind])
     suspend(new Set(away.map(({ id }) => id)))
     const reasons = [
-      ...away.filter(({ kind, required }) => kind === 'resource' && required).map(({ id }) => `${id}: ${failing.get(id)?.reason ?? ''}`),
+      ...away.filter(({ kind, required }) => kind !== 'plugin' && required).map(({ id }) => `${id}: ${failing.get(id)?.reason ?? ''}`),
       ...units.filter(({ kind, required, state }) => kind !== 'host' && required && state !== 'running' && state !== 'disabled')
         .map(({ id, state, reason }) => `${id} is ${state}: ${reason ?? ''}`)
     ]

@@ -12,7 +12,7 @@ import { createHostHandle } from './host-handle.ts'
 import { rewrapTask } from './host-tasks.ts'
 import { planConnections, readOpenFilesLimit } from './open-files.ts'
 import { createOperation, whyDisabled } from './operation.ts'
-import { migratePlugins } from './plugin-migrations.ts'
+import { migratePlugins, migrationsOf } from './plugin-migrations.ts'
 import { createFetch, createWork } from './plugin-outlet.ts'
 import { createPluginRoster, declarePermissions, findRoleProblems, holdPaths, readPlugins, type FoundPlugins } from './plugin-units.ts'
 import { findUser, runForUser } from './request-caller.ts'
@@ -87,11 +87,13 @@ export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes:
   })
 
   // This unit runs after access, so that nothing of a plugin is touched with the wrong master key.
-  const pluginMigrations = hostUnit(parts, settings.budgets.migrationMs)('plugin migrations', { postgres, plugins, access }, (given, { signal }) => {
-    const { plugins: { plugins, failures }, postgres: { roles, url } } = given
+  const pluginMigrations = hostUnit(parts, settings.budgets.migrationMs)('plugin migrations', { postgres, plugins, access, migrations }, async (given, { signal }) => {
+    const { plugins: { plugins, failures }, postgres: { roles, url }, migrations: journal } = given
     const problems = findRoleProblems(roles, [...plugins, ...failures].map(({ candidate }) => candidate))
     if (problems.length > 0) throw new InvalidPlugins(problems)
-    return migratePlugins(plugins, { url, log, clock, signal })
+    const unmigrated = await migratePlugins(plugins, { url, log, clock, signal })
+    for (const set of plugins.flatMap(({ candidate }) => migrationsOf(candidate))) journal.add(set)
+    return unmigrated
   })
 
   const permissions = unit('permissions', { postgres, plugins, pluginMigrations, access }, ({ plugins: { plugins }, postgres, access }) =>
@@ -105,7 +107,7 @@ export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes:
     })
   })
 
-  const roster = unit('roster', { postgres, access, http }, ({ http, ...given }, { undo }) => {
+  const roster = unit('roster', { postgres, access, http, migrations }, ({ http, ...given }, { undo }) => {
     const made = createPluginRoster(parts, { ...given, http, rooms: container })
     undo('hold no paths', parts.onChange(change => holdPaths(change, { roster: made, http, kernel, log })))
     undo('log faults only', parts.handleFaults(made))

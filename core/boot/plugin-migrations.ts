@@ -3,8 +3,8 @@
 import type { Candidate, LoadedPlugin } from '../plugin-runtime/index.ts'
 import { migrateAll, MigrationFailed, MigrationsRefused, type MigrateAllParts, type MigrationSet } from '../resources/migrations/migrations.ts'
 
-export const migrationsOf = ({ id, migrations }: Candidate): MigrationSet[] =>
-  migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id }]
+export const migrationsOf = ({ id, version, migrations }: Candidate): MigrationSet[] =>
+  migrations === undefined ? [] : [{ owner: id, folder: migrations, schema: id, version }]
 
 /**
  * Migrates all plugins together first, because most starts have nothing to do. When one plugin cannot be migrated, each is migrated by itself,

@@ -11,6 +11,7 @@ import {
   createRoster, discoverPlugins as discover, InvalidPlugins, loadDefinitions, validatePlugins,
   type Candidate, type Discovery, type Found, type LoadedPlugin, type PluginRooms, type Problem, type Roster
 } from '../plugin-runtime/index.ts'
+import type { JournalWatch } from '../resources/migrations/migration-watch.ts'
 import { migrateAll } from '../resources/migrations/migrations.ts'
 import type { PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import { migrationsOf } from './plugin-migrations.ts'
@@ -70,10 +71,12 @@ const sectionOf = (loaded: UnitParts['loaded'], { candidate: { id }, definition 
 
 interface RosterNeeds extends PermissionParts {
   readonly http: Http
+  /** Learns of the migrations of each plugin that is loaded later. */
+  readonly migrations: JournalWatch
   readonly rooms: UnitDefinition<PluginRooms>
 }
 
-export function createPluginRoster (parts: UnitParts, { postgres, access, http, rooms }: RosterNeeds): Roster {
+export function createPluginRoster (parts: UnitParts, { postgres, access, http, migrations, rooms }: RosterNeeds): Roster {
   const { loaded, kernel, log, clock } = parts
   const { budgets, plugins: { errorsMax, errorWindowMs } } = loaded.settings
   return createRoster({
@@ -95,7 +98,9 @@ export function createPluginRoster (parts: UnitParts, { postgres, access, http, 
     configOf: plugin => sectionOf(loaded, plugin).values as Readonly<Record<string, unknown>>,
     logOf: (id, generation) => log.child({ plugin: id, ...generation > 1 && { generation } }),
     migrate: async candidate => {
-      await migrateAll({ url: postgres.url, sets: migrationsOf(candidate), log, clock, signal: AbortSignal.timeout(budgets.migrationMs) })
+      const sets = migrationsOf(candidate)
+      await migrateAll({ url: postgres.url, sets, log, clock, signal: AbortSignal.timeout(budgets.migrationMs) })
+      for (const set of sets) migrations.add(set)
     },
     declare: plugins => declarePermissions(plugins, { postgres, access }),
     release: id => http.release(id)

@@ -3,18 +3,19 @@
 
 import { join } from 'node:path'
 import type { Kubernetes, OpenParts, Resource } from '../contract/index.ts'
-import { UnitHeld, type UnitDefinition } from '../kernel/index.ts'
+import { defineUnit, UnitHeld, type Kernel, type UnitDefinition } from '../kernel/index.ts'
 import { isNewer, runAs } from '../plugin-runtime/index.ts'
 import type { Probes } from '../http/server/probes.ts'
 import { createAbsentKubernetes } from '../resources/kubernetes/kubernetes-client.ts'
-import { hostSets, migrateAll } from '../resources/migrations/migrations.ts'
+import { JournalWatch } from '../resources/migrations/migration-watch.ts'
+import { hostSets, migrateAll, type MigrationSet } from '../resources/migrations/migrations.ts'
 import { openPostgres, type PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import { openTasks } from '../tasks/index.ts'
 import { maskPasswords } from '../telemetry/mask.ts'
 import { createValueMask } from '../telemetry/value-mask.ts'
 import type { FoundPlugins } from './plugin-units.ts'
 import { findUser } from './request-caller.ts'
-import { hostUnit, resourceUnit, type UnitParts } from './unit-context.ts'
+import { hostLimits, resourceUnit, type UnitParts } from './unit-context.ts'
 
 export type ResourceUnits = ReturnType<typeof createResourceUnits>
 
@@ -32,8 +33,14 @@ export function createResourceUnits (parts: UnitParts, probes: UnitDefinition<Pr
   const postgres = isEmbedded
     ? resourceUnit(parts, { id: 'postgres' }, { embeddedPostgres }, (openParts, { embeddedPostgres: { url } }) => open(url, openParts))
     : resourceUnit(parts, { id: 'postgres' }, { probes }, openParts => open(settings.postgres.url, openParts))
-  const migrations = hostUnit(parts, budgets.migrationMs)('migrations', { postgres }, async ({ postgres: { url } }, { signal }) => {
-    await migrateAll({ url, sets: hostSets(root), log, clock, signal })
+  const migrationLimits = { ...hostLimits(parts, budgets.migrationMs), id: 'migrations' }
+  const migrations = defineUnit(migrationLimits, { postgres, probes }, async ({ postgres: { url, host }, probes }, { signal }) => {
+    const sets = hostSets(root)
+    await migrateAll({ url, sets, log, clock, signal })
+    const journal = new JournalWatch(host, clock.now)
+    for (const set of sets) journal.add(set)
+    probes.remark(() => journal.describe())
+    return { value: journal, check: () => checkJournal(journal, sets, parts.kernel) }
   })
   const valkey = resourceUnit(parts, { id: 'valkey' }, { probes }, async openParts => valkeySettings.url === ''
     ? (await import('../resources/embedded/embedded-valkey.ts')).openEmbeddedValkey(openParts)
@@ -45,6 +52,15 @@ export function createResourceUnits (parts: UnitParts, probes: UnitDefinition<Pr
   const tasks = resourceUnit(parts, { id: 'tasks' }, { postgres }, (openParts, { postgres: { forTasks } }) =>
     openTasks({ connections: forTasks, ...taskSettings, drainMs: budgets.drainMs, isNewer, mask }, openParts))
   return { ...isEmbedded && { embeddedPostgres }, postgres, migrations, valkey, storage, tasks }
+}
+
+/** A newer version may have applied migrations that this one cannot work with: the host is not ready then, a plugin is quarantined. */
+async function checkJournal (journal: JournalWatch, hostSets: readonly MigrationSet[], kernel: Kernel): Promise<void> {
+  await journal.read().catch(() => { /* The check of postgres reports a database that does not answer. */ })
+  const broken = journal.broken()
+  const why = hostSets.map(({ owner }) => broken.get(owner)).find(sentence => sentence !== undefined)
+  if (why !== undefined) throw new Error(why)
+  for (const [plugin, reason] of broken) kernel.fail(plugin, new Error(reason))
 }
 
 /**

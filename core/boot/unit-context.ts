@@ -23,12 +23,16 @@ export interface UnitParts {
   handleFaults (roster: Pick<Roster, 'noteFault' | 'ownerOf'>): () => void
 }
 
-/** Returns a function that creates a required unit of the host, which has little to undo. */
-export const hostUnit = ({ loaded: { settings: { budgets } } }: Pick<UnitParts, 'loaded'>, startBudgetMs = budgets.resourceStartMs) =>
+/** The limits of a required unit of the host, which has little to undo. */
+export const hostLimits = ({ loaded: { settings: { budgets } } }: Pick<UnitParts, 'loaded'>, startBudgetMs = budgets.resourceStartMs) =>
+  ({ kind: 'host', required: true, startBudgetMs, stopBudgetMs: Math.min(budgets.stopMs, hostStopMs) }) as const
+
+/** Returns a function that creates a required unit of the host. */
+export const hostUnit = (parts: Pick<UnitParts, 'loaded'>, startBudgetMs?: number) =>
   <Units extends Needs, Value>(
     id: string, needs: Units, start: (given: Given<Units>, context: StartContext) => Value | Promise<Value>
   ): UnitDefinition<Value> => defineUnit(
-    { id, kind: 'host', required: true, startBudgetMs, stopBudgetMs: Math.min(budgets.stopMs, hostStopMs) },
+    { id, ...hostLimits(parts, startBudgetMs) },
     needs, async (given, context) => ({ value: await start(given, context) })
   )
 

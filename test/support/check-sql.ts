@@ -4,6 +4,8 @@
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import ts from 'typescript'
+import { loadMigrations } from '../../core/resources/migrations/migration-file.ts'
+import { findBreaks } from './check-migration.ts'
 import { hostSets, migrateAll, type MigrationSet } from '../../core/resources/migrations/migrations.ts'
 import { connectClient, type Client } from '../../core/resources/postgres/postgres-client.ts'
 import { hostSearchPath, pluginSearchPath } from '../../core/resources/postgres/postgres-session-options.ts'
@@ -131,6 +133,9 @@ function findMigrations (): MigrationSet[] {
 }
 
 async function main (): Promise<void> {
+  const breaks = findMigrations().flatMap(({ folder }) => loadMigrations(folder).files.flatMap(findBreaks))
+  for (const sentence of breaks) console.error(sentence)
+  if (breaks.length > 0) process.exitCode = 1
   const server = await startPostgres()
   try {
     const url = server.env['TEST_DATABASE_URL'] ?? ''

@@ -15,6 +15,8 @@ export interface MigrationFile {
   readonly sha256: string
   /** Path of the file that undoes the migration, if there is one. */
   readonly downPath: string | undefined
+  /** The first version that can work with the migration, from a first line `-- breaks: <1.4.0`; undefined: any can. */
+  readonly breaks: string | undefined
 }
 
 export interface MigrationFolder {
@@ -22,6 +24,7 @@ export interface MigrationFolder {
   readonly problems: readonly string[]
 }
 
+const breaksPattern = /^(?<claim>--\s*breaks\b)(?::[ ]*<(?<breaks>\d+\.\d+\.\d+)[ ]*(?=\n|$))?/i
 const namePattern = /^(?<number>\d+(_\d+)*)_[a-z][a-z0-9_]*$/
 
 /**
@@ -40,10 +43,13 @@ export function loadMigrations (folder: string): MigrationFolder {
     const down = `${name}.down.sql`
     problems.push(...findNameProblems(name, ups[0] ?? entry, path))
     if (text === undefined) problems.push(notText(path))
+    const { claim, breaks } = breaksPattern.exec(text ?? '')?.groups ?? {}
+    if (claim !== undefined && breaks === undefined) problems.push(`${path}:1 says which versions it breaks, and not in the form \`-- breaks: <1.4.0\`. Write it so.`)
     return text === undefined ? [] : [{
       name, path, text,
       sha256: createHash('sha256').update(text).digest('hex'),
-      downPath: downs.delete(down) ? pathOf(join(folder, down)) : undefined
+      downPath: downs.delete(down) ? pathOf(join(folder, down)) : undefined,
+      breaks
     }]
   })
   for (const down of downs) {

@@ -10,6 +10,8 @@ export interface JournalRow {
   readonly name: string
   readonly sha256: string
   readonly appliedAt: Date
+  /** The first version of the owner that can work with the migration; null: any can. */
+  readonly breaks: string | null
 }
 export type Journal = ReadonlyMap<string, readonly JournalRow[]>
 
@@ -26,7 +28,13 @@ export async function createJournal (client: Client): Promise<void> {
       sha256     text not null,
       applied_at timestamptz not null default now(),
       primary key (owner, name)
-    )`
+    );
+    do $$ begin
+      -- Journals of version 1.3 lack the column. Adding it locks the table, so it is added where it is missing only.
+      if not exists (select from pg_attribute where attrelid = 'bulkhead.migration'::regclass and attname = 'breaks' and not attisdropped) then
+        alter table bulkhead.migration add column breaks text;
+      end if;
+    end $$`
   ).catch((cause: unknown) => {
     throw new MigrationFailed(`The journal of the migrations, bulkhead.migration, could not be made: ${(cause as Error).message}. ` +
       'The host needs a role that may create schemas in its database: `grant create on database … to …`.', { cause })
@@ -39,7 +47,8 @@ export async function createJournal (client: Client): Promise<void> {
  */
 export async function readJournal (client: Client): Promise<Journal> {
   const rows = await ask<JournalRow>(client,
-    'select owner, name, sha256, applied_at as "appliedAt" from bulkhead.migration order by owner, name collate "C"'
+    // A journal of version 1.3 has no column "breaks".
+    'select owner, name, sha256, applied_at as "appliedAt", to_jsonb(migration) ->> \'breaks\' as breaks from bulkhead.migration order by owner, name collate "C"'
   ).catch((error: unknown) => {
     if (isUndefinedTable(error)) return []
     throw error
@@ -51,18 +60,25 @@ const isUndefinedTable = (error: unknown): boolean => error instanceof Error && 
 
 export interface History {
   readonly pending: readonly MigrationFile[]
+  /** Applied by a newer version, which is no problem for this one, unless they say so. */
+  readonly newer: readonly JournalRow[]
   readonly problems: readonly string[]
 }
 
 /** Finds the files of one owner that have not run yet, and every problem that prevents them from running. */
-export function findPending ({ files, applied }: { files: readonly MigrationFile[], applied: readonly JournalRow[] }): History {
+export function findPending (
+  { files, applied, version }: { files: readonly MigrationFile[], applied: readonly JournalRow[], version?: string | undefined }
+): History {
   const byName = new Map(files.map(file => [file.name, file]))
   const appliedNames = new Set(applied.map(({ name }) => name))
   const pending = files.filter(({ name }) => !appliedNames.has(name))
   const newestApplied = applied.at(-1)?.name ?? ''
+  const newestFile = files.at(-1)?.name ?? ''
+  const newer = applied.filter(({ name }) => name > newestFile)
 
   const problems = [
-    ...applied.filter(({ name }) => !byName.has(name)).map(row => describeMissing(row, files)),
+    ...applied.filter(({ name }) => !byName.has(name) && name < newestFile).map(row => describeMissing(row, files)),
+    ...newer.flatMap(row => describeBreak(row, version) ?? []),
     ...applied.flatMap(({ owner, name, sha256, appliedAt }) => {
       const file = byName.get(name)
       return file === undefined || file.sha256 === sha256 ? []
@@ -73,7 +89,20 @@ export function findPending ({ files, applied }: { files: readonly MigrationFile
       `${path} is new, and sorts before ${newestApplied}, which has been applied. Rename it so that it sorts last.`),
     ...pending.flatMap(findTextProblems)
   ]
-  return { pending, problems }
+  return { pending, newer, problems }
+}
+
+/** Describes why this version of the owner cannot work with a migration of a newer one; undefined when it can. */
+export function describeBreak ({ owner, name, breaks }: Pick<JournalRow, 'owner' | 'name' | 'breaks'>, version: string | undefined): string | undefined {
+  if (breaks === null || version === undefined || compareVersions(version, breaks) >= 0) return undefined
+  return `The database has the migration ${name} of "${owner}", with which versions before ${breaks} cannot work, and this is ${version}. Start version ${breaks} or newer.`
+}
+
+/** A pre-release has the files of its release, so it counts as the release. */
+function compareVersions (version: string, than: string): number {
+  const [own, other] = [version, than].map(text => text.split('-', 1)[0]?.split('.').map(Number) ?? [])
+  const at = own?.findIndex((part, index) => part !== other?.[index]) ?? -1
+  return at === -1 ? 0 : (own?.[at] ?? 0) - (other?.[at] ?? 0)
 }
 
 /** Describes an applied migration for which this host has no file. */

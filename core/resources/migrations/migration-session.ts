@@ -120,7 +120,7 @@ export interface Step {
   readonly text: string
   readonly schema: string
   /** The statement that updates the journal, in the same transaction. */
-  readonly journal: { readonly text: string, readonly values: readonly string[] }
+  readonly journal: { readonly text: string, readonly values: readonly (string | undefined)[] }
   /**
    * Called in the transaction before the file runs. The result is called after the file, and throws when the file must
    * be rolled back.

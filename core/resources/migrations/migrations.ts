@@ -1,6 +1,7 @@
 // Migrates the schemas of the host and of every plugin to the newest version. When many hosts start, the first one that
 // gets the lock does it, once.
 
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Umzug } from 'umzug'
 import type { Client } from '../postgres/postgres-client.ts'
@@ -23,13 +24,18 @@ export interface MigrationSet {
    * Created with the owner's first migration when it is missing. Only the host may change anything outside its schema.
    */
   readonly schema: string
+  /** Version of the owner; without it, no migration of a newer version is taken to break it. */
+  readonly version?: string
 }
 
 /** The sets of the host, in their order: the core schema, then the tables beside it. `root` is the project's folder. */
-export const hostSets = (root: string): MigrationSet[] => [
-  { owner: 'core', schema: 'public', folder: join(root, 'migrations') },
-  { owner: 'bulkhead', schema: 'bulkhead', folder: join(root, 'migrations/bulkhead') }
-]
+export function hostSets (root: string): MigrationSet[] {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  return [
+    { owner: 'core', schema: 'public', folder: join(root, 'migrations'), version },
+    { owner: 'bulkhead', schema: 'bulkhead', folder: join(root, 'migrations/bulkhead'), version }
+  ]
+}
 
 /** Plugins cannot have these ids. */
 const isHost = ({ owner }: Pick<MigrationSet, 'owner'>): boolean => owner === 'core' || owner === 'bulkhead'
@@ -44,6 +50,8 @@ export interface MigrationStatus {
   readonly owner: string
   readonly applied: readonly { readonly name: string, readonly appliedAt: Date }[]
   readonly pending: readonly string[]
+  /** Those of the applied ones that a newer version has applied, each with the first version that can work with it. */
+  readonly newer: readonly { readonly name: string, readonly breaks: string | null }[]
   /** The reasons why `up` would refuse, each with its fix. */
   readonly problems: readonly string[]
 }
@@ -71,8 +79,8 @@ export class MigrationsRefused extends Error {
   }
 }
 
-export function createMigrations ({ owner, folder, schema, ...parts }: MigrationSet & SessionParts): Migrations {
-  const set: MigrationSet = { owner, folder, schema }
+export function createMigrations ({ owner, folder, schema, version, ...parts }: MigrationSet & SessionParts): Migrations {
+  const set: MigrationSet = { owner, folder, schema, ...version !== undefined && { version } }
   return {
     status: signal => withSession(parts, signal, async client => statusOf(set, await readJournal(client))),
     up: async signal => (await migrateAll({ ...parts, sets: [set], signal })).map(({ name }) => name),
@@ -80,14 +88,15 @@ export function createMigrations ({ owner, folder, schema, ...parts }: Migration
   }
 }
 
-function statusOf ({ owner, folder }: MigrationSet, journal: Journal): MigrationStatus {
+function statusOf ({ owner, folder, version }: MigrationSet, journal: Journal): MigrationStatus {
   const { files, problems } = loadMigrations(folder)
   const applied = journal.get(owner) ?? []
-  const history = findPending({ files, applied })
+  const history = findPending({ files, applied, version })
   return {
     owner,
     applied: applied.map(({ name, appliedAt }) => ({ name, appliedAt })),
     pending: history.pending.map(({ name }) => name),
+    newer: history.newer.map(({ name, breaks }) => ({ name, breaks })),
     problems: [...problems, ...history.problems]
   }
 }
@@ -108,7 +117,7 @@ export async function migrateAll ({ sets, signal, ...parts }: MigrateAllParts): 
   const plan = (journal: Journal): (MigrationSet & { files: readonly MigrationFile[], applied: readonly string[] })[] => {
     const planned = loaded.map(({ problems, ...set }) => {
       const applied = journal.get(set.owner) ?? []
-      const history = findPending({ files: set.files, applied })
+      const history = findPending({ files: set.files, applied, version: set.version })
       return { ...set, applied: applied.map(({ name }) => name), isDone: history.pending.length === 0, problems: [...problems, ...history.problems] }
     })
     const problems = planned.flatMap(({ problems }) => problems)
@@ -192,9 +201,9 @@ async function openUmzug (
     log.info({ owner, migration: name, durationMs: Math.round(clock.now() - startedAt) }, done)
   }
   return new Umzug({
-    migrations: files.map(({ name, path, text, sha256 }) => {
+    migrations: files.map(({ name, path, text, sha256, breaks }) => {
       const down = downs.get(name)
-      const insert = { text: 'insert into bulkhead.migration (owner, name, sha256) values ($1, $2, $3)', values: [owner, name, sha256] }
+      const insert = { text: 'insert into bulkhead.migration (owner, name, sha256, breaks) values ($1, $2, $3, $4)', values: [owner, name, sha256, breaks] }
       const remove = { text: 'delete from bulkhead.migration where owner = $1 and name = $2', values: [owner, name] }
       return {
         name,
@@ -213,10 +222,11 @@ function throwCause (error: unknown): never {
   throw error instanceof Error && error.cause !== undefined ? error.cause : error
 }
 
-export function renderStatus ({ owner, applied, pending, problems }: MigrationStatus): string {
+export function renderStatus ({ owner, applied, pending, newer, problems }: MigrationStatus): string {
+  const newerBy = new Map(newer.map(({ name, breaks }) => [name, breaks === null ? '  of a newer version' : `  of a newer version; breaks versions before ${breaks}`]))
   return [
-    `${owner}: ${applied.length} applied, ${pending.length} pending`,
-    ...applied.map(({ name, appliedAt }) => `  ${name}  ${appliedAt.toISOString()}`),
+    `${owner}: ${applied.length} applied${newer.length === 0 ? '' : `, ${newer.length} of them by a newer version`}, ${pending.length} pending`,
+    ...applied.map(({ name, appliedAt }) => `  ${name}  ${appliedAt.toISOString()}${newerBy.get(name) ?? ''}`),
     ...pending.map(name => `  ${name}  pending`),
     ...problems.map(problem => `! ${problem}`)
   ].join('\n')

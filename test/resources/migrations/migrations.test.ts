@@ -86,14 +86,45 @@ test('a checkout with other line endings is no change', async t => {
   assert.deepEqual(await createCore(url, folder).up(), [])
 })
 
-test('a database that is newer than the host is refused, up and down', async t => {
+test('a database that a newer version has migrated is no problem, but is not taken down', async t => {
   const url = await createDatabase(t)
   const folder = createFolder(t, three)
   await createCore(url, folder).up()
   folder.remove('003_c.sql', '003_c.down.sql')
+  assert.deepEqual(await createCore(url, folder).up(), [])
+  const status = await createCore(url, folder).status()
+  assert.deepEqual([status.newer, status.problems], [[{ name: '003_c', breaks: null }], []])
+  assert.match(renderStatus(status), /^core: 3 applied, 1 of them by a newer version, 0 pending\n.*\n.*\n {2}003_c {2}\S+Z {2}of a newer version$/)
   const newer = refused(/has the migration 003_c of "core" \(applied 2.*Z\), which is newer than any this host has\. Start the newer host/)
-  await assert.rejects(createCore(url, folder).up(), newer)
   await assert.rejects(createCore(url, folder).down(1), newer)
+})
+
+test('a migration says in its first line which versions it breaks, and only those are refused', async t => {
+  const url = await createDatabase(t)
+  const folder = createFolder(t, { '001_a.sql': 'create table a ()', '002_b.sql': '-- breaks: <1.10.0\ndrop table a' })
+  for (const owner of ['core', 'notes']) {
+    const create = (version: string): Migrations => createMigrations({ url, owner, schema: owner === 'core' ? 'public' : owner, folder: folder.path, version, ...parts })
+    folder.write({ '002_b.sql': '-- breaks: <1.10.0\ndrop table a' })
+    assert.deepEqual(await create('1.10.0').up(), ['001_a', '002_b'])
+    folder.remove('002_b.sql')
+    const broken = refused(new RegExp(`migration 002_b of "${owner}", with which versions before 1\\.10\\.0 cannot work, and this is 1\\.9\\.3\\. Start version 1\\.10\\.0 or newer`))
+    await assert.rejects(create('1.9.3').up(), broken)
+    for (const version of ['1.10.0', '1.10.0-rc.1', '1.10.1', '2.0.0']) assert.deepEqual(await create(version).up(), [])
+    assert.match(renderStatus(await create('1.9.3').status()), /002_b .* of a newer version; breaks versions before 1\.10\.0\n! The database has/)
+  }
+  folder.write({ '002_b.sql': '-- breaks: 1.10\nselect 1' })
+  await assert.rejects(createCore(url, folder).up(), refused(/002_b\.sql:1 says which versions it breaks, and not in the form `-- breaks: <1\.4\.0`/))
+})
+
+test('a journal without the column for broken versions is read, and gets it with the next migration', async t => {
+  const url = await createDatabase(t)
+  const folder = createFolder(t, { '001_a.sql': three['001_a.sql'] })
+  await createCore(url, folder).up()
+  await select(url, 'alter table bulkhead.migration drop column breaks')
+  assert.deepEqual(await createCore(url, folder).up(), [])
+  folder.write({ '002_b.sql': '-- breaks: <1.4.0\ncreate table b ()' })
+  await createCore(url, folder).up()
+  assert.deepEqual(await select(url, 'select breaks from bulkhead.migration order by name'), [null, '1.4.0'])
 })
 
 test('an applied file that is gone is asked back', async t => {
