@@ -79,7 +79,7 @@ const News = z.strictObject({ forget: z.union([z.string(), z.literal(true)]) })
 
 /** Resolves once this replica receives the news of the other replicas. */
 export async function createAccess (
-  { postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs, passwords = createPasswords(), findCallerId }: AccessParts
+  { postgres, valkey, log, clock, sessionIdleMs = defaultSessionIdleMs, passwords = createPasswords(clock), findCallerId }: AccessParts
 ): Promise<AccessModule> {
   const background = new Background(log)
   const permissions = createEffectivePermissionFinder({ postgres, valkey, log, clock, background })

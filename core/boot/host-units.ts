@@ -65,7 +65,7 @@ export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes:
     await prepareAccess(database, environment === 'production' ? log : undefined, { auditIsArchived: archive.auditDays > 0 })
     await warnOfPairs(database, log)
     const first = await firstRun(database, {
-      admin: { name, email: email || undefined, password: password || undefined }, requirePassword: environment === 'production', log
+      admin: { name, email: email || undefined, password: password || undefined }, requirePassword: environment === 'production', log, clock
     })
     // The password is printed at once and not logged. The operator at the terminal gets it even when a later step fails, and it is stored nowhere.
     if (first.password !== undefined) log.print(`The first admin is "${name}" with the password ${first.password} (shown this once).`)

@@ -42,7 +42,7 @@ export async function openTasks (
 ): Promise<Resource<TaskRunner>> {
   let opening: Promise<Shared> | undefined
   const open = async (): Promise<Shared> => {
-    const queues = await openQueues(settings, log)
+    const queues = await openQueues(settings, { log, clock })
     try {
       const offset = await watchOffset({ ask: () => queues.now(), clock, log })
       return { queues, offset, lookout: openLookout({ queues, clock, log }) }

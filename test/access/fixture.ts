@@ -12,14 +12,14 @@ import { openValkey } from '../../core/resources/valkey/valkey-resource.ts'
 import { createDatabase } from '../support/database.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
-import { createLog, openParts } from '../support/part.ts'
+import { clock, createLog, openParts } from '../support/part.ts'
 import { openTestPostgres } from '../support/postgres.ts'
 import { undo } from '../support/undo.ts'
 
 export const adminPassword = 'correct horse battery'
 /** Far below the real cost, where the cost is not what is tested. */
 const cheap = { memoryCost: 64, timeCost: 1, parallelism: 1 }
-export const cheapPasswords = createPasswords(cheap)
+export const cheapPasswords = createPasswords(clock, cheap)
 export const cheapHash = await cheapPasswords.hash(adminPassword)
 export const origin = { address: '192.0.2.7', userAgent: 'a test' }
 

@@ -55,7 +55,7 @@ async function makeTemplate (sets: readonly MigrationSet[]): Promise<string> {
     await askServer(`CREATE DATABASE ${draft}`)
     await migrateAll({ url: urlOf(draft), sets, log: createLog(), clock })
     // A second of work, which each of a hundred hosts and houses would do again.
-    const queues = await openQueues({ connections: connectTasks(urlOf(draft)), maxConnections: 1, historyHours: 1 }, createLog())
+    const queues = await openQueues({ connections: connectTasks(urlOf(draft)), maxConnections: 1, historyHours: 1 }, { log: createLog(), clock })
     await queues.close()
     await askServer(`ALTER DATABASE ${draft} RENAME TO ${name}`)
     return name

@@ -4,7 +4,8 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { argon2id, hash, verify } from 'argon2'
-import { TooManyRequests } from '../../contract/index.ts'
+import { createLimit } from '../../concurrency/limit.ts'
+import { TooManyRequests, type Clock } from '../../contract/index.ts'
 import { isStorable } from '../../contract/text.ts'
 
 export const passwordLength = { min: 8, max: 1_024 } as const
@@ -17,9 +18,6 @@ const defaultCost: PasswordCost = { memoryCost: 64 * 1_024, timeCost: 3, paralle
  * one of them is always left to the other work.
  */
 const atOnce = Math.max(1, Math.min(availableParallelism() - 1, 3))
-const queueMax = 32
-const waitMaxMs = 10_000
-const retryAfterMs = 2_000
 
 /** Says why a text cannot be a password; undefined when it can. */
 export const findPasswordFault = (password: string): string | undefined => !isPasswordLength(password)
@@ -44,57 +42,27 @@ export interface Passwords {
  * `cost` is that of argon2id, with `memoryCost` in KiB. Hosts use the default cost.
  * Tests of other subjects use a lower cost.
  */
-export function createPasswords (cost: PasswordCost = defaultCost): Passwords {
+export function createPasswords (clock: Clock, cost: PasswordCost = defaultCost): Passwords {
+  const limit = createLimit({
+    clock, atOnce, waitingMax: 32, waitMs: 10_000, first: 'known',
+    refusal: () => new TooManyRequests('Too many people are signing in at this moment. Try again shortly.', { retryAfterMs: 2_000 })
+  })
   // This hash costs as much to verify as a real one. It belongs to no password, because its digest is random.
   const nobodysHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${base64(16)}$${base64(32)}`
   return {
-    hash: password => inTurn(true, () => hash(password, { type: argon2id, ...cost })),
+    hash: password => limit.run(() => hash(password, { type: argon2id, ...cost }), { line: 'known' }),
     async isRight (password, stored, { isKnown = true } = {}) {
       const digest = stored !== undefined && isPasswordLength(password) ? stored : nobodysHash
-      return inTurn(isKnown, async () => {
+      return limit.run(async () => {
         try {
           return await verify(digest, password.slice(0, passwordLength.max))
         } catch {
           // The stored text is no argon2 hash, as for a user who may not sign in by password. No password matches it.
           return false
         }
-      })
+      }, { line: isKnown ? 'known' : 'unknown' })
     }
   }
 }
 
 const base64 = (length: number): string => randomBytes(length).toString('base64').replaceAll('=', '')
-
-let running = 0
-const known = new Set<() => void>()
-const strangers = new Set<() => void>()
-
-async function inTurn<T> (isKnown: boolean, work: () => Promise<T>): Promise<T> {
-  if (running < atOnce) running++
-  else await waitIn(isKnown ? known : strangers)
-  try {
-    return await work()
-  } finally {
-    // The caller that waited longest takes over the place, so `running` stays the same. Known callers come first.
-    const [next] = known.size > 0 ? known : strangers
-    if (next === undefined) running--
-    else next()
-  }
-}
-
-function waitIn (queue: Set<() => void>): Promise<void> {
-  const tooMany = (): TooManyRequests => new TooManyRequests('Too many people are signing in at this moment. Try again shortly.', { retryAfterMs })
-  if (queue.size >= queueMax) return Promise.reject(tooMany())
-  return new Promise((resolve, reject) => {
-    const begin = (): void => {
-      clearTimeout(timer)
-      queue.delete(begin)
-      resolve()
-    }
-    const timer = setTimeout(() => {
-      queue.delete(begin)
-      reject(tooMany())
-    }, waitMaxMs)
-    queue.add(begin)
-  })
-}

@@ -4,7 +4,7 @@
 import { BadRequest, Conflict, DelegationRecord, Forbidden, NotFound, sql, ValidationFailed, z } from '../../contract/index.ts'
 import type { Clock, Delegations, FieldError, NewDelegation, Postgres, Transaction, User } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
-import type { Limit, RateLimits } from '../sign-in/rate-limit.ts'
+import type { RateLimit, RateLimits } from '../sign-in/rate-limit.ts'
 import { isLeftByToken, isNarrowed, mayKnowProject, scopesOf } from './authority.ts'
 import type { Authorization } from './authorization.ts'
 import type { ChangeAccess } from './permission-epoch.ts'
@@ -132,7 +132,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
   return { grant, list, revoke }
 }
 
-const limitOf = ({ id }: User): Limit => ({
+const limitOf = ({ id }: User): RateLimit => ({
   key: `delegation:${id}`, max: 30, windowMs: 3_600_000, refusal: 'You have made and revoked 30 delegations within an hour. Try again later.'
 })
 

@@ -7,7 +7,7 @@ import { createApiToken, hashOf } from '../credential/token.ts'
 import { assertMayName, isNarrowed, mayKnowProject } from '../permission/authority.ts'
 import { revokeTokensOf } from '../user/new-password.ts'
 import { holdUser } from '../user/user-row.ts'
-import type { Limit, RateLimits } from './rate-limit.ts'
+import type { RateLimit, RateLimits } from './rate-limit.ts'
 
 interface ApiTokensDeps {
   readonly postgres: Postgres
@@ -128,6 +128,6 @@ function assertNotWider ({ signedInBy: own }: User, scopes: readonly string[], p
   if (wider.length > 0) throw new Forbidden(`The token you use does not have the scope ${wider.map(scope => `"${scope}"`).join(', ')}.`)
 }
 
-const limitOf = (user: User): Limit => ({
+const limitOf = (user: User): RateLimit => ({
   key: `token:${user.id}`, max: 20, windowMs: 3_600_000, refusal: 'You have made 20 tokens within an hour. Try again later.'
 })

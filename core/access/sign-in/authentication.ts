@@ -11,7 +11,7 @@ import { PermissionSet } from '../common/permission-set.ts'
 import { hashOf, kindOf, type TokenKind } from '../credential/token.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from '../permission/effective-permission.ts'
 import { narrow } from '../permission/project-permission.ts'
-import { LookupLimit } from './lookup-limit.ts'
+import { createLookupLimit } from './lookup-limit.ts'
 import { extendEveryMs, sessionEndMs } from './session-life.ts'
 
 export interface Authentication {
@@ -46,7 +46,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
   const strangers = new ExpiringCache<true>({ clock, entriesMax: strangersMax })
   /** Tokens that had a user within the last hour. Their lookups do not wait for those of unknown tokens. */
   const recent = new ExpiringCache<true>({ clock, entriesMax: usersMax })
-  const newcomers = new LookupLimit({ clock })
+  const newcomers = createLookupLimit(clock)
   const flights = new SingleFlight<Known>({ clock, joinableForMs: knownForMs })
 
   function authenticate (token: string): User | undefined | Promise<User | undefined> {

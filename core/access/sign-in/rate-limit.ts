@@ -5,7 +5,7 @@ import { knownForMs, ExpiringCache } from '../../concurrency/expiring-cache.ts'
 import { sql, TooManyRequests, z } from '../../contract/index.ts'
 import type { Clock, Transaction } from '../../contract/index.ts'
 
-export interface Limit {
+export interface RateLimit {
   /** Names what the attempts are counted for, for example `login:address:192.0.2.1`. */
   readonly key: string
   readonly max: number
@@ -24,12 +24,12 @@ export interface RateLimits {
    * Counts one attempt. Throws `TooManyRequests` when the window is full.
    * It is atomic: of a hundred attempts at the same time, `max` pass.
    */
-  take (queries: Queries, limit: Limit): Promise<void>
+  take (queries: Queries, limit: RateLimit): Promise<void>
   /**
    * Throws `TooManyRequests` when the window is known to be full, which is cached for one second after a refusal.
    * It makes no query.
    */
-  assertNotKnownFull (limit: Limit): void
+  assertNotKnownFull (limit: RateLimit): void
   /** Takes back the counts of attempts that were no failure after all. */
   giveBack (queries: Queries, keys: readonly string[]): Promise<void>
   /** Deletes windows that have ended. Without this, rows for names that no user has would stay for ever. */
@@ -45,7 +45,7 @@ export function createRateLimits ({ clock }: { clock: Clock }): RateLimits {
    */
   const full = new ExpiringCache<number>({ clock, entriesMax: fullMax })
 
-  const refuse = ({ refusal }: Limit, endsAtMs: number): never => {
+  const refuse = ({ refusal }: RateLimit, endsAtMs: number): never => {
     throw new TooManyRequests(refusal, { retryAfterMs: Math.max(1_000, endsAtMs - clock.now()) })
   }
   const assertNotKnownFull: RateLimits['assertNotKnownFull'] = (limit) => {

@@ -11,8 +11,8 @@ import { addressOf, networkOf, rememberedSince, rememberNetwork } from '../commo
 import { unstorablePassword, type Passwords } from '../credential/password.ts'
 import { createSessionToken, hashOf, maskTokens } from '../credential/token.ts'
 import { holdUser } from '../user/user-row.ts'
-import { LookupLimit } from './lookup-limit.ts'
-import type { Limit, RateLimits } from './rate-limit.ts'
+import { createLookupLimit } from './lookup-limit.ts'
+import type { RateLimit, RateLimits } from './rate-limit.ts'
 import { sessionEndMs, sessionLifeMs } from './session-life.ts'
 
 interface SessionsDeps {
@@ -35,7 +35,7 @@ const UserRow = Contact.extend({ passwordHash: z.string(), isActive: z.boolean()
 type UserRow = z.output<typeof UserRow>
 
 export function createSessions ({ postgres, clock, limits, passwords, sessionIdleMs, forget, countFailedLogin }: SessionsDeps): Pick<Access, 'login' | 'logout'> {
-  const lookups = new LookupLimit({ clock })
+  const lookups = createLookupLimit(clock)
   /** Sign-in names with a network from which no user of this name has signed in before. */
   const strangers = new ExpiringCache<true>({ clock, entriesMax: strangersMax })
 
@@ -145,8 +145,8 @@ const userAgentOf = ({ userAgent }: Origin): string | null => userAgent === unde
  * In a network from which a user has signed in before, the user has a limit of their own. Attempts of others, elsewhere
  * with this name or in this network with other names, do not count against it and do not lock the user out.
  */
-function limitsOf (name: string, network: string | null, user: UserRow | null): Limit[] {
-  const limit = (key: string): Limit =>
+function limitsOf (name: string, network: string | null, user: UserRow | null): RateLimit[] {
+  const limit = (key: string): RateLimit =>
     ({ key, max: attemptsMax, windowMs: attemptWindowMs, refusal: 'Too many attempts to sign in. Try again later.' })
   if (user?.isKnownThere === true) return [limit(`login:known:${user.id}:${network ?? ''}`)]
   // The name is hashed, because it may be any text of any length. Its case is ignored, so that its spellings

@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { sql, z } from '../../contract/index.ts'
-import type { Log, Postgres } from '../../contract/index.ts'
+import type { Clock, Log, Postgres } from '../../contract/index.ts'
 import { isStorable } from '../../contract/text.ts'
 import { nobodyId, recordAudit } from '../audit/audit-log.ts'
 import { lockAccess } from '../common/access-lock.ts'
@@ -24,6 +24,7 @@ export interface FirstRunParts {
   /** True in production: no operator reads a password off a screen there, so a random password is not allowed. */
   readonly requirePassword: boolean
   readonly log: Log
+  readonly clock: Clock
   /** Hashes passwords; by default, at the cost that hosts use. */
   readonly passwords?: Passwords
 }
@@ -47,7 +48,7 @@ export class FirstAdminRefused extends Error {
 }
 
 export async function firstRun (
-  postgres: Postgres, { admin, requirePassword, log, passwords = createPasswords() }: FirstRunParts
+  postgres: Postgres, { admin, requirePassword, log, clock, passwords = createPasswords(clock) }: FirstRunParts
 ): Promise<FirstRun> {
   if (await hasUsers(postgres)) return { created: false }
   const { name, email = `${name}@localhost` } = admin

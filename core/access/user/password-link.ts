@@ -6,7 +6,7 @@ import type { Users } from '../../contract/index.ts'
 import { recordAudit } from '../audit/audit-log.ts'
 import { networkOf } from '../common/network.ts'
 import { createLinkToken, hashOf, isLinkToken } from '../credential/token.ts'
-import type { Limit } from '../sign-in/rate-limit.ts'
+import type { RateLimit } from '../sign-in/rate-limit.ts'
 import { endSessionsOf, revokeTokensOf } from './new-password.ts'
 import type { UserParts } from './user-change.ts'
 import { assertForms, refuseUnknown } from './user-row.ts'
@@ -86,10 +86,10 @@ const refuse = (): never => {
   throw new Unauthorized('This link is no good: it was used, is older than an hour, or the user was changed since. Ask an administrator for a new one.')
 }
 
-const linkLimitOf = (id: string): Limit => ({
+const linkLimitOf = (id: string): RateLimit => ({
   key: `password-link:${id}`, max: 5, windowMs: lifeMs, refusal: 'This user was sent 5 links within an hour. Try again later.'
 })
 
-const attemptLimitOf = (network: string | null): Limit => ({
+const attemptLimitOf = (network: string | null): RateLimit => ({
   key: `password-link:address:${network ?? ''}`, max: 10, windowMs: 300_000, refusal: 'Too many attempts to set a password by a link. Try again later.'
 })

@@ -8,7 +8,7 @@ import { assertMayTakeOver, isNarrowed } from '../permission/authority.ts'
 import type { Authorization } from '../permission/authorization.ts'
 import { endLoansOf } from '../permission/loan.ts'
 import { holdAccess, type ChangeAccess } from '../permission/permission-epoch.ts'
-import type { Limit, RateLimits } from '../sign-in/rate-limit.ts'
+import type { RateLimit, RateLimits } from '../sign-in/rate-limit.ts'
 import { endSessionsOf, revokeTokensOf } from './new-password.ts'
 import { assertFree, moveUserKeys } from './user-key.ts'
 import { assertForms, refuseUnknown, shutOut } from './user-row.ts'
@@ -124,6 +124,6 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
 const isTakeOver = (actor: User, id: string, { email, password, isActive }: UserChange): boolean =>
   (actor.id !== id || isNarrowed(actor)) && (email !== undefined || password !== undefined || isActive !== undefined)
 
-const passwordLimitOf = (id: string): Limit => ({
+const passwordLimitOf = (id: string): RateLimit => ({
   key: `password:${id}`, max: 5, windowMs: 3_600_000, refusal: 'This password was to be changed 5 times within an hour. Try again later.'
 })

@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PgBoss, SendOptions } from 'pg-boss'
+import { createLimit, type Limit } from '../../concurrency/limit.ts'
 import { untilAborted } from '../../concurrency/until-aborted.ts'
-import { sql, type Log, type Transaction } from '../../contract/index.ts'
-import { createPlaces } from './place.ts'
+import { ServiceUnavailable, sql, type Clock, type Log, type Transaction } from '../../contract/index.ts'
 import type { Claim, Queues, QueueSettings } from './queue.ts'
 
 type IDatabase = ReturnType<PgBoss['getDb']>
@@ -34,7 +34,7 @@ const schema = 'pgboss'
 const channel = `pgboss_${createHash('sha224').update(schema).digest('hex').slice(0, 24)}`
 
 /** Imports pg-boss, connects, and brings the schema `pgboss` up to date. */
-export async function openQueues ({ connections, maxConnections, historyHours }: QueueSettings, log: Log): Promise<Queues> {
+export async function openQueues ({ connections, maxConnections, historyHours }: QueueSettings, { log, clock }: { log: Log, clock: Clock }): Promise<Queues> {
   const { PgBoss } = await import('pg-boss')
   // `Client` and the two options after it are for the underlying pool.
   const options = {
@@ -60,7 +60,7 @@ export async function openQueues ({ connections, maxConnections, historyHours }:
     await boss.start()
     // While this connection is lost, polling finds the jobs.
     const listening = await connections.listen(channel, tell)
-    return createQueues(boss, { keepSeconds: Math.max(historyHours * 3_600, leastKeptSeconds), connections: options.max }, {
+    return createQueues(boss, { keepSeconds: Math.max(historyHours * 3_600, leastKeptSeconds), connections: options.max, clock }, {
       add: listener => { listeners.add(listener); return () => { listeners.delete(listener) } },
       close: () => listening.close()
     })
@@ -108,15 +108,21 @@ interface News {
   close (): Promise<void>
 }
 
-function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds: number, connections: number }, news: News): Queues {
+interface QueuesDeps { readonly keepSeconds: number, readonly connections: number, readonly clock: Clock }
+
+function createQueues (boss: PgBoss, { keepSeconds, connections, clock }: QueuesDeps, news: News): Queues {
   const db = boss.getDb()
   // Each of the two leaves one connection free: a flood of sends, or of failed runs, must not delay heartbeats until all claims are lost.
-  const sending = createPlaces(connections - 1, callTimeoutMs)
-  const transacting = createPlaces(connections - 1, callTimeoutMs)
+  const createPlaces = (): Limit => createLimit({
+    clock, atOnce: connections - 1, waitingMax: Infinity, waitMs: callTimeoutMs,
+    refusal: () => new ServiceUnavailable('The task queue has more to do than it can at the moment. Try again later.', { retryAfterMs: callTimeoutMs })
+  })
+  const sending = createPlaces()
+  const transacting = createPlaces()
   /** Each queue is created once per process; concurrent callers wait for the same call. */
   const made = new Map<string, Promise<void>>()
 
-  const inTransaction = (plugin: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(plugin, async () => {
+  const inTransaction = (plugin: string, work: (tx: IDatabase) => Promise<void>): Promise<void> => transacting.run(async () => {
     // pg-boss's own pool always has `beginTransaction`.
     const transaction = await db.beginTransaction?.()
     if (transaction === undefined) throw new Error('pg-boss has no pool of its own')
@@ -127,7 +133,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       throw error
     }
     await transaction.commit()
-  })
+  }, { line: plugin })
   const settled = (claims: readonly Claim[], response: unknown): ReadonlySet<Claim> => {
     const ids = new Set((response as { settled?: readonly string[] }).settled)
     return new Set(claims.filter(({ id }) => ids.has(id)))
@@ -169,7 +175,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
       const data: JobData = { input, retryLimit, ...version !== undefined && { version }, ...priority !== undefined && { priority } }
       if (key === undefined) {
         const put = async (): Promise<string | undefined> => await boss.send(name, data, options) ?? undefined
-        return tx === undefined ? sending.run(sender, put) : put()
+        return tx === undefined ? sending.run(put, { line: sender }) : put()
       }
       // pg-boss dates a job by the start of its transaction. When one transaction waits for another, that differs from the order in which they
       // sent their jobs, so the job is dated by the current time instead.
@@ -260,7 +266,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections }: { keepSeconds
 
     subscribers: async (event, plugin, tx) => {
       const ask = (through: IDatabase) => through.executeSql(`SELECT name FROM ${schema}.subscription WHERE event = $1 ORDER BY name`, [event])
-      const { rows } = await (tx === undefined ? sending.run(plugin, () => ask(db)) : ask(asDatabase(tx)))
+      const { rows } = await (tx === undefined ? sending.run(() => ask(db), { line: plugin }) : ask(asDatabase(tx)))
       return rows.map(({ name }: { name: string }) => name)
     },
     setSubscriptions: async (prefix, events) => {

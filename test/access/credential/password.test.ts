@@ -5,8 +5,10 @@ import { test } from 'node:test'
 import { hash } from 'argon2'
 import { createPasswords } from '../../../core/access/credential/password.ts'
 import { TooManyRequests } from '../../../core/contract/index.ts'
+import { createFakeClock } from '../../support/fake-clock.ts'
+import { clock } from '../../support/part.ts'
 
-const passwords = createPasswords()
+const passwords = createPasswords(clock)
 
 test('a password is the one it was made from and no other', async () => {
   const stored = await passwords.hash('correct horse')
@@ -38,15 +40,15 @@ test('in a flood of passwords a bounded number waits, and the rest is refused at
   assert.equal(await passwords.isRight('correct horse', stored), true)
 })
 
-test('who waits longer than ten seconds is turned away, and those who come after get their turn', async (t) => {
+test('a caller that waits longer than ten seconds is refused, and a later one gets its turn', async () => {
   const stored = await hash('correct horse', { memoryCost: 64, timeCost: 1, parallelism: 1 })
-  t.mock.timers.enable({ apis: ['setTimeout'] })
-  const atWork = [1, 2, 3].map(() => passwords.hash('correct horse'))
+  const time = createFakeClock(0)
+  const passwords = createPasswords(time)
+  const atWork = Promise.allSettled([1, 2, 3].map(() => passwords.hash('correct horse')))
   const waiting = Promise.allSettled(Array.from({ length: 5 }, () => passwords.isRight('correct horse', stored, { isKnown: false })))
-  t.mock.timers.tick(10_000)
+  await time.advance(10_000)
   for (const result of await waiting) assert.ok(result.status === 'rejected' && result.reason instanceof TooManyRequests)
-  t.mock.timers.reset()
-  await Promise.allSettled(atWork)
+  await atWork
   assert.equal(await passwords.isRight('correct horse', stored), true)
 })
 

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import { createPasswords } from '../../../core/access/credential/password.ts'
 import { BadRequest, TooManyRequests, Unauthorized } from '../../../core/contract/index.ts'
 import type { AnswerableError } from '../../../core/contract/index.ts'
+import { clock } from '../../support/part.ts'
 import { until } from '../../support/until.ts'
 import { adminPassword, cheapPasswords, counting, openHouse, origin, signIn } from '../fixture.ts'
 import type { House } from '../fixture.ts'
@@ -59,7 +60,7 @@ test('an unknown name, a wrong password and an inactive user get the same answer
 async function compareTimes (t: TestContext, rounds: number): Promise<number> {
   const house = await openHouse(t)
   await house.addUser('ada')
-  const passwords = createPasswords()
+  const passwords = createPasswords(clock)
   await house.rows('update users set password_hash = $1, is_active = name = \'admin\'', [await passwords.hash(adminPassword)])
   const room = await house.openRoom({ passwords })
   const took = async (name: string, password: string): Promise<number> => {
@@ -259,7 +260,7 @@ test('a password that changes while someone signs in with the old one opens noth
   const house = await openHouse(t)
   const room = await house.openRoom()
   // Its cost is the time in which it changes.
-  const [old, next] = [await createPasswords().hash(adminPassword), await cheapPasswords.hash('another password')]
+  const [old, next] = [await createPasswords(clock).hash(adminPassword), await cheapPasswords.hash('another password')]
   await house.rows('update users set password_hash = $1', [old])
   const login = refusal(room.access.login({ name: 'admin', password: adminPassword }, origin))
   await until(async () => (await house.rows('select 1 from bulkhead.rate_limit where key like \'login:name:%\'')).length > 0)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FirstAdminRefused, firstRun, prepareAccess } from '../../../core/access/index.ts'
-import { createLog } from '../../support/part.ts'
+import { clock, createLog } from '../../support/part.ts'
 import { cheapPasswords as passwords, openDatabase } from '../fixture.ts'
 
 const log = createLog()
@@ -14,7 +14,7 @@ test('ten hosts that start at once on an empty database make one admin', async (
   const hosts = await Promise.all(Array.from({ length: 10 }, async () => connect()))
   const runs = await Promise.all(hosts.map(async (postgres) => {
     await prepareAccess(postgres)
-    return firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log, passwords })
+    return firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log, clock, passwords })
   }))
   assert.equal(runs.filter(({ created }) => created).length, 1)
   assert.equal(runs.filter(({ password }) => password !== undefined).length, 1, 'only the host that made it knows the password')
@@ -24,7 +24,7 @@ test('ten hosts that start at once on an empty database make one admin', async (
 test('the first run creates the system roles, their permissions and an admin who may do all', async (t) => {
   const { postgres, rows } = await openDatabase(t)
   await prepareAccess(postgres)
-  assert.deepEqual(await firstRun(postgres, { admin, requirePassword: true, log }), { created: true })
+  assert.deepEqual(await firstRun(postgres, { admin, requirePassword: true, log, clock }), { created: true })
 
   const held = await rows(`
     select r.name, coalesce(string_agg(p.name, ' ' order by p.name), '') as permissions
@@ -52,17 +52,17 @@ test('the first run creates the system roles, their permissions and an admin who
 test('once there is a user nothing is made, asked for or checked', async (t) => {
   const { postgres, connect } = await openDatabase(t)
   await prepareAccess(postgres)
-  await firstRun(postgres, { admin, requirePassword: true, log, passwords })
+  await firstRun(postgres, { admin, requirePassword: true, log, clock, passwords })
 
   const readOnly = await connect({ session: '-c default_transaction_read_only=on' })
   await prepareAccess(readOnly)
-  assert.deepEqual(await firstRun(readOnly, { admin: { name: '..', email: '', password: undefined }, requirePassword: true, log }), { created: false })
+  assert.deepEqual(await firstRun(readOnly, { admin: { name: '..', email: '', password: undefined }, requirePassword: true, log, clock }), { created: false })
 })
 
 test('a password made at random is long, easy to read, and the admin\'s', async (t) => {
   const { postgres, rows } = await openDatabase(t)
   await prepareAccess(postgres)
-  const { password = '' } = await firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log, passwords })
+  const { password = '' } = await firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: false, log, clock, passwords })
   assert.match(password, /^[a-km-np-z2-9]{24}$/)
   const [user] = await rows('select password_hash from users')
   assert.equal(await passwords.isRight(password, String(user?.password_hash)), true)
@@ -71,14 +71,14 @@ test('a password made at random is long, easy to read, and the admin\'s', async 
 test('settings that cannot make an admin are named, all at once, and nothing is written', async (t) => {
   const { postgres, rows } = await openDatabase(t)
   await prepareAccess(postgres)
-  const bad = firstRun(postgres, { admin: { name: 'a..b', email: 'nowhere', password: 'short' }, requirePassword: true, log })
+  const bad = firstRun(postgres, { admin: { name: 'a..b', email: 'nowhere', password: 'short' }, requirePassword: true, log, clock })
   await assert.rejects(bad, (error: unknown) => {
     assert.ok(error instanceof FirstAdminRefused)
     assert.deepEqual(error.problems.map(problem => problem.split(' ')[0]), ['PLATFORM_ADMIN_NAME', 'PLATFORM_ADMIN_EMAIL', 'PLATFORM_ADMIN_PASSWORD'])
     assert.ok(!error.message.includes('short'), 'no password is shown')
     return true
   })
-  const none = firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: true, log })
+  const none = firstRun(postgres, { admin: { ...admin, password: undefined }, requirePassword: true, log, clock })
   await assert.rejects(none, /PLATFORM_ADMIN_PASSWORD is not set/)
   assert.deepEqual(await rows('select count(*)::int as roles from roles'), [{ roles: 0 }])
 })

@@ -7,7 +7,7 @@ import { ServiceUnavailable, sql, z } from '../../../core/contract/index.ts'
 import { openQueues } from '../../../core/tasks/queue/pg-boss-queues.ts'
 import type { Queues } from '../../../core/tasks/queue/queue.ts'
 import { createDatabase, serverUrl } from '../../support/database.ts'
-import { createLog } from '../../support/part.ts'
+import { clock, createLog } from '../../support/part.ts'
 import { openTestPostgres } from '../../support/postgres.ts'
 import { startPair, type Pair } from '../../support/postgres-pair.ts'
 import { startProxy } from '../../support/proxy.ts'
@@ -21,7 +21,7 @@ const create = 'CREATE TABLE public.kept (n int)'
 const long = () => AbortSignal.timeout(20_000)
 
 async function openTasksQueue (t: TestContext, connections: Parameters<typeof openQueues>[0]['connections']): Promise<Queues> {
-  const queues = await openQueues({ connections, maxConnections: 2, historyHours: 1 }, createLog())
+  const queues = await openQueues({ connections, maxConnections: 2, historyHours: 1 }, { log: createLog(), clock })
   undo(t, () => queues.close())
   await queues.ensure('notes/one', 'standard')
   return queues
