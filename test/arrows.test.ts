@@ -19,7 +19,7 @@ const arrows: Record<string, readonly string[]> = {
   'core/boot.ts': [...everything, 'core/boot'],
   'core/boot': everything,
   'core/control': ['core/contract', 'core/encryption'],
-  'core/contract': [],
+  'core/contract': ['core/concurrency'],
   'core/concurrency': [],
   'core/kernel': ['core/contract', 'core/concurrency'],
   'core/plugin-runtime': ['core/contract', 'core/concurrency', 'core/kernel'],

@@ -1,4 +1,5 @@
-// The pause before a retry: it doubles with each failure, up to a maximum.
+// The pause before a retry: it doubles with each failure, up to a maximum. Plugins use this file through the
+// contract, so it follows semver.
 
 export interface BackOff {
   /** Milliseconds after the first failure. */

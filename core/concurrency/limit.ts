@@ -1,4 +1,5 @@
 // Limits how many calls run at the same time. The others wait in lines, each of which is bounded in length and time.
+// Plugins use this file through the contract, so it follows semver.
 
 import type { Sleeper } from './loop.ts'
 

@@ -2,6 +2,8 @@
 // follows semver.
 
 export { z } from 'zod'
+export { backOff, type BackOff } from '../concurrency/back-off.ts'
+export { createLimit, type Limit, type LimitCall, type LimitOptions } from '../concurrency/limit.ts'
 export { sql } from './postgres.ts'
 export * from './errors.ts'
 export * from './record.ts'

@@ -2,7 +2,7 @@
 // transaction.
 
 import { createHmac } from 'node:crypto'
-import { AddressRefused, SealBroken, sql, z } from 'bulkhead'
+import { AddressRefused, backOff, SealBroken, sql, z } from 'bulkhead'
 import type { Clock, Encryption, GuardedFetch, Postgres, QueueRun, Tasks, Transaction } from 'bulkhead'
 import type { RecordChange } from './change.ts'
 import { send, type Job } from './delivery.ts'
@@ -105,7 +105,7 @@ export function createAttempt ({ postgres, tasks, clock, fetch, encryption, reco
   async function noteFailure (tx: Transaction, noted: Noted): Promise<void> {
     const { deliveryId, attempt, due: { webhookId, url, projectId, projectName, ownerId }, outcome } = noted
     const isLast = attempt >= attemptsMax
-    const retryInMs = isLast ? null : Math.min(retryMs * 2 ** (attempt - 1), retryMaxMs)
+    const retryInMs = isLast ? null : backOff(attempt, { firstMs: retryMs, maxMs: retryMaxMs })
     const failures = await note(tx, { ...noted, move: isLast ? deliveryMoves.giveUp : undefined, retryInMs })
     if (retryInMs !== null) await send(tasks, tx, { webhookId, deliveryId, attempt: attempt + 1, afterMs: retryInMs })
     if (failures < failuresMax) return

@@ -31,7 +31,7 @@ test('a bounded number of calls per key runs at once, in order, and another key 
   assert.deepEqual(begun, [0, 1, 2, 3, 4, 5])
 })
 
-test('who has waited too long is told so when the turn comes, and the next in time goes', async () => {
+test('a call that has waited too long is refused, and the next in time goes', async () => {
   const clock = createFakeClock(0)
   const takeTurn = createTurns(clock, 1)
   let end = (): void => undefined
