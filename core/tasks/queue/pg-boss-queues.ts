@@ -34,7 +34,9 @@ const schema = 'pgboss'
 const channel = `pgboss_${createHash('sha224').update(schema).digest('hex').slice(0, 24)}`
 
 /** Imports pg-boss, connects, and brings the schema `pgboss` up to date. */
-export async function openQueues ({ connections, maxConnections, historyHours }: QueueSettings, { log, clock }: { log: Log, clock: Clock }): Promise<Queues> {
+export async function openQueues (
+  { connections, maxConnections, historyHours }: QueueSettings, { log, clock }: { log: Log, clock: Clock }
+): Promise<Queues> {
   const { PgBoss } = await import('pg-boss')
   // `Client` and the two options after it are for the underlying pool.
   const options = {
