@@ -16,7 +16,7 @@ import { findShown, hideCredentials } from './request/credential.ts'
 import { protocolOf } from './request/forwarded.ts'
 import type { Input } from './request/input.ts'
 import type { OriginRules } from './request/request-origin.ts'
-import { checkTarget, pathOf } from './request/request-target.ts'
+import { checkTarget, healthPath, pathOf } from './request/request-target.ts'
 import { noteStaleCookie } from './request/session-cookie.ts'
 import type { MountTable } from './route/mount-table.ts'
 import type { Route } from './route/prepared-route.ts'
@@ -59,7 +59,7 @@ export function createDispatcher (parts: DispatcherParts): Dispatch {
     if (hasTwoHosts(req)) throw new BadRequest('The request names two hosts.')
     checkTarget(req.url ?? '')
     const path = pathOf(req.url ?? '')
-    if (path === '/healthz') return answerHealth(exchange)
+    if (path === healthPath) return answerHealth(exchange)
 
     // The path is compared as it was sent, without decoding and without folding case or slashes. Each path therefore
     // has one spelling.

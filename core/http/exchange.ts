@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LazySignal } from '../concurrency/lazy-signal.ts'
 import type { Clock, Log, User } from '../contract/index.ts'
 import type { BodyMemory } from './body/body-share.ts'
-import type { LineBudget } from './line-budget.ts'
+import { healthPath, pathOf } from './request/request-target.ts'
 import type { Plugin } from './route/mount-table.ts'
 import type { Route } from './route/prepared-route.ts'
 import type { ConnectionLimit } from './server/connection-limit.ts'
@@ -87,21 +87,20 @@ export interface Traffic {
 }
 
 /**
- * Most characters of a URL in a log line. A URL may be as long as all headers together; its beginning is enough to
- * identify the request.
+ * Most characters of a path without a route in a log line. A path may be as long as all headers together; its beginning
+ * is enough to identify the request.
  */
-const urlLengthMax = 1_000
-const shorten = (url = ''): string => url.length <= urlLengthMax ? url : `${url.slice(0, urlLengthMax)}…`
+const pathLengthMax = 300
+const shorten = (path: string): string => path.length <= pathLengthMax ? path : `${path.slice(0, pathLengthMax)}…`
 
 export interface TrafficDeps {
   clock: Clock
   log: Log
-  lines: LineBudget
   connections: Pick<ConnectionLimit, 'begin' | 'end'>
   bodyMemory: BodyMemory
 }
 
-export function createTraffic ({ clock, log, lines, connections, bodyMemory }: TrafficDeps): Traffic {
+export function createTraffic ({ clock, log, connections, bodyMemory }: TrafficDeps): Traffic {
   // The first part of a request id is unique among replicas, the second within this one. This is cheaper than a UUID
   // for each request.
   const replica = randomBytes(6).toString('hex')
@@ -120,9 +119,14 @@ export function createTraffic ({ clock, log, lines, connections, bodyMemory }: T
     connections.end(req.socket)
     ended++
     if (!res.writableFinished) exchange.abandon(new Error('the client has gone'))
-    const facts = { requestId, method: req.method, url: shorten(req.url), status: res.statusCode, ms: clock.now() - exchange.startedAtMs }
-    const isTold = res.statusCode >= 500 && (exchange.caller !== undefined || lines.take('answered', exchange.place))
-    if (!isTold) log.debug(facts, 'answered')
+    const { route, plugin, caller, startedAtMs } = exchange
+    const path = route === undefined ? shorten(pathOf(req.url ?? '')) : undefined
+    // The query is left out, because it may hold what a person searched for, or a secret.
+    const facts = {
+      requestId, method: req.method, ...path === undefined ? { route: route?.path } : { path }, status: res.statusCode,
+      ms: Math.round(clock.now() - startedAtMs), user: caller?.id, plugin: plugin?.id, ...!res.writableFinished && { isCutOff: true }
+    }
+    if (path === healthPath) log.debug(facts, 'answered')
     else log.info(facts, 'answered')
     for (const listener of endListeners) listener(exchange)
     if (underWay.size === 0) onQuiet?.()

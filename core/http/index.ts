@@ -8,6 +8,7 @@ import { createFailure } from './answer/failure.ts'
 import { createRefusalNoter } from './answer/refusal-audit.ts'
 import type { NoteRefused } from './answer/refusal-audit.ts'
 import { createRefusedValueLog } from './answer/refused-value.ts'
+import { createRepeatedFailures } from './answer/repeated-failure.ts'
 import { createSecurityHeaders } from './answer/security-headers.ts'
 import { createApplication } from './application.ts'
 import { createBodyMemory } from './body/body-share.ts'
@@ -76,10 +77,10 @@ export function createHttp ({ log, clock, authenticate, permissionsIn, noteRefus
   const originRules = { origins: new Set(corsOrigins), trustProxyHops, secureCookies }
   const connections = createConnectionLimit({ max: settings.maxConnections ?? 10_000, port: 'the API', log })
   const lines = createLineBudget(log)
-  const traffic = createTraffic({ clock, log, lines, connections, bodyMemory: createBodyMemory(bodyLimitBytes) })
+  const traffic = createTraffic({ clock, log, connections, bodyMemory: createBodyMemory(bodyLimitBytes) })
   const { setOwnHeaders, sendProblem, ...answering } = createAnswering(createSecurityHeaders({ isSecure: secureCookies }))
   const fail = createFailure({
-    log, lines, sendProblem,
+    log, lines, sendProblem, repeated: createRepeatedFailures(log),
     noteRefusal: createRefusalNoter(noteRefused, trustProxyHops),
     noteRefusedValue: createRefusedValueLog(log, () => clock.now())
   })

@@ -7,6 +7,7 @@ import type { LineBudget } from '../line-budget.ts'
 import type { Answering } from './answer.ts'
 import { findProblem, hiddenProblem } from './problem-details.ts'
 import type { Problem } from './problem-details.ts'
+import type { RepeatedFailures } from './repeated-failure.ts'
 import type { NoteRefusedValue } from './refused-value.ts'
 
 export type Fail = (exchange: Exchange, thrown: unknown) => void
@@ -14,12 +15,13 @@ export type Fail = (exchange: Exchange, thrown: unknown) => void
 export interface FailureParts {
   log: Log
   lines: LineBudget
+  repeated: RepeatedFailures
   sendProblem: Answering['sendProblem']
   noteRefusal: (exchange: Exchange, problem: Problem) => void
   noteRefusedValue: NoteRefusedValue
 }
 
-export function createFailure ({ log, lines, sendProblem, noteRefusal, noteRefusedValue }: FailureParts): Fail {
+export function createFailure ({ log, lines, repeated, sendProblem, noteRefusal, noteRefusedValue }: FailureParts): Fail {
   return (exchange, value) => {
     const { res, req, requestId, plugin, route } = exchange
     // Every later step reads this error, so no property of it may throw. An error of the contract stays what it is.
@@ -32,7 +34,9 @@ export function createFailure ({ log, lines, sendProblem, noteRefusal, noteRefus
     const problem = findProblem(err, requestId)
     const isTold = exchange.caller !== undefined || (problem !== undefined && problem.status < 500) || lines.take('failed', exchange.place)
     if (!isTold) log.debug(facts, 'a request of an unknown caller failed, as many before it')
-    else if (problem === undefined) log.error(facts, 'a request failed')
+    else if (problem === undefined ? !repeated.isFirst(err, exchange.place) : problem.status >= 500 && !repeated.isFirst(err)) {
+      log.debug(facts, 'a request failed for a reason that was logged within this second')
+    } else if (problem === undefined) log.error(facts, 'a request failed')
     // A 503 before a route matched means that the whole plugin is unavailable, which has been logged already. It is
     // logged at debug only here; the log line "answered" still reports the request.
     else if (problem.status >= 500) log[route === undefined && err.cause === undefined ? 'debug' : 'warn'](facts, 'a request was refused')

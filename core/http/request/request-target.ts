@@ -15,6 +15,9 @@ export function checkTarget (url: string): void {
   if (pathOf(url).includes('%00')) throw new BadRequest('The path holds the character NUL.')
 }
 
+/** The path that says that the main port listens. Load balancers ask it all the time. */
+export const healthPath = '/healthz'
+
 export function pathOf (url: string): string {
   const mark = url.indexOf('?')
   return mark === -1 ? url : url.slice(0, mark)

@@ -108,11 +108,14 @@ test('every answer carries the security headers and a request id, the caller\'s 
   }
 })
 
-test('each request is a debug line, and an info line when it failed inside', async t => {
+test('each request is an info line with its route, and one to /healthz a debug line', async t => {
   const host = await startHttp(t, [route('get', '/', anyone, () => []), route('get', '/bad', anyone, () => { throw new Error('inside') })])
   await host.fetch('/api/notes?a=1')
   await host.fetch('/api/notes/bad')
+  await host.fetch('/healthz')
   const answered = () => host.lines.filter(({ message }) => message === 'answered')
-  await until(() => answered().length === 2)
-  assert.deepEqual(answered().map(({ level, method, url, status }) => [level, method, url, status]), [['debug', 'GET', '/api/notes?a=1', 200], ['info', 'GET', '/api/notes/bad', 500]])
+  await until(() => answered().length === 3)
+  assert.deepEqual(answered().map(({ level, method, route, path, status }) => [level, method, route ?? path, status]), [
+    ['info', 'GET', '/api/notes', 200], ['info', 'GET', '/api/notes/bad', 500], ['debug', 'GET', '/healthz', 200]
+  ])
 })
