@@ -67,8 +67,9 @@ void suite('queues', { concurrency: 6 }, () => {
     await send(house, deliver, 'later', { after: '1s' })
     for (const [input, priority] of [['low', 1], ['high', 9], ['middle', 5]] as const) await send(house, deliver, input, { priority })
     await house.register('notes', deliver)
-    await until(() => seen.length === 3)
-    assert.deepEqual(seen, ['high', 'middle', 'low'])
+    // On a busy machine the fourth may be due already when the first is claimed.
+    await until(() => seen.length >= 3)
+    assert.deepEqual(seen.slice(0, 3), ['high', 'middle', 'low'])
     await until(() => seen.length === 4)
   })
 
