@@ -17,7 +17,8 @@ export async function stopUnits (units: readonly Unit[], undoing: Undoing, error
     const { id, state, definition: { stopBudgetMs, stopIsReserved: isReserved = false } } = unit
     const steps = undone.get(unit) ?? []
     const part = partOf(unit)
-    const shareMs = Math.min(stopBudgetMs, Math.max(0, undoing.limitMs - beganAt) * (isReserved ? 1 : part))
+    const leftMs = Math.max(0, undoing.limitMs - beganAt)
+    const shareMs = isReserved ? Math.min(stopBudgetMs, leftMs) : leftMs * part
     const report = { id, state, durationMs: 0, shareMs, steps }
     reports.push(report)
     await unit.stop(error, { part, isReserved })

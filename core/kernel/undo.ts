@@ -111,7 +111,8 @@ export class Undo {
       this.#plan(part)
       return this.#running
     }
-    this.#untilMs = this.#undoing.clock.now() + this.#budgetMs
+    // In a stop the run may take its whole share, also beyond its own budget: the share leaves enough to the later runs.
+    this.#untilMs = share?.isReserved === false ? Infinity : this.#undoing.clock.now() + this.#budgetMs
     this.#plan(part)
     return this.#runAll()
   }

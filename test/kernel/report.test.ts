@@ -62,9 +62,9 @@ test('a clean stop is one line; what failed or was cut off has a line of its own
   const stopped = kernel.stop('SIGTERM', { budgetMs: 5_000 })
   await clock.runAll()
   assert.deepEqual(renderStopReport(await stopped).split('\n'), [
-    'stopped 2 units in 2,000 ms: over budget (SIGTERM)',
-    '├── notes used 2,000 ms of 2,000 ms',
-    '├── notes: "drain" was cut off after 2,000 ms',
+    'stopped 2 units in 5,000 ms: over budget (SIGTERM)',
+    '├── notes used 5,000 ms of 5,000 ms',
+    '├── notes: "drain" was cut off after 5,000 ms',
     '└── invoices: "close" failed: socket is gone'
   ])
   const other = createHouse()

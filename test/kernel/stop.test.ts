@@ -80,7 +80,7 @@ test('a hanging step is cut off by name, its signal aborts, and later steps and 
       }
     })
   ]), clock.runAll()])
-  const stopped = kernel.stop('SIGTERM', { budgetMs: 20_000 })
+  const stopped = kernel.stop('SIGTERM', { budgetMs: 6_000 })
   await clock.runAll()
   const report = await stopped
   assert.equal(report.outcome, 'over budget')
@@ -119,9 +119,22 @@ test('the time left is divided by budgets along the longest chain, and the repor
   const report = await stopped
   // http: 2 of 2 + 4 + 4. It leaves 7.5 s, of which notes has 4 of 4 + 4.
   assert.deepEqual(report.units.map(({ id, durationMs, shareMs }) => [id, durationMs, shareMs]), [
-    ['http', 500, 1_600], ['notes', 3_750, 3_750], ['database', 10, 3_750], ['cache', 10, 1_000]
+    ['http', 500, 1_600], ['notes', 3_750, 3_750], ['database', 10, 3_750], ['cache', 10, 3_750]
   ])
   assert.equal(report.outcome, 'over budget')
+})
+
+test('a unit that needs longer than its budget continues while the grace period has room', async () => {
+  const { kernel, clock, unit } = createHouse()
+  const started = kernel.start([
+    unit('database', { stopBudgetMs: 10_000, closesMs: 100 }), unit('ready', { needs: ['database'], stopBudgetMs: 1_000, closesMs: 2_000 }),
+    unit('last', { stopBudgetMs: 1_000, closesMs: 20_000 })
+  ])
+  await clock.runAll()
+  await started
+  const stopped = kernel.stop('SIGTERM', { budgetMs: 29_500 })
+  await clock.runAll()
+  assert.equal((await stopped).outcome, 'clean')
 })
 
 test('a reserved budget is not divided, as long as nobody is in a hurry', async () => {
