@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '..')
 
 /** What each room may import of ours, beside itself. */
 const everything = [
-  'core/contract', 'core/concurrency', 'core/kernel', 'core/plugin-runtime', 'core/http', 'core/access', 'core/encryption', 'core/resources', 'core/tasks',
+  'core/contract', 'core/concurrency', 'core/handover', 'core/kernel', 'core/plugin-runtime', 'core/http', 'core/access', 'core/encryption', 'core/resources', 'core/tasks',
   'core/archive', 'core/telemetry', 'core/control', 'config'
 ]
 const arrows: Record<string, readonly string[]> = {
@@ -21,13 +21,14 @@ const arrows: Record<string, readonly string[]> = {
   'core/control': ['core/contract', 'core/encryption'],
   'core/contract': ['core/concurrency'],
   'core/concurrency': [],
+  'core/handover': ['core/contract'],
   'core/kernel': ['core/contract', 'core/concurrency'],
-  'core/plugin-runtime': ['core/contract', 'core/concurrency', 'core/kernel'],
-  'core/http': ['core/contract', 'core/concurrency', 'core/access'],
+  'core/plugin-runtime': ['core/contract', 'core/concurrency', 'core/handover', 'core/kernel'],
+  'core/http': ['core/contract', 'core/concurrency', 'core/handover', 'core/access'],
   'core/access': ['core/contract', 'core/concurrency'],
   'core/encryption': ['core/contract', 'core/concurrency', 'core/access'],
-  'core/resources': ['core/contract', 'core/concurrency'],
-  'core/tasks': ['core/contract', 'core/concurrency'],
+  'core/resources': ['core/contract', 'core/concurrency', 'core/handover'],
+  'core/tasks': ['core/contract', 'core/concurrency', 'core/handover'],
   'core/archive': ['core/contract'],
   'core/telemetry': ['core/contract'],
   config: ['core/contract']

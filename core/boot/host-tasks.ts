@@ -2,7 +2,8 @@
 
 import type { Settings } from '../../config/schema.ts'
 import { archive, type ArchiveParts, type Source } from '../archive/archiver.ts'
-import { sql, type TaskRecord } from '../contract/index.ts'
+import { sql } from '../contract/index.ts'
+import type { TaskRecord } from '../handover/task-record.ts'
 import type { KeyRotation } from '../encryption/index.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
 import type { HostUnits } from './host-units.ts'

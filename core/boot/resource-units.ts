@@ -2,7 +2,8 @@
 // independent ones are opened at the same time.
 
 import { join } from 'node:path'
-import type { Kubernetes, OpenParts, Resource } from '../contract/index.ts'
+import type { Kubernetes } from '../contract/index.ts'
+import type { OpenParts, Resource } from '../handover/resource.ts'
 import { defineUnit, UnitHeld, type Kernel, type UnitDefinition } from '../kernel/index.ts'
 import { isNewer, runAs } from '../plugin-runtime/index.ts'
 import type { Probes } from '../http/server/probes.ts'

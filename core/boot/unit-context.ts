@@ -1,7 +1,8 @@
 // Defines what all units of the composition root use, and how a resource or a step of the host becomes a unit.
 
 import type { Loaded } from '../../config/schema.ts'
-import type { Clock, Lifecycle, OpenParts, Resource } from '../contract/index.ts'
+import type { Clock, Lifecycle } from '../contract/index.ts'
+import type { OpenParts, Resource } from '../handover/resource.ts'
 import { defineUnit, type Change, type Given, type Kernel, type Needs, type StartContext, type UnitDefinition } from '../kernel/index.ts'
 import type { Roster } from '../plugin-runtime/index.ts'
 import type { RootLog } from '../telemetry/log-writer.ts'

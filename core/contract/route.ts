@@ -134,14 +134,3 @@ export interface Routes extends Record<Method, Register> {
    */
   use (middleware: Middleware): void
 }
-
-/** A declared route as the host stores it. */
-export interface RouteRecord {
-  readonly plugin: string
-  readonly mount: string
-  readonly method: Method
-  /** Relative to the mount. */
-  readonly path: string
-  readonly options: RouteOptions
-  readonly handler: Handler<RouteOptions>
-}

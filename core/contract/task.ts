@@ -133,24 +133,6 @@ export interface Tasks {
   send (name: string, input: unknown, options?: SendOptions): Promise<string>
 }
 
-interface DeclaredTask {
-  readonly name: string
-}
-
-/** A declared task as the host stores it. */
-export type TaskRecord =
-  | DeclaredTask & { readonly kind: 'every', readonly interval: Duration, readonly options: TaskOptions, readonly handler: TaskHandler }
-  | DeclaredTask & { readonly kind: 'cron', readonly expression: string, readonly options: CronOptions, readonly handler: TaskHandler }
-  | DeclaredTask & {
-    readonly kind: 'queue'
-    readonly options: QueueOptions
-    readonly handler: QueueHandler
-    /** The version of the plugin that declares the queue. */
-    readonly version?: string
-  }
-  /** A subscription to the event with this name. */
-  | DeclaredTask & { readonly kind: 'event', readonly handler: QueueHandler }
-
 /** The state of a job. A `dead` job failed in its last attempt and is not retried automatically. */
 export type JobState = 'waiting' | 'retrying' | 'running' | 'done' | 'dead' | 'failed' | 'cancelled'
 
@@ -214,4 +196,14 @@ export interface TaskOperation {
    * replica has the plugin. If another replica has it, that replica subscribes it to events again at its next start.
    */
   forgetPlugin (plugin: string): Promise<readonly Job[]>
+}
+
+/**
+ * A job or an event does not fit the schema of the handler that got it. The host recognizes this error by its code,
+ * whatever copy of the class it was made with.
+ */
+export class InputUnfit extends TypeError {
+  static readonly code = 'BULKHEAD_INPUT_UNFIT'
+  readonly code = InputUnfit.code
+  override readonly name = 'InputUnfit'
 }

@@ -2,8 +2,9 @@
 // An event becomes a job of each plugin that subscribes to it.
 
 import { randomUUID } from 'node:crypto'
-import { NotFound, ServiceUnavailable, type OpenParts, type Resource, type TaskOperation } from '../contract/index.ts'
+import { NotFound, ServiceUnavailable, type TaskOperation } from '../contract/index.ts'
 import { boundText, describeThrown, readError } from '../contract/thrown.ts'
+import type { OpenParts, Resource } from '../handover/resource.ts'
 import { createTaskOperation } from './queue/history.ts'
 import { openLookout } from './queue/queue-poller.ts'
 import { openQueues } from './queue/pg-boss-queues.ts'

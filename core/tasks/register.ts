@@ -1,7 +1,8 @@
 // Registers a plugin's tasks in this replica: starts its ticks and queue workers, sets its event subscriptions, and later ends ticks and workers.
 
 import { randomUUID } from 'node:crypto'
-import type { Clock, Log, Postgres, TaskRecord } from '../contract/index.ts'
+import { InputUnfit, type Clock, type Log, type Postgres } from '../contract/index.ts'
+import type { TaskRecord } from '../handover/task-record.ts'
 import type { QueuePoller } from './queue/queue-poller.ts'
 import type { Claim, Queues } from './queue/queue.ts'
 import { eventQueue, InvalidTasks, isScheduled, keyedQueue, readTasks, retryDelay, retryPolicyOf, type TaskDefinition, type ScheduledDefinition } from './queue/task-definition.ts'
@@ -78,7 +79,7 @@ export function createRegister ({ shared, clock, drainMs, isNewer, describe, tic
     readonly stop: AbortSignal
   }
   const isAhead = (plan: TaskDefinition, { sentBy, returns }: Claim) => (thrown: unknown): boolean =>
-    (thrown as { code?: unknown } | null | undefined)?.code === 'BULKHEAD_INPUT_UNFIT' && !isScheduled(plan) && plan.version !== undefined &&
+    (thrown as { code?: unknown } | null | undefined)?.code === InputUnfit.code && !isScheduled(plan) && plan.version !== undefined &&
     sentBy !== undefined && returns < aheadReturnsMax && isNewer(sentBy, plan.version)
   const work = async (plan: TaskDefinition, { queues, log, postgres, deadlines, stop }: Place): Promise<Worker> => {
     const isTick = isScheduled(plan)

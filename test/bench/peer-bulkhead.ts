@@ -2,7 +2,8 @@
 // as code of its plugin and what it makes counted.
 
 import { z } from '../../core/contract/index.ts'
-import type { Handler, Log, RouteOptions, RouteRecord, User } from '../../core/contract/index.ts'
+import type { Handler, Log, RouteOptions, User } from '../../core/contract/index.ts'
+import type { RouteRecord } from '../../core/handover/route-record.ts'
 import { createHttp } from '../../core/http/index.ts'
 import { trackLeaks } from '../../core/plugin-runtime/index.ts'
 import { OwnedResources } from '../../core/plugin-runtime/ownership/owned-resources.ts'

@@ -1,6 +1,7 @@
 // Stands where the rooms beside the host stand: handles that remember what they were asked, and units on a real kernel.
 
-import type { Log, Postgres, TaskRecord, Transaction, Valkey } from '../../core/contract/index.ts'
+import type { Log, Postgres, Transaction, Valkey } from '../../core/contract/index.ts'
+import type { TaskRecord } from '../../core/handover/task-record.ts'
 import { createKernel, UnitHeld, type Kernel, type UnitDefinition } from '../../core/kernel/index.ts'
 import { createContainer, createRoster, type Found, type LoadedPlugin, type MountedPlugin, type Owner, type PluginRooms, type ResourceFactories, type Roster, type RosterParts, type TaskScope } from '../../core/plugin-runtime/index.ts'
 import { OwnedResources } from '../../core/plugin-runtime/ownership/owned-resources.ts'

@@ -1,7 +1,8 @@
 // What an `open…` function is given, in tests that run on the real clock.
 
 import { realClock as clock } from '../../core/boot/system-clock.ts'
-import type { Log, OpenParts } from '../../core/contract/index.ts'
+import type { Log } from '../../core/contract/index.ts'
+import type { OpenParts } from '../../core/handover/resource.ts'
 
 export { clock }
 

@@ -1,6 +1,6 @@
 // Reads from the zod schemas of a route which fields it has, and puts a value into one of them.
 
-import type { RouteRecord } from '../../core/contract/index.ts'
+import type { RouteRecord } from '../../core/handover/route-record.ts'
 import type { FuzzValue } from './fuzz-value.ts'
 
 export interface FuzzField {

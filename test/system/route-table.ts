@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { corePermissions } from '../../core/access/index.ts'
-import type { PermissionDeclaration, Resources, RouteRecord } from '../../core/contract/index.ts'
+import type { PermissionDeclaration, Resources } from '../../core/contract/index.ts'
 import { resourceNames } from '../../core/contract/plugin.ts'
+import type { RouteRecord } from '../../core/handover/route-record.ts'
 import { createContainer, discoverPlugins, loadDefinitions, registerBulkhead } from '../../core/plugin-runtime/index.ts'
 import { createScope } from '../../core/plugin-runtime/scope/scope.ts'
 import host from '../../package.json' with { type: 'json' }

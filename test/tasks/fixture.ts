@@ -1,7 +1,8 @@
 // A replica's tasks on a database of the test's own, with its own pool, as the host has them.
 
 import type { TestContext } from 'node:test'
-import { z, type Postgres, type QueueHandler, type QueueOptions, type SendOptions, type TaskRecord } from '../../core/contract/index.ts'
+import { z, type Postgres, type QueueHandler, type QueueOptions, type SendOptions } from '../../core/contract/index.ts'
+import type { TaskRecord } from '../../core/handover/task-record.ts'
 import { openTasks, type TaskRunner, type TaskSettings } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'
 import { connectTasks, openTestPostgres } from '../support/postgres.ts'

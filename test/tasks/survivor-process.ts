@@ -1,7 +1,8 @@
 // A replica as a process of its own, for proofs that kill and freeze it: `survivor-process.ts <database URL> <kind> [interval]`.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql, z, type Duration, type Postgres, type QueueHandler, type TaskRecord } from '../../core/contract/index.ts'
+import { sql, z, type Duration, type Postgres, type QueueHandler } from '../../core/contract/index.ts'
+import type { TaskRecord } from '../../core/handover/task-record.ts'
 import { openPostgres } from '../../core/resources/postgres/postgres-resource.ts'
 import { openTasks } from '../../core/tasks/index.ts'
 import { createLog, openParts } from '../support/part.ts'

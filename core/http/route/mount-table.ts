@@ -2,7 +2,8 @@
 // or nothing.
 
 import { ServiceUnavailable } from '../../contract/index.ts'
-import type { Log, RouteRecord } from '../../contract/index.ts'
+import type { Log } from '../../contract/index.ts'
+import type { RouteRecord } from '../../handover/route-record.ts'
 import type { Middleware } from '../application.ts'
 import { createMatcher } from './matcher.ts'
 import type { Matcher } from './matcher.ts'

@@ -1,6 +1,7 @@
 // Prepares a declared route for requests. Everything that does not depend on a request is computed here, once.
 
-import type { RequestContext, RouteRecord } from '../../contract/index.ts'
+import type { RequestContext } from '../../contract/index.ts'
+import type { RouteRecord } from '../../handover/route-record.ts'
 import { isJsonSchema } from '../answer/lost-data.ts'
 import { bodyLimitOf } from '../body/body.ts'
 import { createInputReader } from '../request/input.ts'

@@ -1,9 +1,10 @@
 // Checks the routes that a plugin declares. Each problem is a sentence that says how to fix it.
 
 import { z } from '../../contract/index.ts'
-import type { ProjectSource, RouteRecord } from '../../contract/index.ts'
+import type { ProjectSource } from '../../contract/index.ts'
 import { methods } from '../../contract/route.ts'
 import { describeThrown } from '../../contract/thrown.ts'
+import type { RouteRecord } from '../../handover/route-record.ts'
 import { partsOf } from '../request/project-source.ts'
 import { readPath } from './matcher.ts'
 import type { PathFacts } from './matcher.ts'

@@ -1,8 +1,10 @@
 // Starts one generation of a plugin, makes it serve, and registers how everything it did is undone.
 
 import { sep } from 'node:path'
-import type { Clock, GuardedFetch, Log, Postgres, RouteRecord, TaskRecord } from '../../contract/index.ts'
+import type { Clock, GuardedFetch, Log, Postgres } from '../../contract/index.ts'
+import type { RouteRecord } from '../../handover/route-record.ts'
 import { asError, describeThrown } from '../../contract/thrown.ts'
+import type { TaskRecord } from '../../handover/task-record.ts'
 import { StartStopped, type Opened, type StartContext } from '../../kernel/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import type { MayPublish } from '../discovery/event-owner.ts'

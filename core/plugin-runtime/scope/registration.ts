@@ -1,7 +1,9 @@
 // Collects the routes and tasks that a plugin declares while it starts. They are put to use together after the start, or not at all.
 
-import type { RouteRecord, Routes, TaskRecord, z } from '../../contract/index.ts'
+import type { Routes, z } from '../../contract/index.ts'
+import type { RouteRecord } from '../../handover/route-record.ts'
 import { methods } from '../../contract/route.ts'
+import type { TaskRecord } from '../../handover/task-record.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import { quoteList } from '../discovery/nearest.ts'
 import { showPath } from '../discovery/plugin-problem.ts'

@@ -1,11 +1,11 @@
 // The `tasks` and `events` of a scope: declarations go into the registration; jobs and events that are sent go to the module that stores them.
 
 import {
-  ValidationFailed,
-  type CronOptions, type Duration, type Events, type QueueHandler, type QueueOptions, type SendOptions,
-  type QueueRun, type TaskHandler, type TaskOptions, type TaskRecord, type TaskRun, type Tasks, type z
+  InputUnfit, ValidationFailed, type CronOptions, type Duration, type Events, type QueueHandler, type QueueOptions, type SendOptions,
+  type QueueRun, type TaskHandler, type TaskOptions, type TaskRun, type Tasks, type z
 } from '../../contract/index.ts'
 import { findUnstorable } from '../../contract/storable.ts'
+import type { TaskRecord } from '../../handover/task-record.ts'
 import type { MayPublish } from '../discovery/event-owner.ts'
 import { findNearest, quoteList } from '../discovery/nearest.ts'
 import type { Fence } from '../ownership/fence.ts'
@@ -33,12 +33,6 @@ export class UnknownQueue extends Error {
       (nearest === undefined ? 'Declare it with tasks.queue before "start" returns.' : `Did you mean "${nearest}"?`))
     this.name = 'UnknownQueue'
   }
-}
-
-/** Thrown when the input does not fit the handler's schema. The tasks module recognizes this error by its code. */
-export class InputUnfit extends TypeError {
-  readonly code = 'BULKHEAD_INPUT_UNFIT'
-  override readonly name = 'InputUnfit'
 }
 
 interface WorkParts {

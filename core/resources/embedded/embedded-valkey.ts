@@ -3,7 +3,7 @@
 
 import { LRUCache } from 'lru-cache'
 import { ServiceUnavailable } from '../../contract/index.ts'
-import type { OpenParts, Resource } from '../../contract/index.ts'
+import type { OpenParts, Resource } from '../../handover/resource.ts'
 import { createValkeyClient } from '../valkey/valkey-client.ts'
 import type { TextStore, ValkeyClient } from '../valkey/valkey-client.ts'
 import { Subscribers } from '../valkey/valkey-subscribers.ts'

@@ -2,7 +2,8 @@
 
 import { withDeadline } from '../../concurrency/deadline.ts'
 import { sql, z } from '../../contract/index.ts'
-import type { OpenParts, Postgres, Resource } from '../../contract/index.ts'
+import type { Postgres } from '../../contract/index.ts'
+import type { OpenParts, Resource } from '../../handover/resource.ts'
 import { Pulse } from '../pulse.ts'
 import { createGate } from './connection-gate.ts'
 import { isReadOnly } from './postgres-client.ts'

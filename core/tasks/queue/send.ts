@@ -1,8 +1,9 @@
 // Sends jobs to queues, and events to the queues of their subscribers, in the caller's transaction if there is one.
 
 import { readDuration } from '../../contract/duration.ts'
-import { PayloadTooLarge, ValidationFailed, type SendOptions, type TaskRecord } from '../../contract/index.ts'
+import { PayloadTooLarge, ValidationFailed, type SendOptions } from '../../contract/index.ts'
 import { faultOf, findUnstorable } from '../../contract/storable.ts'
+import type { TaskRecord } from '../../handover/task-record.ts'
 import { refuseAway, type NewJob, type Queues } from './queue.ts'
 import { eventNameRule, eventTerms, isEventName, isScheduled, keyedQueue, readTasks, retryPolicyOf, type QueueDefinition } from './task-definition.ts'
 

@@ -2,7 +2,8 @@
 
 import { backOff } from '../../concurrency/back-off.ts'
 import { readDuration } from '../../contract/duration.ts'
-import type { QueueHandler, QueueOptions, TaskHandler, TaskRecord } from '../../contract/index.ts'
+import type { QueueHandler, QueueOptions, TaskHandler } from '../../contract/index.ts'
+import type { TaskRecord } from '../../handover/task-record.ts'
 
 interface Runnable {
   /** `<plugin>/<task>`, or `<plugin>/on/<event>` for an event: the name of the queue and the name in log lines. */

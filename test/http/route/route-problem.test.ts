@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from '../../../core/contract/index.ts'
-import type { Method, RouteOptions, RouteRecord } from '../../../core/contract/index.ts'
+import type { Method, RouteOptions } from '../../../core/contract/index.ts'
+import type { RouteRecord } from '../../../core/handover/route-record.ts'
 import { findRouteProblems } from '../../../core/http/index.ts'
 import { anyone, route } from '../fixture.ts'
 

@@ -5,7 +5,8 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { BadRequest, NotFound } from '../../../core/contract/index.ts'
-import type { Resource, Storage } from '../../../core/contract/index.ts'
+import type { Storage } from '../../../core/contract/index.ts'
+import type { Resource } from '../../../core/handover/resource.ts'
 import type { StorageClient } from '../../../core/resources/storage/storage-client.ts'
 
 type Open = (t: TestContext) => Promise<Resource<StorageClient>>

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readDuration } from '../../../core/contract/duration.ts'
-import { z, type Duration, type TaskRecord } from '../../../core/contract/index.ts'
+import { z, type Duration } from '../../../core/contract/index.ts'
+import type { TaskRecord } from '../../../core/handover/task-record.ts'
 import { InvalidTasks, isScheduled, readTasks, retryDelay } from '../../../core/tasks/queue/task-definition.ts'
 
 const handler = (): void => undefined

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TaskRecord } from '../../../core/contract/index.ts'
+import type { TaskRecord } from '../../../core/handover/task-record.ts'
 import { openTasks } from '../../../core/tasks/index.ts'
 import { readCron } from '../../../core/tasks/schedule/cron.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'

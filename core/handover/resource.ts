@@ -1,7 +1,6 @@
 // The common shape of every outside system (database, cache, storage, cluster) once the host has opened it.
 
-import type { Clock } from './clock.ts'
-import type { Log } from './log.ts'
+import type { Clock, Log } from '../contract/index.ts'
 
 export interface Resource<Value> {
   readonly value: Value
