@@ -18,7 +18,7 @@ import { createPluginRoster, declarePermissions, findRoleProblems, holdPaths, re
 import { findUser, runForUser } from './request-caller.ts'
 import type { ResourceUnits } from './resource-units.ts'
 import { steadyClock } from './system-clock.ts'
-import { hostUnit, type UnitParts } from './unit-context.ts'
+import { hostUnit, ownConnections, type UnitParts } from './unit-context.ts'
 
 /** This unit starts before the first resource and stops last. From here on the host is alive and reports why it is not ready. */
 export const createProbesUnit = (parts: UnitParts): UnitDefinition<Probes> => hostUnit(parts)('probes', {}, async (_, { undo }) => {
@@ -152,6 +152,3 @@ export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes:
 
   return { masterKey, access, encryption, pluginMigrations, permissions, http, roster, host, container }
 }
-
-/** Database connections beside the pools: for migrations, for the health check and for the database's notifications. */
-const ownConnections = 4

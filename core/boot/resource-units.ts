@@ -16,7 +16,7 @@ import { maskPasswords } from '../telemetry/mask.ts'
 import { createValueMask } from '../telemetry/value-mask.ts'
 import type { FoundPlugins } from './plugin-units.ts'
 import { findUser } from './request-caller.ts'
-import { hostLimits, resourceUnit, type UnitParts } from './unit-context.ts'
+import { hostLimits, ownConnections, resourceUnit, type UnitParts } from './unit-context.ts'
 
 export type ResourceUnits = ReturnType<typeof createResourceUnits>
 
@@ -26,7 +26,7 @@ export function createResourceUnits (parts: UnitParts, probes: UnitDefinition<Pr
   const maskValues = createValueMask(parts.loaded.secrets)
   const mask = (text: string): string => maskPasswords(maskValues(text))
   const open = (url: string, openParts: OpenParts): Promise<Resource<PostgresClient>> =>
-    openPostgres({ ...settings.postgres, url }, openParts, findUser)
+    openPostgres({ ...settings.postgres, url, otherConnections: taskSettings.maxConnections + ownConnections }, openParts, findUser)
 
   const embeddedPostgres = resourceUnit(parts, { id: 'embedded postgres' }, { probes }, async openParts =>
     (await import('../resources/embedded/embedded-postgres.ts')).openEmbeddedPostgres({ dataPath }, openParts))

@@ -39,6 +39,9 @@ export const hostUnit = (parts: Pick<UnitParts, 'loaded'>, startBudgetMs?: numbe
 
 const hostStopMs = 1_000
 
+/** Database connections beside the pools: for migrations, for the health check and for the database's notifications. */
+export const ownConnections = 4
+
 type ResourceLimits = Pick<UnitDefinition, 'id' | 'recover'> & Partial<Pick<UnitDefinition, 'required' | 'startBudgetMs'>>
 
 /** Opening a resource that is unavailable is retried until its budget ends; the resource is found within a second of becoming available. */

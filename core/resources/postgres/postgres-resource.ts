@@ -13,6 +13,7 @@ import { away } from './postgres-error.ts'
 import { createHandles } from './postgres-handle.ts'
 import { openPool } from './postgres-pool.ts'
 import type { SessionPool } from './postgres-pool.ts'
+import { examinePooler, SessionsAreShared } from './postgres-pooler.ts'
 import { Question } from './postgres-question.ts'
 import { placeOf } from './postgres-server-choice.ts'
 import { SessionLimit } from './postgres-session-limit.ts'
@@ -36,6 +37,8 @@ export interface PostgresSettings {
   /** Maximum number of waiting calls, for the host and for each plugin separately. */
   acquireQueueMax: number
   statementTimeoutMs: number
+  /** Connections that this replica opens beside the pool; none by default. */
+  otherConnections?: number
 }
 
 export interface PostgresClient {
@@ -60,7 +63,7 @@ const poolMin = 2
 const oldestMajor = 15
 // The server's timeout ends first, so that the connection survives.
 const answerGraceMs = 1_000
-const ServerFacts = z.object({ number: z.int(), text: z.string(), role: z.string(), login: z.string() })
+const ServerFacts = z.object({ number: z.int(), text: z.string(), role: z.string(), login: z.string(), places: z.int().nullable() })
 
 /** Computes how the sessions are shared, from the settings or by default. */
 export function sharesOf ({ poolMax, hostConnections = 0, pluginConnections = 0 }: Pick<PostgresSettings, 'poolMax' | 'hostConnections' | 'pluginConnections'>) {
@@ -74,7 +77,7 @@ export function sharesOf ({ poolMax, hostConnections = 0, pluginConnections = 0 
 export async function openPostgres (
   settings: PostgresSettings, { clock, log, signal }: OpenParts, findUser: () => string | undefined = () => undefined
 ): Promise<Resource<PostgresClient>> {
-  const { url, connectTimeoutMs, statementTimeoutMs, acquireQueueMax, acquireTimeoutMs } = settings
+  const { url, connectTimeoutMs, statementTimeoutMs, acquireQueueMax, acquireTimeoutMs, otherConnections = 0 } = settings
   const { limit, hostReserve, shareMax } = sharesOf(settings)
   const connections = new OpenConnections()
   const sessions = new SessionLimit({ max: limit, hostKeeps: hostReserve })
@@ -95,24 +98,32 @@ export async function openPostgres (
     return pool
   }
   const hostPool = await open(undefined)
+  const question = new Question(client, connections)
   const roles = new Set<string>()
   try {
-    const { role, login, ...version } = await withDeadline(connectTimeoutMs, () => hostPool.run(connection => connection.one(sql.type(ServerFacts)`
+    const { client: first } = await question.run('SELECT', signal)
+    if (first.isPooled) await examinePooler(client, limit + otherConnections, log)
+    const { role, login, places, ...version } = await withDeadline(connectTimeoutMs, () => hostPool.run(connection => connection.one(sql.type(ServerFacts)`
       SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text,
-        current_user::text AS role, session_user::text AS login
+        current_user::text AS role, session_user::text AS login,
+        (SELECT least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int, nullif(datconnlimit, -1), nullif(rolconnlimit, -1))
+          FROM pg_catalog.pg_database, pg_catalog.pg_roles WHERE datname = current_database() AND rolname = session_user) AS places
     `)), signal)
     refuseOldServer(version)
     roles.add(role).add(login)
+    if (places !== null && places < limit + otherConnections) {
+      log.warn({ places, needed: limit + otherConnections }, `PostgreSQL at ${placeOf(url)} has ${places} places for this role and database, and one replica may use ` +
+        `${limit + otherConnections}: calls will wait. Raise max_connections (or the CONNECTION LIMIT), or lower DATABASE_POOL_MAX and PLATFORM_TASKS_MAX_CONNECTIONS.`)
+    }
     log.info({ version: version.text }, `connected to PostgreSQL at ${placeOf(url)}`)
   } catch (cause) {
-    await hostPool.end()
+    await Promise.all([hostPool.end(), question.close()])
     signal.throwIfAborted()
-    if (cause instanceof PostgresTooOld) throw cause
+    if (cause instanceof PostgresTooOld || cause instanceof SessionsAreShared) throw cause
     throw new Error(`PostgreSQL at ${placeOf(url)} cannot be used: ${wordsOf(cause)}. ${isOfCertificate(cause) ? trustHint : 'Check DATABASE_URL, and that the server runs.'}`, { cause })
   }
 
   const gate = createGate({ name: 'the database', limit, hostReserve, shareMax, queueMax: acquireQueueMax, waitMs: acquireTimeoutMs }, clock)
-  const question = new Question(client, connections)
   const pulse = new Pulse({
     name: 'the database',
     clock,
