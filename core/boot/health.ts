@@ -31,6 +31,13 @@ interface Watched {
   readonly roster: Pick<Roster, 'members'>
 }
 
+/** Code that computes uses the CPU; a process that is frozen, or that gets no CPU on a busy machine, uses hardly any. */
+function explainStandstill (lateMs: number, cpuMs: number): string {
+  const stood = `the event loop stood still for ${lateMs} ms, and no request was answered meanwhile`
+  return cpuMs > lateMs / 2 ? `${stood}: some code computes without a pause`
+    : `${stood}: this process used only ${cpuMs} ms of CPU, so it was frozen, got no CPU, or waited in a synchronous call`
+}
+
 /** Starts the checks. The returned function ends them and resolves once none is under way. */
 export function watchHealth ({ kernel, log, clock }: WatchParts, { probes, http, roster }: Watched): () => Promise<void> {
   const ending = new AbortController()
@@ -115,9 +122,14 @@ export function watchHealth ({ kernel, log, clock }: WatchParts, { probes, http,
     look()
     dueAt = performance.now() + periodMs
   }
+  /** CPU time that this thread had used at the last step. */
+  let usage = process.threadCpuUsage()
   const step = (): void => {
     const lateMs = Math.round(performance.now() - dueAt)
-    if (lateMs > standstillMs) log.warn({ lateMs }, `the event loop stood still for ${lateMs} ms: some code computes without a pause, and nobody was answered meanwhile`)
+    const { user, system } = process.threadCpuUsage(usage)
+    const cpuMs = Math.round((user + system) / 1_000)
+    usage = process.threadCpuUsage()
+    if (lateMs > standstillMs) log.warn({ lateMs, cpuMs }, explainStandstill(lateMs, cpuMs))
     check()
   }
   const loop = createLoop({ clock, pauseMs: periodMs, step })

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createDatabase } from '../support/database.ts'
 import { temporaryFolder } from '../support/host.ts'
 import { freePort } from '../support/process.ts'
@@ -67,4 +68,17 @@ test('a log reader that stalls stops no request, and then reads how many lines w
   child.stdout?.pause()
   child.kill('SIGTERM')
   assert.deepEqual(await ended, [0, null])
+})
+
+test('a process that was frozen and continued is not taken for code that computes', async t => {
+  const { child, ask } = await startHost(t, 'pipe')
+  let output = ''
+  child.stdout?.setEncoding('utf8').on('data', (part: string) => { output += part })
+  child.kill('SIGSTOP')
+  // The host finds out about a standstill of more than a second.
+  await sleep(2_500)
+  child.kill('SIGCONT')
+  await until(() => /stood still for \d+ ms, and no request was answered meanwhile: this process used only \d+ ms of CPU, so it was/.test(output))
+  assert.doesNotMatch(output, /some code computes/)
+  assert.equal((await ask('/live')).status, 200)
 })
