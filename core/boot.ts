@@ -11,7 +11,7 @@ import { createExitHandler, outcomeOf } from './boot/exit.ts'
 import { createHostUnits, createPluginsUnit, createProbesUnit } from './boot/host-units.ts'
 import { createKubernetes, createResourceUnits } from './boot/resource-units.ts'
 import { createServingUnits } from './boot/serving-units.ts'
-import { createStartLog, logPendingUnits } from './boot/start-report.ts'
+import { createStartLog, logFailedStart, logPendingUnits } from './boot/start-report.ts'
 import { budgetClock, realClock as clock, steadyClock } from './boot/system-clock.ts'
 import type { UnitParts } from './boot/unit-context.ts'
 import { createKernel, StartStopped, type Change, type UnitDefinition } from './kernel/index.ts'
@@ -69,15 +69,14 @@ async function run (loaded: Loaded, { reloadSaved = false } = {}): Promise<void>
     const pluginUnits = kernel.valueOf(host.roster).units(found, kernel.valueOf(host.host).disabled)
     await begin([kubernetes.unit, ...pluginUnits])
 
-    const serving = createServingUnits(parts, { probes, ...resources, ...host }, pluginUnits.map(({ id }) => id))
-    const watch = reloadSaved ? [createWatchUnit(parts, { ...serving, ...host })] : []
-    await begin([...Object.values(serving), ...watch])
+    const watch = reloadSaved ? [createWatchUnit(parts, host)] : []
+    const serving = createServingUnits(parts, { probes, ...resources, ...host }, [...pluginUnits, ...watch].map(({ id }) => id))
+    await begin([...watch, ...Object.values(serving)])
     print(log, { url: kernel.valueOf(serving.listening).url, probesUrl: `http://127.0.0.1:${kernel.valueOf(probes).port}` })
   } catch (error) {
     // A stop during the start has already begun to exit.
     if (error instanceof StartStopped) return
-    // People get only the message; systems that collect log lines also get the error with its stack.
-    log.fatal(log.isPretty ? {} : { err: error }, (error as Error).message)
+    logFailedStart(error, log)
     await end('the start failed', outcomeOf(error, kernel))
   } finally {
     starting.abort()

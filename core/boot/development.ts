@@ -5,14 +5,12 @@ import { describeThrown } from '../contract/thrown.ts'
 import type { UnitDefinition } from '../kernel/index.ts'
 import { watchFolders, type Roster } from '../plugin-runtime/index.ts'
 import { discoverPlugins } from './plugin-units.ts'
-import type { StartedUnits } from './serving-units.ts'
+import type { HostUnits } from './host-units.ts'
 import { hostUnit, type UnitParts } from './unit-context.ts'
 
-type WatchNeeds = Pick<StartedUnits, 'roster'> & { readonly ready: UnitDefinition }
-
-export function createWatchUnit (parts: UnitParts, { ready, roster }: WatchNeeds): UnitDefinition {
+export function createWatchUnit (parts: UnitParts, { roster }: Pick<HostUnits, 'roster'>): UnitDefinition {
   const { loaded: { settings: { plugins: { paths } } }, clock, log } = parts
-  return hostUnit(parts)('watch', { ready, roster }, ({ roster }, { undo }) => {
+  return hostUnit(parts)('watch', { roster }, ({ roster }, { undo }) => {
     /** Folders that could not be loaded, each with the reason. */
     const refused = new Map<string, string>()
     const load = async (folder: string): Promise<void> => {

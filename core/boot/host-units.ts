@@ -16,7 +16,7 @@ import { migratePlugins, migrationsOf } from './plugin-migrations.ts'
 import { createFetch, createWork } from './plugin-outlet.ts'
 import { createPluginRoster, declarePermissions, findRoleProblems, holdPaths, readPlugins, type FoundPlugins } from './plugin-units.ts'
 import { findUser, runForUser } from './request-caller.ts'
-import type { ResourceUnits } from './resource-units.ts'
+import { firstAdminOf, type ResourceUnits } from './resource-units.ts'
 import { steadyClock } from './system-clock.ts'
 import { hostUnit, ownConnections, type UnitParts } from './unit-context.ts'
 
@@ -61,12 +61,10 @@ export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes:
   })
 
   const access = unit('access', { postgres, valkey, masterKey }, async ({ postgres: { host: database }, valkey }, { undo }) => {
-    const { admin: { name, email, password }, environment, access: { sessionIdleMs }, archive } = settings
+    const { admin: { name }, environment, access: { sessionIdleMs }, archive } = settings
     await prepareAccess(database, environment === 'production' ? log : undefined, { auditIsArchived: archive.auditDays > 0 })
     await warnOfPairs(database, log)
-    const first = await firstRun(database, {
-      admin: { name, email: email || undefined, password: password || undefined }, requirePassword: environment === 'production', log, clock
-    })
+    const first = await firstRun(database, { ...firstAdminOf(settings), log, clock })
     // The password is printed at once and not logged. The operator at the terminal gets it even when a later step fails, and it is stored nowhere.
     if (first.password !== undefined) log.print(`The first admin is "${name}" with the password ${first.password} (shown this once).`)
     const module = await createAccess({ postgres: database, valkey: valkey.host, log, clock, findCallerId: findUser, sessionIdleMs })

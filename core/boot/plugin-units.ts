@@ -16,7 +16,7 @@ import { migrateAll } from '../resources/migrations/migrations.ts'
 import type { PostgresClient } from '../resources/postgres/postgres-resource.ts'
 import { migrationsOf } from './plugin-migrations.ts'
 import { budgetClock } from './system-clock.ts'
-import type { UnitParts } from './unit-context.ts'
+import { passingRetry, type UnitParts } from './unit-context.ts'
 
 /** Reads what the plugin folders contain now. */
 export async function discoverPlugins ({ loaded: { settings }, root }: Pick<UnitParts, 'loaded' | 'root'>): Promise<Discovery> {
@@ -88,6 +88,7 @@ export function createPluginRoster (parts: UnitParts, { postgres, access, http, 
     // A plugin that ends finishes its running work first, so the drain is part of the budget.
     stopBudgetMs: budgets.drainMs + budgets.stopMs,
     recover: { firstMs: 1_000, maxMs: 60_000, resetAfterMs: 120_000 },
+    retryRequired: passingRetry,
     faultLimit: { max: errorsMax, windowMs: errorWindowMs },
     rooms,
     discover: async () => {

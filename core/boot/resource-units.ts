@@ -2,6 +2,8 @@
 // independent ones are opened at the same time.
 
 import { join } from 'node:path'
+import type { Settings } from '../../config/schema.ts'
+import { checkFirstAdmin, type FirstRunParts } from '../access/index.ts'
 import type { Kubernetes } from '../contract/index.ts'
 import type { OpenParts, Resource } from '../handover/resource.ts'
 import { defineUnit, UnitHeld, type Kernel, type UnitDefinition } from '../kernel/index.ts'
@@ -17,6 +19,9 @@ import { createValueMask } from '../telemetry/value-mask.ts'
 import type { FoundPlugins } from './plugin-units.ts'
 import { findUser } from './request-caller.ts'
 import { hostLimits, ownConnections, resourceUnit, type UnitParts } from './unit-context.ts'
+
+export const firstAdminOf = ({ admin: { name, email, password }, environment }: Settings): Pick<FirstRunParts, 'admin' | 'requirePassword'> =>
+  ({ admin: { name, email: email || undefined, password: password || undefined }, requirePassword: environment === 'production' })
 
 export type ResourceUnits = ReturnType<typeof createResourceUnits>
 
@@ -37,6 +42,7 @@ export function createResourceUnits (parts: UnitParts, probes: UnitDefinition<Pr
   const migrationLimits = { ...hostLimits(parts, budgets.migrationMs), id: 'migrations' }
   const migrations = defineUnit(migrationLimits, { postgres, probes }, async ({ postgres: { url, host }, probes }, { signal }) => {
     const sets = hostSets(root)
+    await checkFirstAdmin(host, firstAdminOf(settings))
     await migrateAll({ url, sets, log, clock, signal })
     const journal = new JournalWatch(host, clock.now)
     for (const set of sets) journal.add(set)

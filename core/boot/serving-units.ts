@@ -33,11 +33,15 @@ export function createServingUnits (parts: UnitParts, started: StartedUnits, plu
     })
     return listening
   })
-  const listening = { ...undrained, after: plugins, stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true }
   const control = unit('control', { host, encryption }, async ({ host: { host }, encryption: { keys } }, { undo }) => {
     const opening = await openControl(settings.dataPath, { host, keys }, log)
     if (opening !== undefined) undo('close', () => opening.close())
   })
+  const hostTasks = createHostTasksUnit(parts, started)
+  // The port opens once everything else that is required runs, so that no request is served by a host that then fails to start.
+  const listening = {
+    ...undrained, after: [...plugins, control.id, hostTasks.id], stopBudgetMs: drainWaitMs + drainMs + closeMs, stopIsReserved: true
+  }
   // This unit stops first, so that the host is not ready before anything else ends.
   const ready = unit('ready', { probes, http, roster, listening }, ({ probes, http, roster }, { undo }) => {
     const stopWatching = watchHealth(parts, { probes, http, roster })
@@ -47,7 +51,7 @@ export function createServingUnits (parts: UnitParts, started: StartedUnits, plu
     })
     probes.ready()
   })
-  return { listening, control, ready, hostTasks: createHostTasksUnit(parts, started) }
+  return { control, hostTasks, listening, ready }
 }
 
 /** Milliseconds to end what is left after the drain. */

@@ -2,7 +2,8 @@
 
 import { pause } from '../concurrency/loop.ts'
 import type { Lifecycle, Log } from '../contract/index.ts'
-import { renderStartReport, type StartReport } from '../kernel/index.ts'
+import { asError, describe, renderStartReport, type StartReport } from '../kernel/index.ts'
+import { reasonsOf } from '../resources/postgres/passing-error.ts'
 import type { RootLog } from '../telemetry/log-writer.ts'
 import type { UnitParts } from './unit-context.ts'
 
@@ -21,6 +22,18 @@ export async function logPendingUnits ({ kernel, log, clock }: Pick<UnitParts, '
 const shownMax = 5
 const shorten = (names: readonly string[]): string =>
   names.length <= shownMax ? names.join(', ') : `${names.slice(0, shownMax).join(', ')} and ${names.length - shownMax} more`
+
+/** People get the message, which ends with the deepest reason; systems that collect log lines also get the codes and the stack. */
+export function logFailedStart (error: unknown, log: RootLog): void {
+  const reasons = reasonsOf(asError(error))
+  const told = new Set(reasons.map(reason => describe(reason)))
+  // A reason that another one repeats is left out, so that each sentence stands in the line once.
+  const sentences = [...told].filter((text, at, all) => !all.slice(0, at).some(before => before.includes(text)))
+  const [message = '', deepest] = [sentences[0], sentences.length > 1 ? sentences.at(-1) : undefined]
+  const codes = reasons.flatMap(reason => 'code' in reason ? [reason.code] : [])
+  const stack = reasons.at(-1)?.stack?.split('\n').filter(line => /^ +at /.test(line)).join('\n')
+  log.fatal(log.isPretty ? {} : { codes, stack }, deepest === undefined ? message : `${message.replace(/\.$/, '')}. The reason: ${deepest}`)
+}
 
 export interface StartLog {
   /** Adds the report of a phase. */

@@ -5,6 +5,7 @@ import type { Clock, Lifecycle } from '../contract/index.ts'
 import type { OpenParts, Resource } from '../handover/resource.ts'
 import { defineUnit, type Change, type Given, type Kernel, type Needs, type StartContext, type UnitDefinition } from '../kernel/index.ts'
 import type { Roster } from '../plugin-runtime/index.ts'
+import { isPassingError } from '../resources/postgres/passing-error.ts'
 import type { RootLog } from '../telemetry/log-writer.ts'
 
 export interface UnitParts {
@@ -24,9 +25,12 @@ export interface UnitParts {
   handleFaults (roster: Pick<Roster, 'noteFault' | 'ownerOf'>): () => void
 }
 
-/** The limits of a required unit of the host, which has little to undo. */
+/**
+ * The limits of a required unit of the host, which has little to undo. A state of the database that passes, such as read-only, does not fail
+ * it before its budget ends.
+ */
 export const hostLimits = ({ loaded: { settings: { budgets } } }: Pick<UnitParts, 'loaded'>, startBudgetMs = budgets.resourceStartMs) =>
-  ({ kind: 'host', required: true, startBudgetMs, stopBudgetMs: Math.min(budgets.stopMs, hostStopMs) }) as const
+  ({ kind: 'host', required: true, startBudgetMs, stopBudgetMs: Math.min(budgets.stopMs, hostStopMs), retry: passingRetry }) as const
 
 /** Returns a function that creates a required unit of the host. */
 export const hostUnit = (parts: Pick<UnitParts, 'loaded'>, startBudgetMs?: number) =>
@@ -38,6 +42,9 @@ export const hostUnit = (parts: Pick<UnitParts, 'loaded'>, startBudgetMs?: numbe
   )
 
 const hostStopMs = 1_000
+/** A unit goes on within a second of the time at which what it lacks is available. */
+const retry = { firstMs: 100, maxMs: 800 } as const
+export const passingRetry: UnitDefinition['retry'] = { ...retry, isPassing: isPassingError }
 
 /** Database connections beside the pools: for migrations, for the health check and for the database's notifications. */
 export const ownConnections = 4
@@ -55,7 +62,7 @@ export function resourceUnit<Units extends Needs, Value> (
     startBudgetMs: budgets.resourceStartMs,
     stopBudgetMs: budgets.stopMs,
     attemptBudgetMs,
-    retry: { firstMs: 100, maxMs: 800 },
+    retry,
     ...limits
   }, needs, async (given, { signal, undo }) => {
     const resource = await open({ log: log.child({ resource: limits.id }), clock, signal }, given)

@@ -84,8 +84,11 @@ export function renderStartReport ({ totalMs, units, criticalPath }: StartReport
   const ids = new Set(units.map(unit => unit.id))
   const critical = new Set(criticalPath)
   const children = Map.groupBy(units, ({ lastNeed }) => lastNeed !== undefined && ids.has(lastNeed) ? lastNeed : undefined)
-  const running = units.filter(unit => unit.state === 'running').length
-  const lines = [`started ${number.format(running)} of ${count(units.length)} in ${ms(totalMs)} (* the critical path)`]
+  const byState = Map.groupBy(units, ({ state }) => state)
+  const running = byState.get('running')?.length ?? 0
+  byState.delete('running')
+  const others = [...byState].map(([state, some]) => `, ${number.format(some.length)} ${state}`).join('')
+  const lines = [`started ${number.format(running)} of ${count(units.length)} in ${ms(totalMs)}${others} (* the critical path)`]
   const stack = branches(children.get(undefined) ?? [], '')
   for (let branch = stack.pop(); branch !== undefined; branch = stack.pop()) {
     const { unit, stem, isLast } = branch
@@ -122,9 +125,8 @@ function branches (units: readonly UnitSpan[], stem: string): Branch[] {
 }
 
 function describeSpan ({ id, state, durationMs, attempts, reason }: UnitSpan): string {
-  if (state === 'held') return `${id} held: ${reason ?? ''}`
-  const took = `${id} ${ms(durationMs)}`
-  if (state === 'failed') return `${took} failed: ${reason ?? ''}`
+  const took = attempts === 0 ? id : `${id} ${ms(durationMs)}`
+  if (state !== 'running') return `${took} ${state}${reason === undefined ? '' : `: ${reason}`}`
   return attempts > 1 ? `${took}, ${attempts} attempts` : took
 }
 

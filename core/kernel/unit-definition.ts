@@ -60,8 +60,8 @@ export interface UnitDefinition<Value = unknown> {
   readonly stopIsReserved?: boolean
   /** Milliseconds for one attempt; `startBudgetMs` by default. */
   readonly attemptBudgetMs?: number
-  /** The pause after a failed attempt. Without it there is one attempt. */
-  readonly retry?: BackOff
+  /** The pause after a failed attempt. Without it there is one attempt; an error that `isPassing` denies is the last. */
+  readonly retry?: BackOff & { readonly isPassing?: (error: Error) => boolean }
   /**
    * Turns failure into quarantine. Defines when the unit is started again, and after how long a run its failures no
    * longer count.

@@ -76,7 +76,7 @@ export class Unit extends UnitRecord {
       if (error instanceof BudgetExceeded && thrown !== undefined) error.cause = thrown
       this.error = error
       this.reason = describe(error)
-      const pauseMs = retry === undefined ? Infinity : backOff(this.attempts, retry)
+      const pauseMs = retry === undefined || retry.isPassing?.(error) === false ? Infinity : backOff(this.attempts, retry)
       if (turn.now() + pauseMs >= deadline) {
         const inMs = Math.round(turn.now() - startedAt)
         this.blame(error, this.attempts === 1 ? this.reason : `${this.attempts} attempts in ${inMs} ms, the last one: ${this.reason}`)

@@ -42,7 +42,7 @@ test('the start is drawn as a tree of waits, with milliseconds, reasons and the 
   ])
   await clock.runAll()
   assert.deepEqual(renderStartReport(await started).split('\n'), [
-    'started 5 of 7 units in 1,312 ms (* the critical path)',
+    'started 5 of 7 units in 1,312 ms, 1 failed, 1 held (* the critical path)',
     '├── postgres 112 ms, 2 attempts *',
     '│   └── migrations 40 ms *',
     '│       ├── notes 1,160 ms *',

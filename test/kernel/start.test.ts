@@ -307,3 +307,17 @@ test('a listener that throws ends where uncaught errors end, and the kernel goes
   assert.equal((await started).units[0]?.state, 'running')
   assert.equal(uncaught.length, 2)
 })
+
+test('an error that does not pass is the last attempt; one that passes is retried within the budget', async () => {
+  const { kernel, clock, unit, state, stop } = createHouse()
+  const tries = { busy: 0, broken: 0 }
+  const retry = { firstMs: 10, maxMs: 10, isPassing: ({ message }: Error) => message === 'busy' }
+  const started = kernel.start([
+    unit('busy', { retry, start: () => { if (++tries.busy < 4) throw new Error('busy') } }),
+    unit('broken', { retry, start: () => { tries.broken += 1; throw new Error('broken') } })
+  ])
+  await clock.runAll()
+  await started
+  assert.deepEqual([tries, state('busy'), state('broken')], [{ busy: 4, broken: 1 }, 'running', 'failed'])
+  await stop()
+})

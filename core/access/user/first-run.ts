@@ -47,14 +47,24 @@ export class FirstAdminRefused extends Error {
   }
 }
 
+/**
+ * Throws `FirstAdminRefused` when the database has no users and the settings do not fit. The tables may still be missing,
+ * so that a first start with wrong settings ends before it has changed the database.
+ */
+export async function checkFirstAdmin (postgres: Postgres, { admin, requirePassword }: Pick<FirstRunParts, 'admin' | 'requirePassword'>): Promise<void> {
+  const isMigrated = await postgres.oneFirst(sql.type(z.object({ isMigrated: z.boolean() }))`select to_regclass('public.users') is not null as "isMigrated"`)
+  if (isMigrated && await hasUsers(postgres)) return
+  const problems = findProblems({ ...admin, email: emailOf(admin) }, requirePassword)
+  if (problems.length > 0) throw new FirstAdminRefused(problems)
+}
+
 export async function firstRun (
   postgres: Postgres, { admin, requirePassword, log, clock, passwords = createPasswords(clock) }: FirstRunParts
 ): Promise<FirstRun> {
   if (await hasUsers(postgres)) return { created: false }
-  const { name, email = `${name}@localhost` } = admin
-  const problems = findProblems({ name, email, password: admin.password }, requirePassword)
-  if (problems.length > 0) throw new FirstAdminRefused(problems)
-
+  await checkFirstAdmin(postgres, { admin, requirePassword })
+  const { name } = admin
+  const email = emailOf(admin)
   const password = admin.password ?? createPassword()
   const created = await postgres.transaction(async tx => {
     await lockAccess(tx)
@@ -79,6 +89,8 @@ export async function firstRun (
   log.info({ admin: name, email }, 'the first admin was made')
   return admin.password === undefined ? { created, password } : { created }
 }
+
+const emailOf = ({ name, email }: FirstAdmin): string => email ?? `${name}@localhost`
 
 const hasUsers = (queries: Pick<Postgres, 'oneFirst'>): Promise<boolean> =>
   queries.oneFirst(sql.type(z.object({ hasUsers: z.boolean() }))`select exists (select from public.users) as "hasUsers"`)

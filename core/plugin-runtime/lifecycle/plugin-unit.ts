@@ -16,6 +16,8 @@ export interface UnitSettings {
   readonly startBudgetMs: number
   readonly stopBudgetMs: number
   readonly recover: Recovery
+  /** Retries the start of a plugin that is `required`, within its budget. */
+  readonly retryRequired?: UnitDefinition['retry']
   /** Every plugin needs this unit of the host, which opens what other modules of the host do for plugins. */
   readonly rooms: UnitDefinition<PluginRooms>
   configOf (plugin: LoadedPlugin): Readonly<Record<string, unknown>>
@@ -109,6 +111,7 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
       startBudgetMs: parts.startBudgetMs,
       stopBudgetMs: parts.stopBudgetMs,
       recover: parts.recover,
+      ...readiness === 'required' && parts.retryRequired && { retry: parts.retryRequired },
       refuses: need => {
         const range = requires[need]
         const version = members.versionOf(need)

@@ -36,8 +36,9 @@ export async function createJournal (client: Client): Promise<void> {
       end if;
     end $$`
   ).catch((cause: unknown) => {
-    throw new MigrationFailed(`The journal of the migrations, bulkhead.migration, could not be made: ${(cause as Error).message}. ` +
-      'The host needs a role that may create schemas in its database: `grant create on database … to …`.', { cause })
+    const lacksRights = (cause as { code?: unknown }).code === '42501'
+    const advice = lacksRights ? ' The host needs a role that may create schemas in its database: `grant create on database … to …`.' : ''
+    throw new MigrationFailed(`The journal of the migrations, bulkhead.migration, could not be made: ${(cause as Error).message}.${advice}`, { cause })
   })
 }
 
