@@ -43,13 +43,11 @@ export function createWatchUnit (parts: UnitParts, { roster }: Pick<HostUnits, '
 /** Reloads the plugin in this replica only: other replicas have folders of their own. */
 async function follow (parts: UnitParts, roster: Roster, path: string): Promise<void> {
   const folder = existsSync(path) ? realpathSync.native(path) : path
-  const { candidates, problems } = await discoverPlugins(parts)
+  const { candidates, broken } = await discoverPlugins(parts)
   const known = roster.members().find(({ candidate }) => candidate.folder === folder)
-  const found = candidates.find(candidate => candidate.folder === folder)
+  const all = known === undefined ? [...candidates, ...broken] : candidates
+  const found = all.find(candidate => candidate.folder === folder)
   // A manifest with another id is another plugin, and the previous plugin is gone. Both are reloaded.
   const ids = new Set([known?.id, found?.id].filter(id => id !== undefined))
   for (const id of ids) await roster.reload(id)
-  if (ids.size > 0) return
-  const [problem] = problems.filter(({ file }) => file.startsWith(folder))
-  if (problem !== undefined) throw new Error(`${problem.file}: ${problem.what} ${problem.mend}`)
 }

@@ -1,6 +1,6 @@
 // Runs the migrations of the plugins that were found, before any of them starts.
 
-import type { Candidate, LoadedPlugin } from '../plugin-runtime/index.ts'
+import { hasChanged, type Candidate, type LoadedPlugin } from '../plugin-runtime/index.ts'
 import { migrateAll, MigrationFailed, MigrationsRefused, type MigrateAllParts, type MigrationSet } from '../resources/migrations/migrations.ts'
 
 export const migrationsOf = ({ id, version, migrations }: Candidate): MigrationSet[] =>
@@ -12,17 +12,18 @@ export const migrationsOf = ({ id, version, migrations }: Candidate): MigrationS
  * them, which are migrated when they start.
  */
 export async function migratePlugins (plugins: readonly LoadedPlugin[], parts: Omit<MigrateAllParts, 'sets'>): Promise<ReadonlySet<string>> {
-  const candidates = inOrderOfNeed(plugins.map(({ candidate }) => candidate))
+  // A folder that changed after its code was imported is read again when the plugin starts.
+  const unmigrated = new Set(plugins.filter(hasChanged).map(({ candidate: { id } }) => id))
+  const candidates = inOrderOfNeed(plugins.map(({ candidate }) => candidate)).filter(({ id }) => !unmigrated.has(id))
   const migrate = async (some: readonly Candidate[]): Promise<void> => {
     await migrateAll({ ...parts, sets: some.flatMap(migrationsOf) })
   }
   try {
     await migrate(candidates)
-    return new Set()
+    return unmigrated
   } catch (error) {
     if (!isOfOnePlugin(error)) throw error
   }
-  const unmigrated = new Set<string>()
   for (const candidate of candidates) {
     const { id, manifest: { requires, readiness } } = candidate
     if (Object.keys(requires).some(need => unmigrated.has(need))) {

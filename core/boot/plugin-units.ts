@@ -29,30 +29,52 @@ export type FoundPlugins = Omit<Found, 'unmigrated'>
 const coreNames = corePermissions.map(({ name }) => name)
 
 /**
- * Finds, checks and imports every plugin; apart from the top level of its modules, no plugin code runs. All problems of the plugins are reported
- * together, and then all problems of their settings. A plugin whose code cannot be imported does not keep the others from starting, unless it is
- * required.
+ * Finds, checks and imports every plugin; apart from the top level of its modules, no plugin code runs. What is wrong with one plugin keeps no
+ * other from starting, unless it is required; clashes between plugins do. Then all problems are reported together, and next all problems of the
+ * plugins' settings.
  */
-export async function readPlugins (parts: Pick<UnitParts, 'loaded' | 'log' | 'root'>): Promise<FoundPlugins> {
-  const { loaded, log } = parts
-  const discovery = await discoverPlugins(parts)
+export async function readPlugins (parts: ReadParts): Promise<FoundPlugins> {
+  const { log } = parts
+  const { discovery, found, notices, unmet, fatal, wrongSettings } = await examinePlugins(parts)
   for (const { folder, why } of discovery.skipped) log.info({ folder }, `left out: ${why}`)
-  const validation = validatePlugins(discovery)
-  for (const notice of validation.notices) log.info(notice)
-  const found = await loadDefinitions(discovery.candidates, {
+  for (const notice of notices) log.info(notice)
+  // One message has all that is wrong, also what alone would only hold or quarantine its plugin.
+  if (fatal.length > 0) throw new InvalidPlugins([...new Set([...fatal, ...unmet, ...found.failures.flatMap(({ error }) => error.problems)])])
+  if (wrongSettings.length > 0) throw new InvalidSettings(wrongSettings)
+  const leftOut = discovery.skipped.flatMap(({ id, manifest }) => id === undefined || manifest === undefined ? [] : [{ id, manifest }])
+  return { plugins: found.plugins, failures: found.failures, leftOut }
+}
+
+type ReadParts = Pick<UnitParts, 'loaded' | 'log' | 'root'>
+
+/** Finds, checks and imports every plugin, and returns what a start makes of them. */
+export async function examinePlugins ({ loaded, root }: Pick<UnitParts, 'loaded' | 'root'>) {
+  const discovery = await discoverPlugins({ loaded, root })
+  const { clashes, unmet, notices } = validatePlugins(discovery)
+  const all = [...discovery.candidates, ...discovery.broken]
+  const found = await loadDefinitions(all, {
     clock: budgetClock, budgetMs: loaded.settings.budgets.pluginStartMs, corePermissions: coreNames, permissionHomes
   })
-  const invalid = [...discovery.problems, ...validation.problems, ...found.problems]
-  const isBlocked = invalid.length > 0 || found.failures.some(({ candidate }) => candidate.manifest.readiness === 'required')
-  if (isBlocked) throw new InvalidPlugins([...invalid, ...found.failures.map(({ error }) => error.problem)])
-  const known = new Set([...discovery.candidates.map(({ id }) => id), ...discovery.skipped.map(({ id }) => id)])
-  const wrong = [
-    ...loaded.configured.filter(id => !known.has(id)).map(id => `plugins.config.${id}: no plugin has this id; fix it, or remove the section`),
-    ...found.plugins.flatMap(plugin => sectionOf(loaded, plugin).problems)
-  ]
-  if (wrong.length > 0) throw new InvalidSettings(wrong)
-  const leftOut = discovery.skipped.flatMap(({ id, manifest }) => id === undefined || manifest === undefined ? [] : [{ id, manifest }])
-  return { ...found, leftOut }
+  const required = findRequired(all)
+  const ofRequired = [...unmet, ...found.failures.flatMap(({ error }) => error.problems)].filter(({ plugin }) => required.has(plugin ?? ''))
+  const known = new Set([...all, ...discovery.skipped].map(({ id }) => id))
+  return {
+    discovery, found, notices, unmet,
+    /** Problems with which the host does not start. */
+    fatal: [...discovery.problems, ...clashes, ...found.clashes, ...ofRequired],
+    wrongSettings: [
+      ...loaded.configured.filter(id => !known.has(id)).map(id => `plugins.config.${id}: no plugin has this id; fix it, or remove the section`),
+      ...found.plugins.flatMap(plugin => sectionOf(loaded, plugin).problems)
+    ]
+  }
+}
+
+/** Returns the ids of the required plugins and of all plugins that they require. */
+function findRequired (candidates: readonly Candidate[]): ReadonlySet<string> {
+  const byId = new Map(candidates.map(candidate => [candidate.id, candidate]))
+  const required = new Set(candidates.filter(({ manifest }) => manifest.readiness === 'required').map(({ id }) => id))
+  for (const id of required) for (const need of Object.keys(byId.get(id)?.manifest.requires ?? {})) required.add(need)
+  return required
 }
 
 /**
@@ -92,8 +114,10 @@ export function createPluginRoster (parts: UnitParts, { postgres, access, http, 
     faultLimit: { max: errorsMax, windowMs: errorWindowMs },
     rooms,
     discover: async () => {
-      const discovery = await discoverPlugins(parts)
-      return { ...discovery, problems: [...discovery.problems, ...findRoleProblems(postgres.roles, discovery.candidates)] }
+      const { candidates, broken, ...discovery } = await discoverPlugins(parts)
+      const [unfit, sound] = [candidates.filter(({ id }) => postgres.roles.has(id)), candidates.filter(({ id }) => !postgres.roles.has(id))]
+      const refused = unfit.map(one => ({ ...one, problems: findRoleProblems(postgres.roles, [one]) }))
+      return { ...discovery, candidates: sound, broken: [...broken, ...refused] }
     },
     findSettingProblems: plugin => sectionOf(loaded, plugin).problems,
     configOf: plugin => sectionOf(loaded, plugin).values as Readonly<Record<string, unknown>>,

@@ -10,7 +10,7 @@ import { renderPlugins } from './plugin-table.ts'
 import { renderJobs } from './task-table.ts'
 import { printable } from './text-table.ts'
 
-const pluginsUsage = 'npm run plugins [-- list | reload <id> | enable <id> | disable <id> [reason]]'
+const pluginsUsage = 'npm run plugins [-- list | check [id] | reload <id> | enable <id> | disable <id> [reason]]'
 
 /** Lists, reloads, enables and disables plugins through the host that runs on the same data folder, on this machine. */
 export async function plugins ({ settings }: Loaded, [word = 'list', id, ...words]: string[]): Promise<void> {

@@ -15,7 +15,9 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   dev: async () => (await import('../boot.ts')).startDevelopment,
   settings: async () => (await import('./command.ts')).printSettings,
   migrate: async () => (await import('./command.ts')).migrate,
-  plugins: async () => (await import('./host-command.ts')).plugins,
+  plugins: async () => async (loaded, args, root) => args[0] === 'check'
+    ? (await import('./plugin-check.ts')).checkPlugins(loaded, args.slice(1), root)
+    : (await import('./host-command.ts')).plugins(loaded, args),
   tasks: async () => (await import('./host-command.ts')).tasks,
   keys: async () => (await import('./host-command.ts')).keys
 }

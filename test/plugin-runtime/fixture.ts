@@ -113,7 +113,7 @@ export function createRun (
     kernel, clock, budgetClock: clock, log: silent, corePermissions: ['project:read'], importBudgetMs: 2_000, startBudgetMs, stopBudgetMs: 1_000,
     recover: { firstMs: 100_000, maxMs: 100_000, resetAfterMs: 100_000 }, faultLimit: { max: 2, windowMs: 60_000 }, rooms: container,
     configOf: () => ({ days: 3 }), logOf: () => silent,
-    discover: async () => ({ candidates: [], skipped: [], problems: [] }), findSettingProblems: () => [],
+    discover: async () => ({ candidates: [], broken: [], skipped: [], problems: [] }), findSettingProblems: () => [],
     migrate: async ({ id }) => { calls.push(`migrate ${id}`) }, declare: async () => undefined,
     release: id => { calls.push(`release ${id}`) },
     ...parts
@@ -137,6 +137,7 @@ export const createOwner = (plugin: string, generation = 1): Owner => ({ plugin,
 export function inMemory (id: string, definition: LoadedPlugin['definition'], manifest: Partial<LoadedPlugin['candidate']['manifest']> = {}): LoadedPlugin {
   return {
     definition,
+    fingerprint: '',
     owner: createOwner(id),
     candidate: {
       id, version: '1.0.0', folder: `/plugins/${id}`, entry: `/plugins/${id}/index.ts`, file: `/plugins/${id}/package.json`, migrations: undefined,

@@ -41,9 +41,11 @@ export const plugin = (id: string, bulkhead: object = {}, rest: object = {}): Fi
 
 type Where = Parameters<typeof discoverPlugins>[0]
 
-export const discover = (paths: string | string[], where: Partial<Where> = {}): Promise<Discovery> => discoverPlugins({
-  paths: [paths].flat(), packages: [], disabled: [], enabled: [], production: false, hostVersion: '1.4.0', ...where
-})
+/** `problems` has those of the broken folders, too. */
+export const discover = async (paths: string | string[], where: Partial<Where> = {}): Promise<Discovery> => {
+  const found = await discoverPlugins({ paths: [paths].flat(), packages: [], disabled: [], enabled: [], production: false, hostVersion: '1.4.0', ...where })
+  return { ...found, problems: [...found.problems, ...found.broken.flatMap(({ problems = [] }) => problems)] }
+}
 
 export interface Loaded {
   plugins: readonly LoadedPlugin[]
@@ -57,7 +59,9 @@ export async function load (paths: string | string[], { budgetMs = 5_000, ...whe
   const found = await discover(paths, where)
   const validation = validatePlugins(found)
   const loaded = await loadDefinitions(found.candidates, { clock, budgetMs, corePermissions: ['project:read', 'admin:users'] })
-  const problems = [...found.problems, ...validation.problems, ...loaded.problems, ...loaded.failures.map(({ error }) => error.problem)]
+  const problems = [
+    ...found.problems, ...validation.clashes, ...validation.unmet, ...loaded.clashes, ...loaded.failures.flatMap(({ error }) => error.problems)
+  ]
   if (problems.length > 0) throw new InvalidPlugins(problems)
   return { ...validation, candidates: found.candidates, plugins: loaded.plugins }
 }

@@ -27,8 +27,8 @@ export async function serve (t: TestContext, { secureCookies = false, trustProxy
     paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: true, hostVersion: host.version
   })
   const identity = candidates.filter(({ id }) => id === 'identity')
-  const { plugins: [plugin], problems } = await loadDefinitions(identity, { clock, budgetMs: 10_000, corePermissions: [] })
-  assert.ok(plugin, JSON.stringify(problems))
+  const { plugins: [plugin], failures } = await loadDefinitions(identity, { clock, budgetMs: 10_000, corePermissions: [] })
+  assert.ok(plugin, JSON.stringify(failures))
   const { candidate, definition } = plugin
   const { scope, registration: { routes, middleware } } = createScope({
     container: createContainer({ access: id => room.accessFor(id) }), candidate, config: {}, log: createLog(), clock, owner: plugin.owner,

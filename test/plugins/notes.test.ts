@@ -34,8 +34,8 @@ async function startNotes (t: TestContext, { retentionDays = 0 } = {}): Promise<
   const { candidates } = await discoverPlugins({
     paths: [join(import.meta.dirname, '../../plugins')], packages: [], disabled: [], enabled: [], production: false, hostVersion: host.version
   })
-  const { plugins: [plugin], problems } = await loadDefinitions(candidates.filter(({ id }) => id === 'notes'), { clock, budgetMs: 10_000, corePermissions: [] })
-  assert.ok(plugin, JSON.stringify(problems))
+  const { plugins: [plugin], failures } = await loadDefinitions(candidates.filter(({ id }) => id === 'notes'), { clock, budgetMs: 10_000, corePermissions: [] })
+  assert.ok(plugin, JSON.stringify(failures))
   const { candidate, definition } = plugin
   const migrations = createMigrations({ url, owner: 'notes', folder: candidate.migrations ?? '', schema: 'notes', clock, log: createLog() })
   await migrations.up()

@@ -21,11 +21,11 @@ const keepsNothing = { keeps: () => () => undefined }
 
 export async function readRouteTable (folders: readonly string[]): Promise<RouteTable> {
   registerBulkhead()
-  const { candidates, problems: unfound } = await discoverPlugins({
+  const { candidates, broken, problems } = await discoverPlugins({
     paths: [...folders], packages: [], disabled: [], enabled: [], production: false, hostVersion: host.version
   })
-  const { plugins, problems } = await loadDefinitions(candidates, { clock, budgetMs: 10_000, corePermissions: [] })
-  assert.deepEqual([...unfound, ...problems], [])
+  const { plugins, failures, clashes } = await loadDefinitions(candidates, { clock, budgetMs: 10_000, corePermissions: [] })
+  assert.deepEqual([...problems, ...broken, ...failures, ...clashes], [])
   // They register and are not asked for anything: the handlers run in the host that is tested, not here.
   const container = createContainer(Object.fromEntries(resourceNames.map(name => [name, () => (name === 'encryption' ? keepsNothing : {}) as Resources[typeof name]])))
   const routes: RouteRecord[] = []

@@ -71,10 +71,10 @@ test('another master key than the data was written under: exit 2, and the right 
   assert.equal(await again.ended, 0)
 })
 
-test('invalid plugins: every problem of every plugin in one message, exit 4', async (t) => {
+test('an invalid plugin that is required: every problem of every plugin in one message, exit 4', async (t) => {
   const folder = await temporaryFolder(t)
   await mkdir(join(folder, 'empty'))
-  await writePlugin(folder, 'typo', { mount: ['typo'] }, 'export default { start () {} }')
+  await writePlugin(folder, 'typo', { mount: ['typo'], readiness: 'required' }, 'export default { start () {} }')
   await writePlugin(folder, 'throws', {}, 'throw new Error("at import")')
   await writePlugin(folder, 'needy', { requires: { absent: '^1.0.0' } }, 'export default { start () {} }')
   const host = startHost(t, { ...await settingsOf(t), PLATFORM_PLUGINS_PATH: folder })

@@ -13,7 +13,7 @@ import { findNearest } from './nearest.ts'
 import type { Problem } from './plugin-problem.ts'
 import { isVersion } from './version.ts'
 
-/** A plugin whose manifest is sound. All paths are absolute, with symbolic links resolved. */
+/** A plugin as its folder describes it. All paths are absolute, with symbolic links resolved. */
 export interface Candidate {
   readonly id: string
   readonly version: string
@@ -25,6 +25,8 @@ export interface Candidate {
   readonly migrations: string | undefined
   /** Path of its `package.json`. */
   readonly file: string
+  /** Set when the folder is broken: what cannot be read of it has the value by default, and it cannot be loaded. */
+  readonly problems?: readonly Problem[]
 }
 
 export interface Skipped {
@@ -38,7 +40,10 @@ export interface Skipped {
 
 export interface Discovery {
   readonly candidates: readonly Candidate[]
+  /** Plugins whose folders are broken, each with its problems. */
+  readonly broken: readonly Candidate[]
   readonly skipped: readonly Skipped[]
+  /** Problems that concern no plugin, such as a folder of plugins that cannot be read. */
   readonly problems: readonly Problem[]
 }
 
@@ -65,7 +70,7 @@ export interface Where {
 /** Reads over a byte order mark, as Node does. */
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-type Read = { candidate: Candidate } | { id: string | undefined, problems: Problem[] }
+type Read = { candidate: Candidate } | { id: string | undefined, problems: Problem[], isRequired: boolean }
 
 // Number of folders read before other work gets a turn. Reads are synchronous, because asynchronous reads of small
 // files cost five times as much in total; the slices keep the process responsive.
@@ -75,6 +80,7 @@ export async function discoverPlugins (where: Where): Promise<Discovery> {
   const candidates: Candidate[] = []
   const { folders, skipped, problems } = findFolders(where)
   const names = new Set<string>()
+  const failed: { folder: string, read: Extract<Read, { problems: Problem[] }> }[] = []
   for (const [index, folder] of folders.entries()) {
     if (index % sliceLength === sliceLength - 1) await turn()
     const read = readFolder(folder, where)
@@ -83,9 +89,17 @@ export async function discoverPlugins (where: Where): Promise<Discovery> {
     const why = whyLeftOut(where, folder, read, id)
     if (why !== undefined) skipped.push({ folder, why, ...id !== undefined && { id }, ...'candidate' in read && { manifest: read.candidate.manifest } })
     else if ('candidate' in read) candidates.push(read.candidate)
-    else problems.push(...read.problems)
+    else failed.push({ folder, read })
   }
-  return { candidates, skipped, problems: [...problems, ...findUnknownNames(where, names)] }
+  const taken = new Set(candidates.map(({ id }) => id))
+  const broken: Candidate[] = []
+  for (const { folder, read } of failed) {
+    const id = [read.id, basename(folder)].find(name => name !== undefined && isFreeId(name, taken))
+    if (id === undefined) skipped.push({ folder, why: read.problems.map(({ what, mend }) => `${what} ${mend}`).join(' ') })
+    else broken.push(createBroken(id, folder, read))
+    taken.add(id ?? '')
+  }
+  return { candidates, broken, skipped, problems: [...problems, ...findUnknownNames(where, names)] }
 }
 
 interface Found { folders: string[], skipped: Skipped[], problems: Problem[] }
@@ -133,12 +147,15 @@ function findPackage (name: string, from: string): string | undefined {
 
 function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
   const file = join(folder, 'package.json')
-  const fail = (id: string | undefined, ...findings: Finding[]): Read =>
-    ({ id, problems: findings.map(([what, mend]) => ({ plugin: id, file, what, mend })) })
+  let text = ''
+  const fail = (id: string | undefined, ...findings: Finding[]): Read => ({
+    id, isRequired: /"readiness"\s*:\s*"required"/.test(text), problems: findings.map(([what, mend]) => ({ plugin: id, file, what, mend }))
+  })
 
   let content: unknown
   try {
-    content = JSON.parse(decoder.decode(readFileSync(file)))
+    text = decoder.decode(readFileSync(file))
+    content = JSON.parse(text)
   } catch (cause) {
     if (cause instanceof TypeError) return fail(undefined, ['It is not UTF-8 text.', 'Save it as UTF-8.'])
     if (cause instanceof SyntaxError) return fail(undefined, [`It is not JSON (${cause.message}).`, 'Fix it there.'])
@@ -170,6 +187,23 @@ function readFolder (folder: string, { hostVersion, ownPlugins }: Where): Read {
   }
   return { candidate: { id: manifest.id, version, manifest, folder, entry, migrations: hasMigrations ? migrations : undefined, file } }
 }
+
+const isFreeId = (id: string, taken: ReadonlySet<string>): boolean =>
+  !taken.has(id) && readManifest({ id, host: '*' }, '1.0.0').manifest !== undefined
+
+/** Describes a broken folder like a plugin, so that it can be quarantined. It mounts nothing but its own id. */
+function createBroken (id: string, folder: string, { problems, isRequired }: { problems: readonly Problem[], isRequired: boolean }): Candidate {
+  const { manifest } = readManifest({ id, host: '*', readiness: isRequired ? 'required' : 'degraded' }, '1.0.0')
+  if (manifest === undefined) throw new Error(`"${id}" is not an id`)
+  const own = problems.map(problem => ({ ...problem, plugin: id }))
+  return { id, version: 'unknown', manifest, folder, entry: folder, file: join(folder, 'package.json'), migrations: undefined, problems: own }
+}
+
+/** Describes a plugin that was never here, and that others require. */
+export const createAbsent = (id: string): Candidate => ({
+  id, version: 'unknown', folder: '', entry: '', file: '', migrations: undefined,
+  manifest: { id, host: '*', requires: {}, optional: {}, mounts: [], events: {}, resources: [], tolerates: [], readiness: 'degraded', example: false }
+})
 
 /** A disabled plugin is left out whatever else is wrong with it, so that the host can start without it. */
 function whyLeftOut ({ disabled, enabled, production }: Where, folder: string, read: Read, id: string | undefined): string | undefined {

@@ -6,24 +6,29 @@ import { showPath, type Problem } from './plugin-problem.ts'
 import { isWithin } from './version.ts'
 
 export interface Validation {
-  readonly problems: readonly Problem[]
+  /** Problems between plugins, of which no plugin alone is to blame: ids, mounts and events that two have, and cycles. */
+  readonly clashes: readonly Problem[]
+  /** Plugins that are required and not here, or here in another version. The plugin that requires them is held. */
+  readonly unmet: readonly Problem[]
   /** Sentences for the log about decisions that are not an error of any plugin. */
   readonly notices: readonly string[]
   /** For each plugin, the ids of its optional plugins that are present in a version it can use. */
   readonly optional: ReadonlyMap<string, readonly string[]>
 }
 
-export function validatePlugins ({ candidates, skipped, problems: found }: Discovery): Validation {
+export function validatePlugins ({ candidates, broken: brokenPlugins, skipped }: Pick<Discovery, 'candidates' | 'broken' | 'skipped'>): Validation {
   const byId = new Map<string, Candidate>()
   const byMount = new Map<string, Candidate>()
   const byEvent = new Map<string, Candidate>()
   const leftOut = new Map(skipped.flatMap(({ id, why }) => id === undefined ? [] : [[id, why] as const]))
   // Problems of these plugins are already reported. That other plugins miss them is not reported again.
-  const broken = new Set(found.map(({ plugin }) => plugin))
-  const problems: Problem[] = []
+  const broken = new Set(brokenPlugins.map(({ id }) => id))
+  const clashes: Problem[] = []
+  const unmet: Problem[] = []
   const notices: string[] = []
   const optional = new Map<string, string[]>()
-  const report = ({ id, file }: Candidate, what: string, mend: string): void => { problems.push({ plugin: id, file, what, mend }) }
+  const report = ({ id, file }: Candidate, what: string, mend: string): void => { clashes.push({ plugin: id, file, what, mend }) }
+  const reportUnmet = ({ id, file }: Candidate, what: string, mend: string): void => { unmet.push({ plugin: id, file, what, mend }) }
 
   for (const candidate of candidates) {
     const twin = byId.get(candidate.id)
@@ -49,9 +54,9 @@ export function validatePlugins ({ candidates, skipped, problems: found }: Disco
     for (const [id, range] of Object.entries(requires)) {
       const other = byId.get(id)
       if (other === undefined && broken.has(id)) continue
-      if (other === undefined) report(candidate, ...missing(id, leftOut.get(id), [...byId.keys()]))
+      if (other === undefined) reportUnmet(candidate, ...missing(id, leftOut.get(id), [...byId.keys()]))
       else if (!isWithin(other.version, range)) {
-        report(candidate, `It requires "${id}" ${range}, and ${showPath(other.file)} is version ${other.version}.`, `Install a version of "${id}" within ${range}, or change "requires".`)
+        reportUnmet(candidate, `It requires "${id}" ${range}, and ${showPath(other.file)} is version ${other.version}.`, `Install a version of "${id}" within ${range}, or change "requires".`)
       }
     }
     const present: string[] = []
@@ -68,7 +73,7 @@ export function validatePlugins ({ candidates, skipped, problems: found }: Disco
     const first = byId.get(path[0] ?? '')
     if (first !== undefined) report(first, `It needs itself: ${[...path, first.id].join(' → ')}.`, 'Take one of these needs out of "requires" or "optional".')
   }
-  return { problems, notices, optional }
+  return { clashes, unmet, notices, optional }
 }
 
 function missing (id: string, whyLeftOut: string | undefined, known: readonly string[]): [what: string, mend: string] {

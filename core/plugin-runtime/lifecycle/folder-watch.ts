@@ -1,9 +1,9 @@
 // Polls the plugin folders and reports each folder that has changed, once it has been quiet for a moment.
 
-import { readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { statSync } from 'node:fs'
 import { createLoop } from '../../concurrency/loop.ts'
 import type { Clock } from '../../contract/index.ts'
+import { childrenOf, fingerprintOf } from '../discovery/fingerprint.ts'
 
 /**
  * Polling interval in milliseconds. A poll of a hundred files costs 1 to 2 ms. A file watcher instead would lose a file
@@ -48,24 +48,6 @@ export function watchFolders ({ paths, clock, onChange }: WatchParts): () => Pro
 
 /** Returns a fingerprint of each plugin folder's files: their names, inode numbers, sizes and modification times. */
 const readAll = (paths: readonly string[]): Map<string, string> =>
-  new Map(paths.flatMap(path => childrenOf(path).filter(child => isFolder(child)).map(child => [child, printOf(child)] as const)))
-
-function printOf (folder: string): string {
-  return childrenOf(folder).map(child => {
-    const stat = statSync(child, { throwIfNoEntry: false })
-    if (stat === undefined) return ''
-    return stat.isDirectory() ? printOf(child) : `${child} ${stat.ino} ${stat.size} ${stat.mtimeMs}`
-  }).join('\n')
-}
+  new Map(paths.flatMap(path => childrenOf(path).filter(child => isFolder(child)).map(child => [child, fingerprintOf(child)] as const)))
 
 const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
-
-function childrenOf (folder: string): string[] {
-  try {
-    return readdirSync(folder).filter(name => name !== 'node_modules' && !name.startsWith('.')).sort().map(name => join(folder, name))
-  } catch (error) {
-    // The file or folder was removed during the poll.
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
-    throw error
-  }
-}

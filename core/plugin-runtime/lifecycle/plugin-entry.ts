@@ -1,17 +1,16 @@
 // The host's record of one plugin: its folder, the generation that serves or would serve, and what each of its generations owns.
 
 import type { Candidate } from '../discovery/discover.ts'
-import type { PluginImportFailed } from '../loading/import-failure.ts'
-import type { LoadedPlugin } from '../loading/plugin-definition.ts'
+import type { LoadedPlugin, LoadFailure } from '../loading/plugin-definition.ts'
 import { OwnedResources, ownedKinds, type OwnedKind } from '../ownership/owned-resources.ts'
 import type { Owner } from '../ownership/owner.ts'
 
 export class PluginEntry {
   candidate: Candidate
-  /** Undefined as long as its code could not be imported. */
+  /** Undefined as long as it could not be loaded. */
   plugin: LoadedPlugin | undefined
-  /** The import error, until the first start of the plugin reports it. */
-  failure: PluginImportFailed | undefined
+  /** Why it could not be loaded, until a start of the plugin reports it. */
+  failure: LoadFailure['error'] | undefined
   /** False as long as its schema could not be brought up to date. */
   isMigrated = true
   /** False once its folder is gone. */
@@ -21,7 +20,7 @@ export class PluginEntry {
   /** Owners of ended starts, and of the imports of replaced generations, as long as they own something. */
   readonly #ended = new Set<Owner>()
 
-  constructor (candidate: Candidate, found: LoadedPlugin | PluginImportFailed) {
+  constructor (candidate: Candidate, found: LoadedPlugin | LoadFailure['error'] | undefined) {
     this.candidate = candidate
     if (found instanceof Error) this.failure = found
     else this.plugin = found

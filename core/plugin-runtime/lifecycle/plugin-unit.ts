@@ -1,12 +1,13 @@
 // Describes a plugin as a unit of the kernel: what it needs, which versions it refuses, and how its generation starts.
 
+import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '../../contract/index.ts'
 import { findGiven, type Opened, type Recovery, type StartContext, type UnitDefinition } from '../../kernel/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
 import { createMayPublish } from '../discovery/event-owner.ts'
 import { isWithin } from '../discovery/version.ts'
-import { loadGeneration, type GenerationParts } from '../loading/generation.ts'
-import type { LoadedPlugin } from '../loading/plugin-definition.ts'
+import { findCandidate, FolderChanged, loadGeneration, migrateAsRead, type GenerationParts } from '../loading/generation.ts'
+import { hasChanged, type LoadedPlugin } from '../loading/plugin-definition.ts'
 import type { Owner } from '../ownership/owner.ts'
 import { createOwner, type PluginEntry } from './plugin-entry.ts'
 import type { PluginRegistry } from './plugin-registry.ts'
@@ -27,6 +28,8 @@ export interface UnitSettings {
 export interface PluginUnitParts extends UnitSettings, GenerationParts {
   readonly members: PluginRegistry
   noteFault (owner: Owner, thrown: unknown): void
+  /** Begins a reload of the plugin, whose outcome its state tells. */
+  reload (id: string): void
   /** Called when a start of the plugin has ended and everything is undone. */
   onEnd (member: PluginEntry): void
 }
@@ -81,22 +84,28 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
   }
 
   /**
-   * Code that could not be imported is imported again by each start. The first start only reports the failure that is
-   * already known.
+   * A plugin that could not be loaded is read and loaded again by each start; only the first start reports the failure
+   * that is known already. Code and migrations always come from one reading of the folder.
    */
   const load = async (member: PluginEntry): Promise<LoadedPlugin> => {
-    const { failure } = member
+    const { failure, plugin } = member
     member.failure = undefined
     if (failure !== undefined) throw failure
-    if (member.plugin !== undefined) {
-      if (!member.isMigrated) await parts.migrate(member.candidate)
+    if (plugin !== undefined && (member.isMigrated || !hasChanged(plugin))) {
+      if (!member.isMigrated) await migrateAsRead(plugin, parts)
       member.isMigrated = true
-      return member.plugin
+      return plugin
     }
-    const plugin = await loadGeneration(member.candidate, members.takeNumber(member.id), parts, members.othersThan(member.id))
-    member.plugin = plugin
+    const candidate = await findCandidate(member.id, parts, members.here().map(other => other.candidate))
+    if (candidate === undefined || !isDeepStrictEqual(candidate.manifest, member.candidate.manifest)) {
+      // Other needs and mounts are another unit, which only a reload can make.
+      parts.reload(member.id)
+      throw new FolderChanged(member.candidate, 'in its manifest')
+    }
+    const loaded = await loadGeneration(candidate, members.takeNumber(member.id), parts, members.othersThan(member.id))
+    Object.assign(member, { candidate, plugin: loaded, isMigrated: true })
     members.changed()
-    return plugin
+    return loaded
   }
 
   const unitOf = (candidate: Candidate, startWith: (context: StartContext) => Promise<Opened<never>>): UnitDefinition => {
@@ -115,7 +124,8 @@ export function createPluginUnits (parts: PluginUnitParts): PluginUnits {
       refuses: need => {
         const range = requires[need]
         const version = members.versionOf(need)
-        return range === undefined || version === undefined || isWithin(version, range) ? undefined : `it requires "${need}" ${range}, and ${version} is here`
+        if (range === undefined || (version !== undefined && isWithin(version, range))) return undefined
+        return `it requires "${need}" ${range}, and ${version === undefined ? 'no such plugin' : version} is here`
       },
       start: startWith
     }

@@ -3,10 +3,11 @@
 import { untilAborted } from '../../concurrency/until-aborted.ts'
 import { Conflict, type Clock, type Log, type Manifest } from '../../contract/index.ts'
 import { NotReplaced, type Kernel, type UnitDefinition } from '../../kernel/index.ts'
-import type { Candidate } from '../discovery/discover.ts'
+import { createAbsent, type Candidate } from '../discovery/discover.ts'
+import { InvalidPlugins } from '../discovery/plugin-problem.ts'
 import { findCandidate, loadGeneration, type GenerationParts } from '../loading/generation.ts'
-import type { PluginImportFailed } from '../loading/import-failure.ts'
-import type { LoadedPlugin } from '../loading/plugin-definition.ts'
+import { PluginImportFailed } from '../loading/import-failure.ts'
+import type { LoadedPlugin, LoadFailure } from '../loading/plugin-definition.ts'
 import { FaultCounter, TooManyFaults, type FaultLimit } from '../ownership/fault-counter.ts'
 import { runAs, type Owner } from '../ownership/owner.ts'
 import { PluginEntry } from './plugin-entry.ts'
@@ -24,8 +25,8 @@ export interface RosterParts extends UnitSettings, GenerationParts {
 
 export interface Found {
   readonly plugins: readonly LoadedPlugin[]
-  /** Degraded plugins whose code could not be imported; the kernel retries them. */
-  readonly failures: readonly { readonly candidate: Candidate, readonly error: PluginImportFailed }[]
+  /** Degraded plugins that could not be loaded; the kernel retries them. */
+  readonly failures: readonly LoadFailure[]
   /** Ids of plugins whose schema could not be brought up to date; their start retries it. */
   readonly unmigrated: ReadonlySet<string>
   /** Plugins that the settings leave out and whose manifests could be read. */
@@ -62,6 +63,8 @@ export interface Roster {
  */
 const leftAfterMs = 10_000
 
+const isLoadFailure = (error: unknown): error is LoadFailure['error'] => error instanceof PluginImportFailed || error instanceof InvalidPlugins
+
 export function createRoster (parts: RosterParts): Roster {
   const { kernel, clock, log } = parts
   const members = new PluginRegistry(parts.corePermissions)
@@ -78,9 +81,19 @@ export function createRoster (parts: RosterParts): Roster {
 
   const reload = async (id: string, disabled: string | undefined): Promise<PluginEntry> => {
     const member = members.get(id)
-    const candidate = await findCandidate(id, parts, members.here().map(other => other.candidate))
-    if (candidate === undefined) return remove(members.find(id))
+    const candidate = await findCandidate(id, parts, members.here().map(other => other.candidate), kernel.unit(id)?.state === 'running')
+    if (candidate === undefined) {
+      const removed = await remove(members.find(id))
+      if (removed.candidate.problems !== undefined) await installFrom(removed.candidate.folder)
+      return removed
+    }
     const plugin = await unlessSwitchedOff(id, loadGeneration(candidate, members.takeNumber(id), parts, members.othersThan(id)))
+      .catch(async (error: unknown) => {
+        // The generation that runs continues. Otherwise the plugin is in the state in which a start of the host finds it.
+        if (isLoadFailure(error) && kernel.unit(id)?.state !== 'running') await quarantine(candidate, error, disabled)
+        throw error
+      })
+    await addAbsent(candidate)
     return member === undefined ? install(candidate, plugin, disabled) : replace(member, plugin, disabled)
   }
 
@@ -106,6 +119,46 @@ export function createRoster (parts: RosterParts): Roster {
     await kernel.start([{ ...unit, required: false }])
     log.info({ plugin: member.id, version: candidate.version }, `plugin "${member.id}" was installed`)
     return member
+  }
+
+  /** Adds the plugin, or leaves it, as one that could not be loaded: it is quarantined and retried. */
+  const quarantine = async (candidate: Candidate, error: LoadFailure['error'], disabled: string | undefined): Promise<void> => {
+    const member = members.get(candidate.id)
+    if (member === undefined) {
+      const added = new PluginEntry(candidate, error)
+      members.add(added)
+      await kernel.start([{ ...units.first(added, disabled), required: false }])
+      return
+    }
+    if (member.plugin !== undefined) member.retire(member.plugin)
+    const wasHere = member.isHere
+    Object.assign(member, { candidate, plugin: undefined, failure: error, isHere: true })
+    members.changed()
+    await kernel.replace(units.first(member)).catch((refusal: unknown) => { if (!(refusal instanceof NotReplaced)) throw refusal })
+    if (!wasHere && disabled === undefined) await kernel.enable(member.id)
+  }
+
+  /** Installs the plugin whose folder was broken, when its id turns out to be another than the folder's name. */
+  const installFrom = async (folder: string): Promise<void> => {
+    const next = (await parts.discover()).candidates.find(candidate => candidate.folder === folder)
+    if (next !== undefined) await inTurn(next.id, () => reload(next.id, undefined))
+  }
+
+  /** Creates a disabled unit for each plugin that is required and was never here, which holds the plugins that require it. */
+  const absentUnits = (candidates: readonly Candidate[]): UnitDefinition[] => {
+    const required = candidates.flatMap(({ manifest: { requires } }) => Object.keys(requires))
+    const absent = new Set(required.filter(id => kernel.unit(id) === undefined && members.get(id) === undefined))
+    return [...absent].map(id => {
+      const member = new PluginEntry(createAbsent(id), undefined)
+      member.isHere = false
+      members.add(member)
+      return { ...units.first(member, `no plugin "${id}" is here: add it, or let it load`), needs: [], after: [], required: false }
+    })
+  }
+
+  const addAbsent = async (candidate: Candidate): Promise<void> => {
+    const added = absentUnits([candidate])
+    if (added.length > 0) await kernel.start(added)
   }
 
   const remove = async (member: PluginEntry): Promise<PluginEntry> => {
@@ -165,7 +218,13 @@ export function createRoster (parts: RosterParts): Roster {
     if (left.length > 0) log.warn({ plugin: member.id, left }, `plugin "${member.id}" has ended and left behind: ${left.join(', ')}. Make them with the scope (timers, listen), or undo them with "undo".`)
   }
 
-  const units = createPluginUnits({ ...parts, members, noteFault, onEnd: member => { void tellWhatIsLeft(member) } })
+  const units = createPluginUnits({
+    ...parts, members, noteFault,
+    reload: id => {
+      inTurn(id, () => reload(id, undefined)).catch((err: unknown) => log.error({ plugin: id, err }, `plugin "${id}" was not reloaded: ${Error.isError(err) ? err.message : String(err)}`))
+    },
+    onEnd: member => { void tellWhatIsLeft(member) }
+  })
 
   return {
     units ({ plugins, failures, unmigrated, leftOut }, disabled) {
@@ -177,7 +236,8 @@ export function createRoster (parts: RosterParts): Roster {
         members.add(member)
       }
       for (const { candidate, error } of failures) members.add(new PluginEntry(candidate, error))
-      return members.here().map(member => units.first(member, disabled.get(member.id)))
+      const here = members.here()
+      return [...here.map(member => units.first(member, disabled.get(member.id))), ...absentUnits(here.map(({ candidate }) => candidate))]
     },
     members: () => members.here().sort((a, b) => a.id < b.id ? -1 : 1),
     find: id => members.find(id),

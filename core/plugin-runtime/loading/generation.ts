@@ -1,12 +1,11 @@
 // Reads a plugin's folder as it is now, checks it against the other plugins, imports and migrates it: the result can be started.
 
-import { dirname } from 'node:path'
 import { Conflict, type Clock } from '../../contract/index.ts'
 import type { Candidate, Discovery } from '../discovery/discover.ts'
 import { findPermissionClashes, type PermissionRules } from '../discovery/permission-clash.ts'
-import { InvalidPlugins, type Problem } from '../discovery/plugin-problem.ts'
+import { InvalidPlugins, showPath, type Problem } from '../discovery/plugin-problem.ts'
 import { validatePlugins } from '../discovery/validate.ts'
-import { loadDefinition, type LoadedPlugin } from './plugin-definition.ts'
+import { hasChanged, loadDefinition, type LoadedPlugin } from './plugin-definition.ts'
 
 export interface GenerationParts extends PermissionRules {
   readonly budgetClock: Clock
@@ -23,23 +22,25 @@ export interface GenerationParts extends PermissionRules {
 }
 
 /**
- * Reads the plugin's folder as it is now; returns undefined when it is gone. Throws `InvalidPlugins` with all its
- * problems, and `Conflict` when the settings leave the plugin out. `known` are the plugins that are present, including
- * this one: as long as its folder exists, an unreadable manifest does not mean that the plugin is gone.
+ * Reads the plugin's folder as it is now. A broken folder gives a candidate with its problems. Returns undefined when
+ * the folder is gone. Throws `InvalidPlugins` with the plugin's clashes, and `Conflict` when the settings leave it out.
+ * `known` are the plugins that are present, including this one.
  */
-export async function findCandidate (id: string, { discover }: GenerationParts, known: readonly Candidate[]): Promise<Candidate | undefined> {
-  const { candidates, problems, skipped } = await discover()
+export async function findCandidate (
+  id: string, { discover }: GenerationParts, known: readonly Candidate[], isRunning = false
+): Promise<Candidate | undefined> {
+  const { candidates, broken, skipped } = await discover()
   const own = candidates.filter(candidate => candidate.id === id)
-  const [candidate] = own
-  const others = known.filter(other => other.id !== id)
   const folder = known.find(other => other.id === id)?.folder
-  const about = ({ plugin, file }: Problem): boolean => plugin === id || (folder !== undefined && plugin === undefined && dirname(file) === folder)
+  const unfit = broken.find(other => other.folder === folder) ?? broken.find(other => other.id === id)
+  // A manifest that cannot be read does not give the plugin another id.
+  const candidate = own[0] ?? (unfit && { ...unfit, id, manifest: { ...unfit.manifest, id } })
   const leftOut = skipped.find(skip => skip.id === id)
   if (candidate === undefined && leftOut !== undefined) throw new Conflict(`The plugin "${id}" is left out: ${leftOut.why}.`)
-  const { problems: clashes } = validatePlugins({
-    candidates: [...others, ...own], skipped, problems: problems.filter(about)
-  })
-  const found = [...problems, ...clashes].filter(about)
+  const others = known.filter(other => other.id !== id && other.problems === undefined)
+  const { clashes, unmet } = validatePlugins({ candidates: [...others, ...own], broken, skipped })
+  // A plugin that runs continues; one that does not is held until its needs are met.
+  const found = [...clashes, ...isRunning ? unmet : []].filter(({ plugin }) => plugin === id)
   if (found.length > 0) throw new InvalidPlugins(found)
   return candidate
 }
@@ -53,11 +54,28 @@ export async function loadGeneration (
 ): Promise<LoadedPlugin> {
   const { budgetClock: clock, importBudgetMs } = parts
   const plugin = await loadDefinition(candidate, number, { clock, budgetMs: importBudgetMs })
-  const problems = [
-    ...findPermissionClashes([plugin], parts, others),
-    ...parts.findSettingProblems(plugin).map(what => ({ plugin: candidate.id, file: candidate.entry, what, mend: 'Fix the setting, or its declaration.' }))
-  ]
+  const problems = [...findPermissionClashes([plugin], parts, others), ...findSettingProblems(plugin, parts)]
   if (problems.length > 0) throw new InvalidPlugins(problems)
-  if (candidate.migrations !== undefined) await parts.migrate(candidate)
+  await migrateAsRead(plugin, parts)
   return plugin
 }
+
+export class FolderChanged extends Error {
+  readonly code = 'BULKHEAD_FOLDER_CHANGED'
+
+  constructor ({ folder }: Candidate, what: string) {
+    super(`${showPath(folder)} has changed ${what}; it is read again`)
+    this.name = 'FolderChanged'
+  }
+}
+
+/** Brings the schema up to date with the migrations that belong to this code. */
+export async function migrateAsRead (plugin: LoadedPlugin, { migrate }: GenerationParts): Promise<void> {
+  if (plugin.candidate.migrations === undefined) return
+  if (hasChanged(plugin)) throw new FolderChanged(plugin.candidate, 'since its code was imported')
+  await migrate(plugin.candidate)
+}
+
+/** The plugin cannot be started with these settings. */
+export const findSettingProblems = (plugin: LoadedPlugin, parts: Pick<GenerationParts, 'findSettingProblems'>): Problem[] =>
+  parts.findSettingProblems(plugin).map(what => ({ plugin: plugin.candidate.id, file: plugin.candidate.entry, what, mend: 'Fix the setting, or its declaration.' }))

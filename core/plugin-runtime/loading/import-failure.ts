@@ -10,12 +10,12 @@ import { pathOf, placeInFrame, showPath, type Problem } from '../discovery/plugi
 
 export class PluginImportFailed extends Error {
   readonly code = 'BULKHEAD_PLUGIN_IMPORT_FAILED'
-  readonly problem: Problem
+  readonly problems: readonly Problem[]
 
   constructor (problem: Problem, cause: unknown) {
     super(`Plugin "${problem.plugin ?? ''}" could not be imported: ${showPath(problem.file)}: ${problem.what} ${problem.mend}`, { cause })
     this.name = 'PluginImportFailed'
-    this.problem = problem
+    this.problems = [problem]
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { PermissionDeclaration, PluginDefinition } from '../../contract/index.ts'
 import type { Candidate } from '../discovery/discover.ts'
+import { fingerprintOf } from '../discovery/fingerprint.ts'
 import type { Finding } from '../discovery/manifest.ts'
 import { findNearest, quoteList } from '../discovery/nearest.ts'
 import { findPermissionClashes, type PermissionRules } from '../discovery/permission-clash.ts'
@@ -14,17 +15,25 @@ import { importPlugin, type ImportOptions } from './module-hooks.ts'
 export interface LoadedPlugin {
   readonly candidate: Candidate
   readonly definition: PluginDefinition
+  /** The state of the folder from which code and migrations were read. */
+  readonly fingerprint: string
   /** Owns what the plugin's modules made when they were imported. */
   readonly owner: Owner
 }
 
 export interface LoadOptions extends ImportOptions, PermissionRules {}
 
+export interface LoadFailure {
+  readonly candidate: Candidate
+  readonly error: PluginImportFailed | InvalidPlugins
+}
+
 export interface Definitions {
   readonly plugins: readonly LoadedPlugin[]
-  /** Plugins whose code threw, hung or could not be read. */
-  readonly failures: readonly { readonly candidate: Candidate, readonly error: PluginImportFailed }[]
-  readonly problems: readonly Problem[]
+  /** Plugins that could not be loaded: their folder is broken, or their code threw, hung or defines no plugin. */
+  readonly failures: readonly LoadFailure[]
+  /** Permissions that two plugins declare. */
+  readonly clashes: readonly Problem[]
 }
 
 // Importing is work for one core. A few imports at once only use the time in which a plugin waits.
@@ -35,17 +44,15 @@ export async function loadDefinitions (
   candidates: readonly Candidate[], { corePermissions, permissionHomes = {}, ...options }: LoadOptions
 ): Promise<Definitions> {
   const plugins: LoadedPlugin[] = []
-  const failures: Definitions['failures'][number][] = []
-  const problems: Problem[] = []
+  const failures: LoadFailure[] = []
   const queue = candidates.values()
   const work = async (): Promise<void> => {
     for (const candidate of queue) {
       try {
         plugins.push(await loadDefinition(candidate, 1, options))
       } catch (error) {
-        if (error instanceof PluginImportFailed) failures.push({ candidate, error })
-        else if (error instanceof InvalidPlugins) problems.push(...error.problems)
-        else throw error
+        if (!(error instanceof PluginImportFailed || error instanceof InvalidPlugins)) throw error
+        failures.push({ candidate, error })
       }
     }
   }
@@ -53,16 +60,18 @@ export async function loadDefinitions (
   // Imports end in another order than they began; this restores the order of the candidates.
   const order = new Map(candidates.map(({ id }, index) => [id, index]))
   plugins.sort((a, b) => (order.get(a.candidate.id) ?? 0) - (order.get(b.candidate.id) ?? 0))
-  return { plugins, failures, problems: [...problems, ...findPermissionClashes(plugins, { corePermissions, permissionHomes })] }
+  return { plugins, failures, clashes: findPermissionClashes(plugins, { corePermissions, permissionHomes }) }
 }
 
 /** Throws `PluginImportFailed`, or `InvalidPlugins` when the export is not a sound definition. */
 export async function loadDefinition (candidate: Candidate, generation: number, options: ImportOptions): Promise<LoadedPlugin> {
+  if (candidate.problems !== undefined) throw new InvalidPlugins(candidate.problems)
   const owner: Owner = { plugin: candidate.id, generation, account: new OwnedResources() }
+  const fingerprint = candidate.migrations === undefined ? '' : fingerprintOf(candidate.folder)
   const exported = exportedBy(await importPlugin(candidate, owner, options))
   const findings = checkDefinition(exported)
   if (findings.length > 0) throw new InvalidPlugins(findings.map(([what, mend]) => ({ plugin: candidate.id, file: candidate.entry, what, mend })))
-  return { candidate, definition: exported as PluginDefinition, owner }
+  return { candidate, definition: exported as PluginDefinition, owner, fingerprint }
 }
 
 /** Returns the default export. That of CommonJS is what `exports.default` holds, where it is written in this way. */
@@ -71,6 +80,10 @@ function exportedBy (module: Readonly<Record<string, unknown>>): unknown {
   const isCommonJs = Object.hasOwn(module, 'module.exports')
   return isCommonJs && isObject(exported) && isObject(exported.default) ? exported.default : exported
 }
+
+/** Tells whether the migrations in the folder may be others than those that the code was written for. */
+export const hasChanged = ({ candidate: { migrations, folder }, fingerprint }: LoadedPlugin): boolean =>
+  migrations !== undefined && fingerprintOf(folder) !== fingerprint
 
 const keys = ['config', 'permissions', 'start', 'check'] as const satisfies readonly (keyof PluginDefinition)[]
 const permissionKeys = ['description', 'roles'] as const satisfies readonly (keyof PermissionDeclaration)[]

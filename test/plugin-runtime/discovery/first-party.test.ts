@@ -32,12 +32,13 @@ test('the one of this repository has them, also through a link', async (t) => {
   }
 })
 
-test('with identity switched off the host does not start with a plugin that would take its paths', async (t) => {
+test('with identity switched off a plugin that would take its paths is not loaded', async (t) => {
   const folder = await folderWith(t, plugin('thief', { mounts: ['auth'] }))
   const host = startHost(t, {
     DATABASE_URL: await createDatabase(t, { migrated: 'plugins' }), PLATFORM_DATA_PATH: await temporaryFolder(t), PLATFORM_PLUGINS_PATH: `${own}:${folder}`,
-    PLATFORM_PLUGINS_DISABLED: 'identity'
+    PLATFORM_PLUGINS_DISABLED: 'identity', PLATFORM_ADMIN_PASSWORD: 'correct horse battery'
   })
-  assert.equal(await host.ended, 4)
-  assert.match(host.output(), /The mount \\?"auth\\?" belongs to the plugin/)
+  const { url } = await host.ready()
+  assert.match(host.output(), /thief\\?" is quarantined.*The mount \\?"auth\\?" belongs to the plugin/)
+  assert.equal((await fetch(`${url}/api/auth/session`)).status, 404)
 })

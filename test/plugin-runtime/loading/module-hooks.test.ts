@@ -181,7 +181,7 @@ test('a failed import is an error of its own with the cause', async (t) => {
   await assert.rejects(importPlugin(await candidateIn(folder), owner, options), (error: unknown) => {
     assert.ok(error instanceof PluginImportFailed)
     assert.equal((error.cause as Error).message, 'out of ink')
-    assert.equal(error.problem.file, `${join(folder, 'p/index.js')}:1`)
+    assert.equal(error.problems[0]?.file, `${join(folder, 'p/index.js')}:1`)
     return error.message.startsWith('Plugin "p" could not be imported: ')
   })
 })

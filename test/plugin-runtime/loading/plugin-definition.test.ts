@@ -54,10 +54,10 @@ test('permissions with one prefix belong to one plugin, and a host prefix to its
     ...plugin('projects'), 'projects/index.js': declares('project:restore'), ...plugin('three'), 'three/index.js': declares('project:steal', 'admin:all', 'host:operate')
   })
   const { candidates } = await discover(folder)
-  const { problems } = await loadDefinitions(candidates, {
+  const { clashes } = await loadDefinitions(candidates, {
     clock, budgetMs: 5_000, corePermissions: ['project:read', 'admin:users'], permissionHomes: { project: 'projects', host: 'operations' }
   })
-  assert.deepEqual(problems.map(({ plugin, what }) => `${plugin ?? ''}: ${what}`).sort(), [
+  assert.deepEqual(clashes.map(({ plugin, what }) => `${plugin ?? ''}: ${what}`).sort(), [
     'three: The permission "admin:all" begins with "admin", and those belong to the host.',
     'three: The permission "host:operate" begins with "host", and those belong to the plugin "operations".',
     'three: The permission "project:steal" begins with "project", and those belong to the plugin "projects".',
