@@ -4,8 +4,11 @@
 import { openSync, writeSync, constants } from 'node:fs'
 
 export interface LogOutput {
-  /** Writes text before it returns, or stores it until it can be written. Never throws. */
-  write (text: string): void
+  /**
+   * Writes whole lines before it returns, or stores them until they can be written. Never throws. Lines that are not
+   * urgent are written together at the end of this turn of the event loop, because each write is a system call.
+   */
+  write (lines: string, isUrgent?: boolean): void
   /** Writes stored text, for at most `budgetMs`. The event loop stands still meanwhile, so this is for the exit. */
   flush (budgetMs: number): void
   /** Says what is wrong and how many lines wait and were lost. Undefined while lines are written. */
@@ -24,11 +27,15 @@ const storedBytesMax = 1024 * 1024
 /** After lines were lost, lines are stored again once this part of the storage is free. */
 const freePart = 0.5
 const retryMs = { first: 10, max: 500 }
+/** Characters of lines that wait for the end of the turn; with more they are written at once. */
+const turnLengthMax = 16 * 1024
 
 export function createLogOutput ({ fd, onLost }: LogOutputDeps): LogOutput {
   const stored: Buffer[] = []
   let storedBytes = 0
   let lost = 0
+  let ofTurn = ''
+  let isTurnWatched = false
   let reason: string | undefined
   let timer: NodeJS.Timeout | undefined
   let pauseMs = retryMs.first
@@ -49,12 +56,23 @@ export function createLogOutput ({ fd, onLost }: LogOutputDeps): LogOutput {
     timer ??= setTimeout(retry, pauseMs).unref()
   }
 
-  const take = (bytes: Buffer): void => {
-    if (storedBytes + bytes.length > (lost === 0 ? storedBytesMax : storedBytesMax * freePart)) { lost++; return }
+  const take = (lines: string): void => {
+    const bytes = Buffer.from(lines)
+    if (storedBytes + bytes.length > (lost === 0 ? storedBytesMax : storedBytesMax * freePart)) { lost += lines.split('\n').length - 1; return }
     announceLost()
     if (storedBytes > 0) { store(bytes); return }
     const written = tryWrite(bytes)
-    if (written < bytes.length) store(written === 0 ? bytes : bytes.subarray(written))
+    if (written === bytes.length) return
+    // A pipe takes as much as it has room for.
+    if (written > 0) reason = slowReader
+    store(bytes.subarray(written))
+  }
+
+  const endTurn = (): void => {
+    if (ofTurn === '') return
+    const lines = ofTurn
+    ofTurn = ''
+    take(lines)
   }
 
   /** The line about lost lines stands where they are missing: after those that were stored, before the next one. */
@@ -88,8 +106,18 @@ export function createLogOutput ({ fd, onLost }: LogOutputDeps): LogOutput {
   }
 
   return {
-    write: text => take(Buffer.from(text)),
+    write (lines, isUrgent = true) {
+      if (isUrgent) { endTurn(); take(lines); return }
+      ofTurn += lines
+      if (!isTurnWatched) {
+        // It is never cleared: `clearImmediate` while an error that an immediate threw is handled breaks Node's list of them.
+        setImmediate(() => { isTurnWatched = false; endTurn() })
+        isTurnWatched = true
+      }
+      if (ofTurn.length > turnLengthMax) endTurn()
+    },
     flush (budgetMs) {
+      endTurn()
       const until = performance.now() + budgetMs
       const lock = new Int32Array(new SharedArrayBuffer(4))
       for (;;) {

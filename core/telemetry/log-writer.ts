@@ -36,10 +36,15 @@ interface LogOptions {
   readonly destination?: DestinationStream | number
 }
 
+/** The number of level warn in pino. */
+const warnLevel = 40
 /** Longest wait for a slow reader at the exit. It is part of the time that the exit reserves. */
 const flushMs = 300
 
-/** Creates the root log. Every line is written before the call returns, as long as the output takes it. */
+/**
+ * Creates the root log. A line of level warn or above is written before the call returns, as long as the output takes it;
+ * other lines are written at the end of this turn of the event loop, and at the exit.
+ */
 export function createLog ({ level, format, base = {}, secrets = () => [], destination }: LogOptions): RootLog {
   const output = typeof destination === 'object' ? withoutLimit(destination) : createLogOutput({
     fd: destination ?? openStandardOutput(),
@@ -49,10 +54,16 @@ export function createLog ({ level, format, base = {}, secrets = () => [], desti
   const shape = isPretty ? loadPretty(Object.keys(base)) : (line: string) => line
   const maskValues = createValueMask(secrets)
   const maskText: Mask = text => maskTokens(maskPasswords(maskValues(text)))
+  const stream = {
+    // With this mark pino sets `lastLevel` before it writes.
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    write (line: string) { output.write(maskText(shape(line)), this.lastLevel >= warnLevel) }
+  }
   const log = pino({
     level,
     base,
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: createTimestamp(),
     formatters: { level: label => ({ level: label }), log: facts => maskSecrets(facts, maskText) },
     serializers: { err: (facts: unknown) => facts },
     hooks: {
@@ -69,7 +80,7 @@ export function createLog ({ level, format, base = {}, secrets = () => [], desti
         }
       }
     }
-  }, { write: line => { output.write(maskText(shape(line))) } })
+  }, stream)
 
   const sentenceOf = (message: unknown): string | undefined => message === undefined ? undefined
     : boundText(isError(message) ? describeThrown(message) : typeof message === 'string' ? message : describeValue(message), textMax, maskText)
@@ -92,6 +103,20 @@ export function createLog ({ level, format, base = {}, secrets = () => [], desti
     flush: () => output.flush(flushMs),
     findProblem: () => output.findProblem()
   })
+}
+
+/** Formats each millisecond once: under load many lines have the same one. */
+function createTimestamp (): () => string {
+  let lastMs = NaN
+  let text = ''
+  return () => {
+    const now = Date.now()
+    if (now !== lastMs) {
+      lastMs = now
+      text = `,"time":"${new Date(now).toISOString()}"`
+    }
+    return text
+  }
 }
 
 const withoutLimit = (destination: DestinationStream): LogOutput =>

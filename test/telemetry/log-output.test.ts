@@ -54,12 +54,29 @@ test('a reader that stalls blocks no call; lines are kept up to a limit, and the
 
   let text = ''
   await until(() => { text += readAll(reader); return log.findProblem() === undefined })
-  log.info('after')
+  log.warn('after')
   text += readAll(reader)
   const lines = msOf(text)
   const kept = lines.filter(msg => msg.startsWith('line '))
   assert.deepEqual(kept, kept.map((_, line) => `line ${line}`))
   assert.deepEqual(lines.slice(kept.length), [`${count - kept.length} log lines were lost here: the log could not be written, because its reader does not keep up (EAGAIN)`, 'after'])
+})
+
+test('lines of one turn of the event loop are written together, in order, and before a more urgent one', async t => {
+  const { fd, reader } = await makePipe(t)
+  undo(t, () => closeSync(reader))
+  const log = createLog({ level: 'info', format: 'json', destination: fd })
+  log.info('one')
+  log.info('two')
+  assert.equal(readAll(reader), '')
+  let text = ''
+  await until(() => { text += readAll(reader); return text.includes('two') })
+  log.info('three')
+  log.warn('four')
+  assert.deepEqual(msOf(text + readAll(reader)), ['one', 'two', 'three', 'four'])
+  log.info('five')
+  log.flush()
+  assert.deepEqual(msOf(readAll(reader)), ['five'])
 })
 
 test('a full disk makes no call fail, and says so', () => {
@@ -76,7 +93,7 @@ test('a reader that has ended makes no call fail, and the next reader gets the l
   const { fd, reader, openReader } = await makePipe(t)
   closeSync(reader)
   const log = createLog({ level: 'info', format: 'json', destination: fd })
-  log.info('for the next reader')
+  log.warn('for the next reader')
   assert.match(log.findProblem() ?? '', /its reader has ended \(EPIPE\)/)
   const next = openReader()
   undo(t, () => closeSync(next))

@@ -111,7 +111,7 @@ test('a start that throws is undone, and whatever was thrown is put into words',
   const host = run(t, { plugins: [failing('a', new Error('out of ink')), failing('b', null), inMemory('c', { start () { /* nothing */ } }, { requires: { a: '*' } }), inMemory('d', { start () { /* nothing */ } })] })
   await host.start()
   assert.equal(reasonOf(host, 'a'), 'Plugin "a" did not start: out of ink')
-  assert.equal(reasonOf(host, 'b'), 'Plugin "b" did not start: it threw null, which is not an Error')
+  assert.equal(reasonOf(host, 'b'), 'Plugin "b" did not start: threw null, which is not an Error')
   assert.deepEqual(['a', 'b', 'c', 'd'].map(id => stateOf(host, id)), ['quarantined', 'quarantined', 'held', 'running'])
   assert.deepEqual(steps.sort(), ['a one', 'a two', 'b one', 'b two'])
   assert.deepEqual([host.tasks.size, [...host.mounted.keys()]], [0, ['d']])
