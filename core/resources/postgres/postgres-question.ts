@@ -2,7 +2,7 @@
 
 import { Client, endClient, isOutOfPlaces, isReadOnly, readOnlyCode } from './postgres-client.ts'
 import type { ClientSettings } from './postgres-client.ts'
-import type { OpenConnections } from './postgres-connections.ts'
+import { ConnectionRetired, type OpenConnections } from './postgres-connections.ts'
 
 const endWithinMs = 1_000
 
@@ -19,19 +19,26 @@ export class Question {
 
   /** Rejects when the server does not answer, or takes no writes. */
   async ask (signal: AbortSignal): Promise<void> {
-    if (this.#connections.hasMetReadOnly()) this.#connections.retire()
+    if (this.#connections.hasMetReadOnly()) this.#replaceAll()
     const kept = this.#client
     try {
       await this.#askWritable(signal)
     } catch (error) {
       // A server that refuses a further connection is there, and the open connections go on.
       if (isOutOfPlaces(error)) return
-      if (!isReadOnly(error)) throw error
-      this.#connections.retire()
-      if (kept === undefined) throw error
+      const isReplaced = error instanceof ConnectionRetired
+      if (!isReadOnly(error) && !isReplaced) throw error
+      this.#replaceAll()
+      if (kept === undefined && !isReplaced) throw error
       // After a failover, a new connection leads to the server that takes writes now.
       await this.#askWritable(signal)
     }
+  }
+
+  /** Replaces the connections of all, its own included: a query on a replaced connection would be refused. */
+  #replaceAll (): void {
+    this.#connections.retire()
+    this.#client = undefined
   }
 
   async #askWritable (signal: AbortSignal): Promise<void> {

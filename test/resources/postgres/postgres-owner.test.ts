@@ -96,7 +96,8 @@ test('sessions never change their owner, keep to the limit, and 100 plugins have
   }))
   over.abort()
   await counting
-  assert.ok(most <= 5, `${most} sessions`)
+  // Five of the pool, and the one on which the health question is asked.
+  assert.ok(most <= 6, `${most} sessions`)
   assert.ok(ownerOf.size >= 100)
   await close()
   await until(async () => (await operator.query(ours)).rowCount === 0)
