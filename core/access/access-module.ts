@@ -94,7 +94,7 @@ export async function createAccess (
   const forget = (tokenHash?: string): void => {
     forgetHere(tokenHash)
     const news: z.input<typeof News> = { forget: tokenHash ?? true }
-    background.run('the other replicas were not told of a change; they see it within a second', () => valkey.publish(channel, news))
+    background.run('the other replicas could not be notified of a change; they see it within a second', () => valkey.publish(channel, news))
   }
   const leave = await valkey.subscribe(channel, News, news => forgetHere(news.forget === true ? undefined : news.forget))
 

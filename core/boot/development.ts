@@ -35,8 +35,8 @@ export function createWatchUnit (parts: UnitParts, { roster }: Pick<HostUnits, '
         void load(folder)
       }
     })
-    undo('watch no more', stop)
-    log.info({ paths }, 'watching the folders of plugins: what is saved is loaded')
+    undo('stop watching', stop)
+    log.info({ paths }, 'watching the plugin folders: a saved file reloads its plugin')
   })
 }
 

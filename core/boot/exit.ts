@@ -67,7 +67,7 @@ export function createExitHandler ({ kernel, log, budgetMs }: ExitHandlerDeps): 
   const fatal = (err: unknown, what: string): void => {
     const owner = currentOwner() ?? faults?.ownerOf(err)
     if (owner !== undefined) {
-      if (faults === undefined) log.error({ plugin: owner.plugin, err }, `an error of plugin "${owner.plugin}" that nobody caught, while no plugin runs`)
+      if (faults === undefined) log.error({ plugin: owner.plugin, err }, `an uncaught error of plugin "${owner.plugin}", while no plugin runs`)
       else faults.noteFault(owner, err)
       return
     }
@@ -84,8 +84,8 @@ export function createExitHandler ({ kernel, log, budgetMs }: ExitHandlerDeps): 
     // The exit code must not look like a clean stop.
     if (code === 0) process.exitCode = exitCodes.fatal
   })
-  process.on('uncaughtException', err => fatal(err, 'an error that nobody caught'))
-  process.on('unhandledRejection', err => fatal(err, 'a rejection that nobody handled'))
+  process.on('uncaughtException', err => fatal(err, 'an uncaught error'))
+  process.on('unhandledRejection', err => fatal(err, 'an unhandled rejection'))
   return {
     end,
     handleFaults: roster => {

@@ -56,7 +56,7 @@ export function watchHealth ({ kernel, log, clock }: WatchParts, { probes, http,
     const max = failuresMax[kind]
     try {
       const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(deadlineMs)])
-      if (asked.has(check)) throw new Error('the last question is not answered yet')
+      if (asked.has(check)) throw new Error('the last check has not been answered yet')
       asked.add(check)
       const answer = (async () => check(signal))().finally(() => asked.delete(check))
       await untilAborted(signal, answer)
@@ -73,7 +73,7 @@ export function watchHealth ({ kernel, log, clock }: WatchParts, { probes, http,
       if (kind === 'plugin') {
         failing.delete(unit)
         kernel.fail(unit, new Error(`its check failed ${max} times in a row, the last time: ${reason}`, { cause: err }))
-      } else log.error({ unit, err }, `${unit} does not answer: ${reason}. It is asked again twice a second.`)
+      } else log.error({ unit, err }, `${unit} does not answer: ${reason}. It is checked twice a second.`)
     }
   }
 

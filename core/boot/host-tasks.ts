@@ -23,7 +23,7 @@ const expiries: readonly TaskRecord[] = [
       const { rowCount } = await tx.query(sql.unsafe`delete from public.auth_sessions where expires_at < now()`)
       // Sign-in attempts, also those with names that no user has, remove some expired counters. After the last attempt, only this task does.
       const { rowCount: limits } = await tx.query(sql.unsafe`delete from bulkhead.rate_limit where ends_at < now()`)
-      log.debug({ rowCount, limits }, 'sessions and counters of attempts that had expired are gone')
+      log.debug({ rowCount, limits }, 'expired sessions and attempt counters were deleted')
     }
   },
   {
@@ -31,7 +31,7 @@ const expiries: readonly TaskRecord[] = [
     kind: 'cron', name: 'expired-tokens', expression: '23 3 * * *', options: {},
     handler: async ({ tx, log }) => {
       const { rowCount } = await tx.query(sql.unsafe`delete from public.api_tokens where expires_at < now() - interval '30 days'`)
-      log.debug({ rowCount }, 'tokens that had expired a month ago are gone')
+      log.debug({ rowCount }, 'tokens that expired more than a month ago were deleted')
     }
   }
 ]

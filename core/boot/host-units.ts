@@ -35,7 +35,7 @@ export const createProbesUnit = (parts: UnitParts): UnitDefinition<Probes> => ho
 export const createPluginsUnit = (parts: UnitParts, probes: UnitDefinition<Probes>): UnitDefinition<FoundPlugins> =>
   hostUnit(parts)('plugins', { probes }, (_, { undo }) => {
     undo('forget bulkhead', registerBulkhead())
-    undo('count no strays', trackLeaks())
+    undo('stop counting stray errors', trackLeaks())
     return readPlugins(parts)
   })
 
@@ -80,7 +80,7 @@ export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes:
     const keys = createKeyRotation({
       postgres: database, encryption: module, key: masterKey.key, replica, clock, log, requestRewrap: () => tasks.runTask(rewrapTask)
     })
-    undo('tell that nothing is sealed here any more', await keys.follow())
+    undo('record that nothing is sealed here any more', await keys.follow())
     return { module, keys }
   })
 
@@ -118,7 +118,7 @@ export function createHostUnits (parts: UnitParts, earlier: Earlier, kubernetes:
     const read = await choices.read()
     const operation = createOperation({ kernel, log, clock, choices, roster, read, lifecycle: () => parts.lifecycle() })
     undo('follow the other replicas', await operation.follow())
-    probes.remark(() => [...operation.behind].map(([id, { why }]) => `${id} is not as was asked of all replicas: ${why}`))
+    probes.remark(() => [...operation.behind].map(([id, { why }]) => `${id} is not in the state that was set for all replicas: ${why}`))
     const { jobs, retryJob, cancelJob, runTask, forgetPlugin } = tasks
     return {
       host: { ...operation.host, jobs, retryJob, cancelJob, runTask, forgetPlugin },

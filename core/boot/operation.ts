@@ -135,7 +135,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     } catch (err) {
       const why = describeThrown(err)
       const { why: before, tries = 0 } = behind.get(plugin) ?? {}
-      if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not as was asked of all replicas: ${why}. It is tried again; /health says so, too.`)
+      if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not in the state that was set for all replicas: ${why}. The host retries; /health reports it, too.`)
       behind.set(plugin, { why, reloads, tries: tries + 1, nextTryAt: clock.now() + backOff(tries + 1, retryPause) })
     }
   }
@@ -146,7 +146,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     for (;;) {
       const all = await choices.read()
       for (const choice of all) {
-        if (isAsAsked(choice) && behind.delete(choice.plugin)) log.info({ plugin: choice.plugin }, `plugin "${choice.plugin}" is now as was asked of all replicas`)
+        if (isAsAsked(choice) && behind.delete(choice.plugin)) log.info({ plugin: choice.plugin }, `plugin "${choice.plugin}" is now in the state that was set for all replicas`)
       }
       const next = all.find(choice => !isAsAsked(choice) && !tried.has(choice.plugin) && !reloading.has(choice.plugin) && isItsTime(choice))
       if (next === undefined) return
@@ -169,7 +169,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
         clock,
         pauseMs: lookEveryMs,
         // The database may be unavailable: the readiness probe reports it, and the next poll finds what this one missed.
-        step: () => look().catch((err: unknown) => log.debug({ err }, 'what was asked of all replicas could not be read'))
+        step: () => look().catch((err: unknown) => log.debug({ err }, 'the state that was set for all replicas could not be read'))
       })
       const leave = await choices.onNews(loop.wake)
       loop.begin()

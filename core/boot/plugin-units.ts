@@ -148,9 +148,9 @@ export async function declarePermissions (plugins: readonly LoadedPlugin[], { po
 /** For each state: what the plugin's paths answer, and how the log line continues after the reason. */
 const holds: Partial<Record<Change['to'], readonly [answer: string, log?: string]>> = {
   stopping: ['is stopping or being restarted'],
-  quarantined: ['is not well and is tried again soon', 'it is tried again'],
+  quarantined: ['has failed and is retried soon', 'it is retried'],
   held: ['waits for something it needs', 'it is started when what it needs is there'],
-  failed: ['is not running', 'it is not tried again'],
+  failed: ['is not running', 'it is not retried'],
   disabled: ['is switched off', 'it is started when it is enabled']
 }
 /** Milliseconds until a client should retry, for a plugin whose next start is unknown. */

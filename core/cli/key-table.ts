@@ -11,7 +11,7 @@ export function renderKeys ({ keyId, previousKeyId, isNewest, keys, sealed }: Ke
   return [
     ...renderTable([['KEY', 'SET IN', 'REPLICAS'], ...keys.map(({ keyId: id, replicas }) => [id, roleOf(id), String(replicas)])]),
     '',
-    ...sealed.length === 0 ? ['No plugin keeps anything sealed.'] : renderTable([
+    ...sealed.length === 0 ? ['No plugin has sealed anything.'] : renderTable([
       ['SEALED', ...ids, ...hasOther ? ['OTHER'] : []],
       ...sealed.map(({ plugin, name, counts }) => [
         `${plugin}/${name}`, ...ids.map(id => counts === null ? '?' : String(counts[id] ?? 0)), ...hasOther ? [String(counts?.other ?? 0)] : []
@@ -27,7 +27,7 @@ function verdict ({ keyId, previousKeyId, isNewest, keys, sealed }: KeyStatus, o
     return 'Another replica has started with a newer PLATFORM_MASTER_KEY. Give this one the same, and its own as PLATFORM_MASTER_KEY_PREVIOUS.'
   }
   if (others.length === 0) {
-    return previousKeyId === null ? 'Everything is under the one key.' : 'Everything is under the new key: PLATFORM_MASTER_KEY_PREVIOUS can be removed.'
+    return previousKeyId === null ? 'Everything is sealed under the current key.' : 'Everything is sealed under the new key: PLATFORM_MASTER_KEY_PREVIOUS can be removed.'
   }
   const left = sealed.flatMap(({ plugin, name, counts }) => {
     const elsewhere = Object.entries(counts ?? {}).reduce((sum, [id, count]) => id === keyId ? sum : sum + count, 0)
@@ -37,9 +37,9 @@ function verdict ({ keyId, previousKeyId, isNewest, keys, sealed }: KeyStatus, o
   const using = keys.filter(({ keyId: id, replicas }) => id !== keyId && replicas > 0).map(({ keyId: id, replicas }) => `${replicas} with ${id}`)
   const reasons = [
     ...using.length > 0 ? [`Replicas still seal under another key (${using.join(', ')}): restart them with the new settings. One that was killed counts for two and a half minutes.`] : [],
-    ...left.length > 0 ? [`Left to be sealed again: ${left.join(', ')}. The log says what cannot be.`] : [],
-    ...away.map(plugin => `The plugin "${plugin}" does not run, and only it can seal again what it keeps: have it run, or, where that is not needed any more, "npm run keys -- forget ${plugin} --yes".`)
+    ...left.length > 0 ? [`To be sealed again: ${left.join(', ')}. The log says what cannot be.`] : [],
+    ...away.map(plugin => `The plugin "${plugin}" does not run, and only it can seal its values again: start it, or, if its values are not needed any more, "npm run keys -- forget ${plugin} --yes".`)
   ]
-  const next = reasons.length === 0 ? ['It is being looked through; ask again, or "npm run keys -- rewrap" to do it now.'] : reasons
+  const next = reasons.length === 0 ? ['The sealed values are being counted; ask again, or "npm run keys -- rewrap" to do it now.'] : reasons
   return [`${others.join(' and ')} must stay in PLATFORM_MASTER_KEY_PREVIOUS.`, ...next].join('\n  ')
 }

@@ -29,7 +29,7 @@ function notesOf (plugin: PluginStatus | undefined): string[] {
   const { state, reason, retryAt, behind, leftBehind } = plugin
   return [
     ...state === 'running' || reason === null ? [] : [`why: ${reason}${retryAt === null ? '' : ` (tried again at ${retryAt})`}`],
-    ...behind === null ? [] : [`not as was asked of all replicas: ${behind}`],
+    ...behind === null ? [] : [`not in the state that was set for all replicas: ${behind}`],
     ...leftBehind.length === 0 ? [] : [`left behind: ${leftBehind.join(', ')}`]
   ].flatMap(note => note.split('\n')).map(line => `    ${printable(line)}`)
 }

@@ -12,7 +12,7 @@ export const printable = (text: string): string =>
 
 /** Returns one line for each row. Every column but the last is as wide as its widest cell. A line break in a cell becomes a space. */
 export function renderTable (rows: readonly (readonly string[])[]): string[] {
-  const cells = rows.map(row => row.map(cell => printable(cell.replaceAll(/\s*\n\s*/g, ' '))))
+  const cells = rows.map(row => row.map(cell => printable(cell.split('\n').map(line => line.trim()).join(' '))))
   const widths = cells[0]?.map((_, column) => Math.max(...cells.map(row => row[column]?.length ?? 0))) ?? []
   return cells.map(row => row.map((cell, column) => column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
 }

@@ -51,7 +51,7 @@ export function findLineFault (text: string): string | undefined {
   const fault = suspectInLine.test(text) ? findFault(text, control, 'There must be no control characters in it.') : undefined
   if (fault !== undefined) return fault
   if (/[\u2028\u2029]/.test(text)) return 'It must be one line.'
-  return text === '' || isVisible(text) ? undefined : 'There must be something to see in it.'
+  return text === '' || isVisible(text) ? undefined : 'It must have at least one visible character.'
 }
 
 function findFault (text: string, controls: RegExp, message: string): string | undefined {

@@ -60,7 +60,7 @@ export async function openControl (dataPath: string, { host, keys }: Asked, log:
     answer(req, { host, keys }).then(
       body => res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
       (error: unknown) => {
-        if (!(error instanceof AnswerableError)) log.error({ err: error }, 'what was asked at the console failed')
+        if (!(error instanceof AnswerableError)) log.error({ err: error }, 'a command of the operator failed')
         res.writeHead(error instanceof AnswerableError ? error.status : 500, { 'content-type': 'application/json' })
           .end(JSON.stringify({ error: describeThrown(error) }))
       })

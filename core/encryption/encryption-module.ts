@@ -43,7 +43,7 @@ export function createEncryption ({ key, previous }: MasterKeys, log?: Pick<Log,
         seal (plain, context) {
           if (names.size === 0 && !isWarned) {
             isWarned = true
-            log?.warn({ plugin }, `plugin "${plugin}" seals and has not said by encryption.keeps what it keeps: that is lost to a change of the master key`)
+            log?.warn({ plugin }, `plugin "${plugin}" seals values but has not called encryption.keeps: they are lost when the master key changes`)
           }
           return envelopes.seal(plain, context)
         },

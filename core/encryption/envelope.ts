@@ -48,7 +48,7 @@ export function createEnvelopes (plugin: string, [current, ...others]: readonly 
     open (envelope, context) {
       const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.byteLength)
       if (bytes.length < headBytes + tagBytes) throw new SealBroken(`An envelope has at least ${headBytes + tagBytes} bytes, this has ${bytes.length}.`)
-      if (bytes[0] !== version) throw new SealBroken(`This is no envelope, or one of version ${bytes[0] ?? 0}, which this host does not know.`)
+      if (bytes[0] !== version) throw new SealBroken(`This is not an envelope, or it is one of version ${bytes[0] ?? 0}, which this host does not know.`)
       const id = bytes.toString('hex', 1, 1 + keyIdBytes)
       const key = keys.get(id)
       if (key === undefined) {

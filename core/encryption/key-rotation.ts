@@ -138,7 +138,7 @@ export function createKeyRotation (parts: KeyUseParts): KeyRotation {
     rewrap,
     ...createKeyUse(parts),
     async forget (plugin, by) {
-      if (encryption.kept().some(kept => kept.plugin === plugin)) throw new Conflict(`The plugin "${plugin}" runs, and says itself what it keeps.`)
+      if (encryption.kept().some(kept => kept.plugin === plugin)) throw new Conflict(`The plugin "${plugin}" is running and reports its sealed values itself.`)
       await postgres.transaction(async tx => {
         const { rowCount } = await tx.query(sql.type(z.object({}))`delete from bulkhead.sealed where plugin = ${plugin}`)
         if (rowCount === 0) throw new NotFound(`Nothing is known that a plugin "${plugin}" keeps sealed.`)

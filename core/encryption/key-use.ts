@@ -79,7 +79,7 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
       if (await beat()) await request()
     } catch (err) {
       // The database may be unavailable, or the tasks have not started yet.
-      log.debug({ err }, 'the use of the master key could not be told; it is tried again')
+      log.debug({ err }, 'the use of the master key could not be recorded; the host retries')
     }
   }
   const loop = createLoop({ clock, pauseMs: beatMs, step })
@@ -95,7 +95,7 @@ export function createKeyUse ({ postgres, encryption, key, replica, clock, log, 
         await loop.end()
         // If the database is unavailable, this replica counts as sealing until `silentSeconds` have passed.
         await postgres.query(sql.type(z.object({}))`delete from bulkhead.master_key_use where replica = ${replica}`)
-          .catch((err: unknown) => log.debug({ err }, 'that nothing is sealed here any more could not be told'))
+          .catch((err: unknown) => log.debug({ err }, 'the end of the use of the master key could not be recorded'))
       }
     }
   }

@@ -5,7 +5,7 @@ import { isVisible, multiLine, singleLine, storableText, z } from 'bulkhead'
 export const Line = singleLine(255)
 export const Text = multiLine(10_000)
 /** Text of several lines that is empty or shows at least one visible character. */
-export const Reason = Text.refine(text => text === '' || isVisible(text), 'There must be something to see in it.')
+export const Reason = Text.refine(text => text === '' || isVisible(text), 'It must have at least one visible character.')
 
 /** The name of a user or a role. */
 export const Name = z.string().regex(/^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]{1,255}(?<!\.)$/,

@@ -21,7 +21,7 @@ const ByLink = z.object({ token: z.string().max(255), password: NewPassword, rev
 export function registerPasswordLinks (routes: Routes, { access: { users }, passwordPage = '', mailNow }: Parts): void {
   routes.at('users').post('/:id/password-link', {
     permission: 'admin:users',
-    summary: 'Mail a user a link to set a new password: good for an hour, once, and until the user is changed. The password stays as it is until then',
+    summary: 'Mail a user a link to set a new password: valid for an hour, for one use, and until the user is changed. The password stays as it is until then',
     params: Id, returns: Sent, status: 201
   }, async (ctx) => {
     const mail = mailNow()

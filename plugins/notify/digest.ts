@@ -61,7 +61,7 @@ export function createDigest ({ postgres, access, tasks, maySee, hasMail, wake }
     `)
     for (const userId of people) {
       signal.throwIfAborted()
-      await digestFor(userId).catch((err: unknown) => log.error({ err, userId }, 'a digest could not be made; it is tried again with the next tick'))
+      await digestFor(userId).catch((err: unknown) => log.error({ err, userId }, 'a digest could not be made; the host retries with the next tick'))
     }
   }
 }

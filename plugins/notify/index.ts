@@ -59,7 +59,7 @@ export default definePlugin({
     const streams = createStreams({ inbox, access, log })
 
     const wake = (userId: string): Promise<void> => events.broadcast(changed, { userId })
-      .catch((err: unknown) => log.debug({ err }, 'the other replicas were not told of a notification; their streams see it with the next beat'))
+      .catch((err: unknown) => log.debug({ err }, 'the other replicas could not be notified of a notification; their streams see it with the next beat'))
     events.onBroadcast(changed, Changed, ({ userId }) => streams.wake(userId))
     timers.every(heartbeatMs, () => streams.beat())
 

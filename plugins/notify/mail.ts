@@ -57,7 +57,7 @@ export function createMailer ({ host, port, from, username, password }: MailSett
 
   return {
     async send ({ id, to, subject, text, html, createdAt }, totalMs = defaultTotalMs) {
-      if (!oneAddress.test(to.address)) throw new Undeliverable('the address is none that mail can be sent to')
+      if (!oneAddress.test(to.address)) throw new Undeliverable('mail cannot be sent to this address')
       const line = toLine(subject)
       const sent = transport.sendMail({
         from: { name: 'Bulkhead', address: from },

@@ -30,7 +30,7 @@ const PreferenceList = z.object({ items: z.array(Preference).max(200) })
  * not read them.
  */
 function ownerOf ({ id, signedInBy }: User): string {
-  if (signedInBy.kind === 'token' && signedInBy.scopes.length > 0) throw new Forbidden('A token with scopes sees no notifications: use a session, or a token without scopes.')
+  if (signedInBy.kind === 'token' && signedInBy.scopes.length > 0) throw new Forbidden('A token with scopes cannot read notifications: use a session, or a token without scopes.')
   return id
 }
 
@@ -66,10 +66,10 @@ export function registerRoutes (routes: Routes, { inbox, preferences, webhooks, 
     return body
   })
 
-  routes.get('/preferences', { signedIn, returns: PreferenceList.extend({ kinds: z.array(z.string()) }), summary: 'How you are told what; at once, where nothing is said' },
+  routes.get('/preferences', { signedIn, returns: PreferenceList.extend({ kinds: z.array(z.string()) }), summary: 'How each kind of notification reaches you; at once by default' },
     async ({ user }) => ({ items: await preferences.list(ownerOf(user)), kinds: [...knownKinds] }))
 
-  routes.put('/preferences', { signedIn, body: PreferenceList, returns: PreferenceList, summary: 'Say how you want to be told what' },
+  routes.put('/preferences', { signedIn, body: PreferenceList, returns: PreferenceList, summary: 'Set how each kind of notification reaches you' },
     async ({ user, input }) => ({ items: await preferences.replace(ownerOf(user), input.body.items) }))
 
   routes.get('/webhook', { signedIn, returns: Webhook, summary: 'Where your notifications are posted to' }, async ({ user }) => {
@@ -81,6 +81,6 @@ export function registerRoutes (routes: Routes, { inbox, preferences, webhooks, 
   routes.put('/webhook', { signedIn, body: z.object({ url: WebhookUrl }), returns: Webhook, summary: 'Have your notifications posted to a URL' },
     ({ user, input }) => webhooks.set(ownerOf(user), input.body.url))
 
-  routes.delete('/webhook', { signedIn, summary: 'Have them posted no more' },
+  routes.delete('/webhook', { signedIn, summary: 'Stop posting your notifications to a URL' },
     ({ user }) => webhooks.remove(ownerOf(user)))
 }

@@ -72,7 +72,7 @@ export function createStreams ({ inbox, access, log }: { inbox: Inbox, access: A
       }
     } catch (err) {
       stream.isDue = true
-      log.warn({ err }, 'a stream of notifications could not be carried on; it is tried again with the next beat')
+      log.warn({ err }, 'a notification stream could not be continued; the host retries with the next beat')
     } finally {
       stream.isPumping = false
     }
@@ -124,7 +124,7 @@ export function createStreams ({ inbox, access, log }: { inbox: Inbox, access: A
       for (const stream of all) {
         const isSignedIn = await access.isSignedIn(stream.user).catch((err: unknown) => {
           // While the database is unavailable, users who were signed in at the last heartbeat stay connected.
-          log.debug({ err }, 'who follows a stream of notifications could not be looked up')
+          log.debug({ err }, 'the follower of a notification stream could not be looked up')
           return undefined
         })
         if (isSignedIn === false) end(stream)

@@ -39,12 +39,12 @@ export function registerPlugins (routes: Routes, host: Host): void {
   routes.get('/:id', { permission: 'host:read', params, returns: Plugin, summary: 'One plugin of this replica' },
     ({ input }) => host.plugin(input.params.id))
 
-  routes.post('/:id/reload', { ...operate, summary: 'Make the plugin what its folder says now: replace, install or remove it' },
+  routes.post('/:id/reload', { ...operate, summary: 'Reload a plugin from its folder: replace, install or remove it' },
     ({ input, user, ip }) => host.reload(input.params.id, by(user, ip)))
 
-  routes.post('/:id/enable', { ...operate, summary: 'Let it start again' },
+  routes.post('/:id/enable', { ...operate, summary: 'Enable a plugin' },
     ({ input, user, ip }) => host.enable(input.params.id, by(user, ip)))
 
-  routes.post('/:id/disable', { ...operate, body: Why.optional(), summary: 'End it; it stays off until it is enabled' },
+  routes.post('/:id/disable', { ...operate, body: Why.optional(), summary: 'Disable a plugin until it is enabled again' },
     ({ input, user, ip }) => host.disable(input.params.id, by(user, ip), input.body?.reason))
 }

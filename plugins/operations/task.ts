@@ -36,10 +36,10 @@ export function registerTasks (routes: Routes, host: Host): void {
   routes.get('/', { permission: 'host:read', query, returns: z.object({ items: z.array(Run) }), summary: 'Jobs, events and ticks of all replicas, the newest first' },
     async ({ input }) => ({ items: [...await host.jobs(input.query)] }))
 
-  routes.post('/:id/retry', { ...operate, summary: 'Run once more what was given up or cancelled' },
+  routes.post('/:id/retry', { ...operate, summary: 'Retry a dead or cancelled job' },
     ({ input }) => host.retryJob(input.params.id))
 
-  routes.post('/:id/cancel', { ...operate, summary: 'Take it out of the queue, abort it, or discard a dead letter' },
+  routes.post('/:id/cancel', { ...operate, summary: 'Cancel a waiting or running job, or discard a dead letter' },
     ({ input }) => host.cancelJob(input.params.id))
 
   routes.post('/run', { permission: 'host:operate', body: z.object({ task: singleLine(200) }), returns: Run, summary: 'Run a task that runs by the clock now' },

@@ -24,7 +24,7 @@ interface Parts {
 export function registerComments ({ routes, access, comments, standings, findIssue, findMergeRequest }: Parts): void {
   for (const [things, thing, find] of [['issues', 'an issue', findIssue], ['merge-requests', 'a merge request', findMergeRequest]] as const) {
     routes.get(`/:projectId/${things}/:number/comments`, {
-      signedIn: 'whoever may see the project', project: 'params.projectId',
+      signedIn: 'every user who may see the project may', project: 'params.projectId',
       summary: `List the comments on ${thing}, the oldest first`, params: AtNumber, query: Page, returns: listOf(Shown)
     }, async ({ user, input }) => {
       const { project } = await standings.require(user, input.params.projectId, 'project:read')
@@ -34,7 +34,7 @@ export function registerComments ({ routes, access, comments, standings, findIss
     })
 
     routes.post(`/:projectId/${things}/:number/comments`, {
-      signedIn: 'whoever may see the project, unless their token only reads', project: 'params.projectId',
+      signedIn: 'every user who may see the project may, except with a token that only reads', project: 'params.projectId',
       summary: `Comment on ${thing}`, params: AtNumber, body: NewComment, returns: Shown, status: 201
     }, async (ctx) => {
       const { input: { params, body }, user } = ctx

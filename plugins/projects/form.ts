@@ -5,7 +5,7 @@ import { isVisible, multiLine, singleLine, z } from 'bulkhead'
 export const Title = singleLine(500)
 export const Body = multiLine(100_000)
 /** The body of a comment. It must show at least one visible character, because a comment has no other content. */
-export const CommentBody = Body.min(1).refine(isVisible, 'There must be something to see in it.')
+export const CommentBody = Body.min(1).refine(isVisible, 'It must have at least one visible character.')
 
 /** The name of a project. */
 export const Name = z.string().regex(/^(?!\.)(?!.*\.\.)[A-Za-z0-9._-]{1,255}(?<!\.)$/,

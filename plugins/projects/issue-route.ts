@@ -23,7 +23,7 @@ export function registerIssues ({ routes, access, issues, standings, takeOwnTurn
   }
 
   routes.post('/:projectId/issues', {
-    signedIn: 'the project\'s owner may, and whoever may write there', project: 'params.projectId',
+    signedIn: 'the project\'s owner may, and users who may write there', project: 'params.projectId',
     summary: 'Open an issue', params: InProject, body: NewIssue, returns: Shown, status: 201
   }, (ctx) => takeOwnTurn(ctx.user.id, async () => {
     const standing = await standings.require(ctx.user, ctx.input.params.projectId, 'project:write')
@@ -31,7 +31,7 @@ export function registerIssues ({ routes, access, issues, standings, takeOwnTurn
   }))
 
   routes.get('/:projectId/issues', {
-    signedIn: 'whoever may see the project', project: 'params.projectId',
+    signedIn: 'every user who may see the project may', project: 'params.projectId',
     summary: 'List issues, newest first; what is given must all hold', params: InProject, query: IssueFilter, returns: listOf(Shown)
   }, async ({ user, input }) => {
     const { project } = await standings.require(user, input.params.projectId, 'project:read')
@@ -40,14 +40,14 @@ export function registerIssues ({ routes, access, issues, standings, takeOwnTurn
   })
 
   routes.get('/:projectId/issues/:number', {
-    signedIn: 'whoever may see the project', project: 'params.projectId', summary: 'One issue', params: AtNumber, returns: Shown
+    signedIn: 'every user who may see the project may', project: 'params.projectId', summary: 'One issue', params: AtNumber, returns: Shown
   }, async ({ user, input }) => {
     const { project } = await standings.require(user, input.params.projectId, 'project:read')
     return show(await issues.find(project.id, input.params.number), user)
   })
 
   routes.patch('/:projectId/issues/:number', {
-    signedIn: 'its author may, and whoever may write in the project', project: 'params.projectId',
+    signedIn: 'its author may, and users who may write in the project', project: 'params.projectId',
     summary: 'Change an issue', params: AtNumber, body: IssueChange, returns: Shown
   }, async (ctx) => {
     const standing = await standings.know(ctx.user, ctx.input.params.projectId)
@@ -56,7 +56,7 @@ export function registerIssues ({ routes, access, issues, standings, takeOwnTurn
 
   for (const [move, summary] of [['close', 'Close an issue that is open'], ['reopen', 'Reopen an issue that is closed']] as const) {
     routes.post(`/:projectId/issues/:number/${move}`, {
-      signedIn: 'its author may, and whoever may write in the project', project: 'params.projectId', summary, params: AtNumber, returns: Shown
+      signedIn: 'its author may, and users who may write in the project', project: 'params.projectId', summary, params: AtNumber, returns: Shown
     }, async (ctx) => {
       const standing = await standings.know(ctx.user, ctx.input.params.projectId)
       return show(await issues.move(ctx, standing, ctx.input.params.number, move), ctx.user)

@@ -29,7 +29,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
     ({ ...found, authorName: (await findNames(access, caller, [found.authorId]))(found.authorId) })
 
   routes.post(path, {
-    signedIn: 'the project\'s owner may, and whoever may write there', project: 'params.projectId',
+    signedIn: 'the project\'s owner may, and users who may write there', project: 'params.projectId',
     summary: 'Open a merge request', params: InProject, body: NewMergeRequest, returns: Shown, status: 201
   }, (ctx) => takeOwnTurn(ctx.user.id, async () => {
     const standing = await standings.require(ctx.user, ctx.input.params.projectId, 'project:write')
@@ -37,7 +37,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
   }))
 
   routes.get(path, {
-    signedIn: 'whoever may see the project', project: 'params.projectId',
+    signedIn: 'every user who may see the project may', project: 'params.projectId',
     summary: 'List merge requests, newest first; what is given must all hold', params: InProject, query: MergeRequestFilter, returns: listOf(Shown)
   }, async ({ user, input }) => {
     const { project } = await standings.require(user, input.params.projectId, 'project:read')
@@ -47,14 +47,14 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
   })
 
   routes.get(`${path}/:number`, {
-    signedIn: 'whoever may see the project', project: 'params.projectId', summary: 'One merge request', params: AtNumber, returns: Shown
+    signedIn: 'every user who may see the project may', project: 'params.projectId', summary: 'One merge request', params: AtNumber, returns: Shown
   }, async ({ user, input }) => {
     const { project } = await standings.require(user, input.params.projectId, 'project:read')
     return show(await mergeRequests.find(project.id, input.params.number), user)
   })
 
   routes.patch(`${path}/:number`, {
-    signedIn: 'its author may, and whoever may write in the project', project: 'params.projectId',
+    signedIn: 'its author may, and users who may write in the project', project: 'params.projectId',
     summary: 'Change a merge request; its target only while it is open', params: AtNumber, body: MergeRequestChange, returns: Shown
   }, async (ctx) => {
     const standing = await standings.know(ctx.user, ctx.input.params.projectId)
@@ -67,7 +67,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
     ['merge', 'Record that an open merge request is merged, for good; not while changes are requested']
   ] as const) {
     routes.post(`${path}/:number/${move}`, {
-      signedIn: move === 'merge' ? 'the project\'s owner may, and whoever may write there' : 'its author may, and whoever may write in the project',
+      signedIn: move === 'merge' ? 'the project\'s owner may, and users who may write there' : 'its author may, and users who may write in the project',
       project: 'params.projectId', summary, params: AtNumber, returns: Shown
     }, async (ctx) => {
       const standing = await standings.know(ctx.user, ctx.input.params.projectId)
@@ -78,7 +78,7 @@ export function registerMergeRequests ({ routes, access, mergeRequests, standing
 
 export function registerReviews ({ routes, access, mergeRequests, reviews, standings }: Parts): void {
   routes.get(`${path}/:number/reviews`, {
-    signedIn: 'whoever may see the project', project: 'params.projectId', summary: 'The standing reviews, the oldest first',
+    signedIn: 'every user who may see the project may', project: 'params.projectId', summary: 'The standing reviews, the oldest first',
     params: AtNumber, returns: z.object({ items: z.array(ShownReview), total: z.int() })
   }, async ({ user, input }) => {
     const { project } = await standings.require(user, input.params.projectId, 'project:read')

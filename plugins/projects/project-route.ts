@@ -33,7 +33,7 @@ export function registerProjects ({ routes, access, projects, standings }: Parts
   }, ({ input }) => projects.listDeleted(input.query))
 
   routes.get('/:projectId', {
-    signedIn: 'its owner may, whoever may read there, and anyone if it is not private', project: 'params.projectId',
+    signedIn: 'its owner may, and users who may read there, and everyone if it is not private', project: 'params.projectId',
     summary: 'One project', params: InProject, returns: Shown
   }, async ({ user, input }) => show((await standings.require(user, input.params.projectId, 'project:read')).project, user))
 
@@ -46,7 +46,7 @@ export function registerProjects ({ routes, access, projects, standings }: Parts
   })
 
   routes.patch('/:projectId', {
-    signedIn: 'its owner may, and whoever may write there', project: 'params.projectId',
+    signedIn: 'its owner may, and users who may write there', project: 'params.projectId',
     summary: 'Change a project', params: InProject, body: ProjectChange, returns: Shown
   }, async (ctx) => {
     const { project } = await standings.require(ctx.user, ctx.input.params.projectId, 'project:write')
@@ -54,7 +54,7 @@ export function registerProjects ({ routes, access, projects, standings }: Parts
   })
 
   routes.delete('/:projectId', {
-    signedIn: 'its owner may, and whoever may delete there', project: 'params.projectId',
+    signedIn: 'its owner may, and users who may delete there', project: 'params.projectId',
     summary: 'Delete a project; an admin can restore it', params: InProject
   }, async (ctx) => {
     const { project } = await standings.require(ctx.user, ctx.input.params.projectId, 'project:delete')

@@ -40,7 +40,7 @@ export function createReviews ({ postgres, record }: { postgres: Postgres, recor
     // The merge request is locked until the end. Two reviews of one person therefore run one after the other, and a
     // merge runs before or after them.
     const mergeRequest = await holdMergeRequest(tx, project.id, number)
-    if (mergeRequest.authorId === by.user.id) throw new Forbidden('Nobody reviews their own merge request.')
+    if (mergeRequest.authorId === by.user.id) throw new Forbidden('You cannot review your own merge request.')
     assertOpen(mergeRequest)
     await tx.query(sql.unsafe`delete from mr_reviews where mr_id = ${mergeRequest.id} and reviewer_id = ${by.user.id}`)
     const review = await tx.one(sql.type(Review)`

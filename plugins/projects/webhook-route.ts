@@ -11,7 +11,7 @@ import { NewWebhook, Webhook, WebhookChange, type Webhooks } from './webhook.ts'
 const One = InProject.extend({ id: z.uuid() })
 const OneDelivery = One.extend({ deliveryId: z.uuid() })
 const path = '/:projectId/webhooks'
-const writers = { signedIn: 'the project\'s owner may, and whoever may write there', project: 'params.projectId' } as const
+const writers = { signedIn: 'the project\'s owner may, and users who may write there', project: 'params.projectId' } as const
 
 interface Parts { routes: Routes, webhooks: Webhooks, deliveries: Deliveries, standings: Standings }
 

@@ -39,7 +39,7 @@ test('a check that hangs once is not held against the next generation', async (t
   let asked = 0
   units.set('notes', { kind: 'plugin', required: false, check: () => { asked += 1 } })
   await until(() => asked >= 3)
-  assert.deepEqual(failed, ['notes: its check failed 3 times in a row, the last time: the last question is not answered yet'])
+  assert.deepEqual(failed, ['notes: its check failed 3 times in a row, the last time: the last check has not been answered yet'])
 })
 
 test('a silent check delays no other, and a plugin is suspended while a resource it needs is out', async (t) => {

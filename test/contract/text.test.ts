@@ -13,7 +13,7 @@ test('a line shows something, is one line, and holds what can be stored', () => 
   const refused: Readonly<Record<string, readonly string[]>> = {
     'Too small': [''],
     'Too big': ['x'.repeat(21), ' '.repeat(21)],
-    'something to see': [' ', '\u00a0\u3000', '\u200b', '\u200e\u200f\u200c\u200d', '\u00ad', '\u034f', '\u115f', '\u3164', '\uffa0', '\u2800', '\u180e', '\ufeff', '\ufe0f', '\u{e0001}', '\u{e0100}', '\u{1d173}', '\u{16fe4}', '\u2066\u2069'],
+    'visible character': [' ', '\u00a0\u3000', '\u200b', '\u200e\u200f\u200c\u200d', '\u00ad', '\u034f', '\u115f', '\u3164', '\uffa0', '\u2800', '\u180e', '\ufeff', '\ufe0f', '\u{e0001}', '\u{e0100}', '\u{1d173}', '\u{16fe4}', '\u2066\u2069'],
     'control characters': ['a\0', 'a\nb', '\t', 'a\u007f', 'a\u0085', 'a\x1b[0m'],
     surrogate: ['\ud800', 'a\udc00', '\udc00\ud800'],
     'U+202E': ['a\u202eb'],

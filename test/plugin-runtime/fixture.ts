@@ -93,7 +93,7 @@ export function createRun (
       value: {
         container: createContainer(resources),
         clock,
-        checkRoutes: records => records.flatMap(({ method, path, options }) => Object.keys(options).length > 0 ? [] : [`${method.toUpperCase()} ${path} says nowhere who may call it.`]),
+        checkRoutes: records => records.flatMap(({ method, path, options }) => Object.keys(options).length > 0 ? [] : [`${method.toUpperCase()} ${path} does not say who may call it.`]),
         mount: plugin => {
           mounted.set(plugin.id, plugin)
           calls.push(`mount ${plugin.id}`)

@@ -100,7 +100,7 @@ test('whatever fails before the switch leaves the last generation serving, and s
     ['code that does not parse', () => writeFile(index, 'export default {{{'), /index\.js:1: Unexpected token/],
     ['an import that throws', () => writeFile(index, 'throw new Error("out of ink")'), /out of ink/],
     ['a start that throws', () => writeFile(index, 'export default { start () { throw new Error("no paper") } }'), /"talker" was not replaced: .*no paper/],
-    ['a route without a guard', () => writeFile(index, 'export default { start ({ routes }) { routes.get("/", {}, () => 1) } }'), /says nowhere who may call it/],
+    ['a route without a guard', () => writeFile(index, 'export default { start ({ routes }) { routes.get("/", {}, () => 1) } }'), /does not say who may call it/],
     ['no definition', () => writeFile(index, 'export const nothing = 1'), /no default export that is a plugin/],
     ['a wrong setting', () => writeFile(index, 'export default { config: { days: { doc: "Days", format: "nat", default: -1 } }, start () {} }'), /days/],
     ['a manifest that does not parse', () => writeFile(join(folder, 'talker/package.json'), '{'), /not JSON/],
@@ -257,7 +257,7 @@ test('a reload is followed by every replica, and one that cannot says so in its 
   await writeFile(join(second.folder, 'talker/word.js'), 'export const word = ')
   assert.deepEqual(await first.operate('talker', 'reload'), [200, 'running'])
   await until(async () => (await health()).includes('talker'))
-  assert.match(await health(), /^SERVER_IS_READY\ntalker is not as was asked of all replicas: .*word\.js/)
+  assert.match(await health(), /^SERVER_IS_READY\ntalker is not in the state that was set for all replicas: .*word\.js/)
   assert.match((await second.status('talker')).behind ?? '', /word\.js/)
   assert.deepEqual([await first.see('talker'), await second.see('talker')], ['newest', 'new'])
 

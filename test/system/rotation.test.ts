@@ -55,7 +55,7 @@ test('the master key can be changed: the old one is needed until all is under th
   const old = await serve({ PLATFORM_MASTER_KEY: first })
   for (const value of ['one', 'two', 'three']) await put(old.admin, 'TOKEN', value)
   for (let at = 0; at < 105; at++) await put(old.admin, `MORE_${at}`, `value ${at}`)
-  assert.match(await run(), new RegExp(`${oldId}  PLATFORM_MASTER_KEY, or the data folder  1\n[^]*secrets/current  *106\n[^]*Everything is under the one key\\.`))
+  assert.match(await run(), new RegExp(`${oldId}  PLATFORM_MASTER_KEY, or the data folder  1\n[^]*secrets/current  *106\n[^]*Everything is sealed under the current key\\.`))
   await old.stop()
 
   const before = await everything()
@@ -83,8 +83,8 @@ test('the master key can be changed: the old one is needed until all is under th
 
   const young = await serve({ PLATFORM_MASTER_KEY: second })
   assert.deepEqual([await reveal(young.admin), await reveal(young.admin, 1)], ['three', 'one'])
-  assert.match(await status(), new RegExp(`${newId}  PLATFORM_MASTER_KEY, or the data folder  1\n\n[^]*Everything is under the one key\\.`))
+  assert.match(await status(), new RegExp(`${newId}  PLATFORM_MASTER_KEY, or the data folder  1\n\n[^]*Everything is sealed under the current key\\.`))
   assert.match(await run('forget', 'secrets'), /"forget secrets" is not understood: npm run keys/)
-  await assert.rejects(askHost(dataPath, { about: 'keys', verb: 'forget', id: 'secrets' }), { message: /The plugin "secrets" runs/ })
+  await assert.rejects(askHost(dataPath, { about: 'keys', verb: 'forget', id: 'secrets' }), { message: /The plugin "secrets" is running/ })
   await young.stop()
 })

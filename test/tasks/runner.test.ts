@@ -138,7 +138,7 @@ void suite('tasks', { concurrency: 6 }, () => {
     })] })
     await runs.reaches(3)
     assert.deepEqual(entries.map(({ message, err }) => [message, err]), [
-      ['task "notes/print" failed', thrown[0]], ['task "notes/print" failed', thrown[1]]
+      ['task "notes/print" failed', thrown[0]], ['task "notes/print" failed', new Error('threw null, which is not an Error', { cause: null })]
     ])
   })
 

@@ -28,8 +28,8 @@ export const writeAs = <T>(source: AuditSource, work: () => T): T => writing.run
 
 export async function recordAudit (tx: Pick<Transaction, 'query'>, entry: AuditEntry, source = writing.getStore()): Promise<void> {
   const { actor = { id: nobodyId, name: 'host' }, action, resource, resourceId = null, projectId = null, detail, origin } = entry
-  if (!actionForm.test(action)) throw new TypeError(`"${action}" is no action of the audit log: write it as thing.verb, in lower case`)
-  if (!resourceForm.test(resource)) throw new TypeError(`"${resource}" is no resource of the audit log: name the kind of thing, in lower case`)
+  if (!actionForm.test(action)) throw new TypeError(`"${action}" is not an action of the audit log: write it as thing.verb, in lower case`)
+  if (!resourceForm.test(resource)) throw new TypeError(`"${resource}" is not a resource of the audit log: name the kind of thing, in lower case`)
   await tx.query(sql.type(z.object({}))`
     with entry as (
       insert into public.audit_log (actor_id, actor_name, action, resource, resource_id, project_id, detail, ip_addr)

@@ -85,7 +85,7 @@ export function createRefusalLog ({ postgres, log, clock, background }: RefusalL
       await write(rows)
     } catch (err) {
       log.warn({ err, counted: rows.map(({ action, detail: { network, count } }) => ({ action, network, count })) },
-        'counts of refusals could not be written to the audit log, where they are missing; these are they')
+        'counts of refusals could not be written to the audit log and are missing there; this line holds them')
     }
   }
 

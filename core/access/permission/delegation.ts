@@ -27,8 +27,8 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
 
   const grant: Delegations['grant'] = async (actor, input, origin) => {
     const { delegateId, permission, projectId = null, expiresAt = null, reason = null } = input
-    if (delegateId === actor.id) throw new BadRequest('Nobody delegates to themself.')
-    if (isNeverLent(permission)) throw new BadRequest(`"${permission}" grants or reveals, so it is never delegated: it takes a role.`)
+    if (delegateId === actor.id) throw new BadRequest('You cannot delegate to yourself.')
+    if (isNeverLent(permission)) throw new BadRequest(`"${permission}" grants or reveals, so it cannot be delegated. Assign a role that has it.`)
     limits.assertNotKnownFull(limitOf(actor))
     return changeAccess(async tx => {
       await limits.take(tx, limitOf(actor))
@@ -89,7 +89,7 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
             and ${counts(now())}
         ) as "isLent"
     `)
-    if (!isByRole && isLent) throw new BadRequest(`You hold "${permission}" only because someone delegated it to you: it goes no further.`)
+    if (!isByRole && isLent) throw new BadRequest(`You hold "${permission}" only because someone delegated it to you, so you cannot delegate it further.`)
     if (!isByRole || !isLeftByToken(actor, permission, projectId)) throw new Forbidden(`You do not hold "${permission}" there, so you cannot delegate it.`)
   }
 
@@ -117,8 +117,8 @@ export function createDelegations ({ postgres, clock, limits, decisions, changeA
       const found = await tx.maybeOne(sql.type(DelegationRecord)`${selection(now())} where d.id = ${id}`)
       const isNone = found === null || (!mayAll && ![found.delegatorId, found.delegateId].includes(actor.id))
       if (isNone) throw new NotFound('There is no such delegation.')
-      if (!mayAll && found.delegatorId !== actor.id) throw new Forbidden('Only who delegated it, or who holds "admin:delegate", revokes it.')
-      if (!mayAll && isNarrowed(actor)) throw new Forbidden('A token with scopes revokes no delegation. Sign in, or use a token without scopes.')
+      if (!mayAll && found.delegatorId !== actor.id) throw new Forbidden('Only the user who delegated it, or a holder of "admin:delegate", can revoke it.')
+      if (!mayAll && isNarrowed(actor)) throw new Forbidden('A token with scopes cannot revoke a delegation. Sign in, or use a token without scopes.')
       // The delegation is revoked already, so there is nothing left to do.
       if (found.revokedAt !== null) return
       await tx.query(sql.type(z.object({}))`update public.delegations set revoked_at = ${now()} where id = ${id}`)

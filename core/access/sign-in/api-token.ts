@@ -109,7 +109,7 @@ export function createApiTokens (
   return { createToken, listTokens, revokeToken, revokeTokens }
 }
 
-const revokesItself = 'A token with scopes or a project revokes itself and no other. Sign in, or use a token without them.'
+const revokesItself = 'A token with scopes or a project can revoke only itself. Sign in, or use a token without them.'
 
 function findLifeProblems ({ expiresInDays }: NewToken): FieldError[] {
   const fits = Number.isInteger(expiresInDays) && expiresInDays >= 1 && expiresInDays <= lifeDaysMax

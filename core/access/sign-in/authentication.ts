@@ -117,7 +117,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
     const endMs = sessionEndMs({ createdAtMs: Date.parse(createdAt), usedAtMs: clock.now(), idleMs: sessionIdleMs })
     if (endMs < Date.parse(expiresAt) + Math.min(extendEveryMs, sessionIdleMs / 10)) return
     const end = new Date(endMs).toISOString()
-    background.run('the end of a session could not be put off; the next use does', () => postgres.query(sql.type(z.object({}))`
+    background.run('the expiry of a session could not be extended; the next use tries again', () => postgres.query(sql.type(z.object({}))`
       update public.auth_sessions set expires_at = ${end} where id = ${id} and expires_at > ${now()} and expires_at < ${end}
     `))
   }
@@ -126,7 +126,7 @@ export function createAuthentication ({ postgres, clock, permissions, sessionIdl
   function noteUse ({ id, lastUsedAt }: z.output<typeof TokenRow>): void {
     const staleMs = clock.now() - lastUsedEveryMs
     if (lastUsedAt !== null && Date.parse(lastUsedAt) > staleMs) return
-    background.run('the last use of a token could not be written; the next one is', () => postgres.query(sql.type(z.object({}))`
+    background.run('the last use of a token could not be recorded; the next use tries again', () => postgres.query(sql.type(z.object({}))`
       update public.api_tokens set last_used_at = ${now()}
       where id = ${id} and (last_used_at is null or last_used_at <= ${new Date(staleMs).toISOString()})
     `))

@@ -73,5 +73,5 @@ export function createOwnSessions ({ postgres, clock, forget }: OwnSessionsDeps)
 const noSession = 'You have no such session.'
 
 function assertNotNarrow (user: User): void {
-  if (isNarrowed(user)) throw new Forbidden('A token with scopes or a project neither sees nor ends sessions. Sign in, or use a token without them.')
+  if (isNarrowed(user)) throw new Forbidden('A token with scopes or a project cannot list or end sessions. Sign in, or use a token without them.')
 }

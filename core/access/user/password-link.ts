@@ -83,7 +83,7 @@ export function createPasswordLinks (
 
 /** The answer is the same for every cause, so that the caller does not learn which one it was. */
 const refuse = (): never => {
-  throw new Unauthorized('This link is no good: it was used, is older than an hour, or the user was changed since. Ask an administrator for a new one.')
+  throw new Unauthorized('This link is not valid: it was used, is older than an hour, or the user was changed since. Ask an administrator for a new one.')
 }
 
 const linkLimitOf = (id: string): RateLimit => ({

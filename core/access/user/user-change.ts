@@ -65,7 +65,7 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
   async function assertMayChange (actor: User, id: string, { isActive }: UserChange): Promise<void> {
     if (actor.id !== id || isActive !== undefined) return decisions.require(actor, 'admin:users')
     if (isNarrowed(actor) && !await decisions.can(actor, 'admin:users')) {
-      throw new Forbidden('A token with scopes changes nothing about its user. Sign in, or use a token without scopes.')
+      throw new Forbidden('A token with scopes cannot change its user. Sign in, or use a token without scopes.')
     }
   }
 
@@ -75,7 +75,7 @@ export function createUserChange ({ postgres, clock, passwords, limits, decision
    */
   async function newPasswordOf (actor: User, id: string, { password = '', currentPassword }: UserChange): Promise<string> {
     if (actor.id === id) {
-      if (currentPassword === undefined) throw new ValidationFailed([{ path: 'body.currentPassword', message: 'Give the current password, too.' }])
+      if (currentPassword === undefined) throw new ValidationFailed([{ path: 'body.currentPassword', message: 'Send the current password, too.' }])
       await limits.take(postgres, passwordLimitOf(id))
       const stored = await postgres.oneFirst(sql.type(z.object({ hash: z.string() }))`select password_hash as hash from public.users where id = ${id}`)
       if (!await passwords.isRight(currentPassword, stored)) throw new Forbidden('The current password is not the right one.')

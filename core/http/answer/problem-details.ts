@@ -39,7 +39,7 @@ export function hiddenProblem (requestId: string): Problem {
       type: 'urn:bulkhead:problem:internal',
       title: 'Internal error',
       status: 500,
-      detail: `Something went wrong inside; it is logged under the request id ${requestId}.`,
+      detail: `An internal error occurred; it is logged under the request id ${requestId}.`,
       requestId
     }
   }

@@ -16,7 +16,7 @@ export function respectExpectation (exchange: Exchange): void {
   const { expect } = req.headers
   if (expect === undefined || req.httpVersion !== '1.1') return
   exchange.isBodyHeldBack = true
-  if (expect.trim().toLowerCase() !== '100-continue') throw new ExpectationFailed('The only expectation that is met here is 100-continue.')
+  if (expect.trim().toLowerCase() !== '100-continue') throw new ExpectationFailed('The only supported expectation is 100-continue.')
   // The stream calls `_read` for every reader: for the host, and for a handler that takes the body as a stream.
   const read = req._read
   req._read = size => {

@@ -36,7 +36,7 @@ export class AnswerMismatch extends Error {
   readonly issues: readonly { path: string, message: string }[]
 
   constructor (label: string, issues: readonly { path: string, message: string }[]) {
-    super(`${label} answered something else than its "returns" says: ${issues.map(({ path, message }) => `${path}: ${message}`).join('; ')}`)
+    super(`${label} answered a value that does not match its "returns": ${issues.map(({ path, message }) => `${path}: ${message}`).join('; ')}`)
     this.name = 'AnswerMismatch'
     this.issues = issues
   }

@@ -40,7 +40,7 @@ function findDeclarationProblems ({ method, options, handler }: RouteRecord): st
   const named = guards.filter(guard => options[guard] !== undefined)
   const [guard] = named
   if (guard === undefined) {
-    problems.push('says nowhere who may call it; add "permission", or say in words why it is "public" or why being "signedIn" is enough.')
+    problems.push('does not say who may call it; add "permission", or say in words why it is "public" or why being "signedIn" is enough.')
   } else if (named.length > 1) {
     problems.push(`names ${named.map(name => `"${name}"`).join(' and ')}; keep one of them.`)
   } else if (typeof options[guard] !== 'string' || options[guard].trim() === '') {
@@ -51,7 +51,7 @@ function findDeclarationProblems ({ method, options, handler }: RouteRecord): st
     if (!optionNames.has(key)) problems.push(`has an option "${key}" that does not exist; remove it or fix its name.`)
   }
   for (const part of ['params', 'query', 'body', 'returns'] as const) {
-    if (options[part] !== undefined && !(options[part] instanceof z.ZodType)) problems.push(`has a "${part}" that is no zod schema; build it with z from 'bulkhead'.`)
+    if (options[part] !== undefined && !(options[part] instanceof z.ZodType)) problems.push(`has a "${part}" that is not a zod schema; build it with z from 'bulkhead'.`)
   }
   if (options.body !== undefined && method === 'get') problems.push('takes a body, which a GET cannot have; use "query", or POST.')
   problems.push(...findBodyLimitProblems(options), ...findProjectProblems(options))
@@ -76,7 +76,7 @@ function findProjectProblems (options: RouteRecord['options']): string[] {
   const { project, permission, signedIn } = options as { project?: ProjectSource | 'narrowed', permission?: string, signedIn?: string }
   if (project === undefined || (project === 'narrowed' && signedIn !== undefined)) return []
   if (project === 'narrowed' || !/^(?:params|query|body)\.[^.]+$/.test(project)) {
-    return ['has a "project" that is no part of a request; name where the id is: "params.projectId", "query.…" or "body.…".']
+    return ['has a "project" that is not part of a request; name where the id is: "params.projectId", "query.…" or "body.…".']
   }
   const { part, name } = partsOf(project)
   const problems = permission === undefined && signedIn === undefined

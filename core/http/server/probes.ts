@@ -50,7 +50,7 @@ export async function openProbes ({ port, log }: { port: number, log: Log }): Pr
     shutdownDelay: 0,
     shutdownHandlerTimeout: 0,
     gracefulShutdownTimeout: 0,
-    terminate: () => log.error('lightship asked for the end of the process, which is not its to end')
+    terminate: () => log.error('lightship asked to end the process; the host ignores this, because it ends the process itself')
   }).catch((cause: unknown) => { throw new ProbesNotOpened(port, cause as NodeJS.ErrnoException) })
   const { server } = lightship
   const connections = createConnectionLimit({ max: probeConnectionsMax, port: 'the probes', log })

@@ -37,7 +37,7 @@ export function createUnreadableRequestListener ({ traffic, connections, fail, m
   const refusalOf = ({ code, reason }: NodeJS.ErrnoException & { reason?: string }): AnswerableError => {
     if (code === 'HPE_HEADER_OVERFLOW') return new HeadTooLarge(`The first line and the headers together are larger than ${maxHeadBytes} bytes. Send fewer or shorter ones.`)
     if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new RequestTimeout('The request did not arrive in time. Send it again.')
-    return new BadRequest(`This is not a request of HTTP/1.1${reason === undefined ? '' : `: ${reason}`}.`)
+    return new BadRequest(`This is not an HTTP/1.1 request${reason === undefined ? '' : `: ${reason}`}.`)
   }
 
   const open = (socket: Socket): Exchange => {

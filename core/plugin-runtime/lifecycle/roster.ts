@@ -202,10 +202,10 @@ export function createRoster (parts: RosterParts): Roster {
     const member = members.get(owner.plugin)
     const facts = { plugin: owner.plugin, generation: owner.generation, err: thrown }
     if (member?.isServing(owner) !== true) {
-      log.error(facts, `an error of plugin "${owner.plugin}" that nobody caught, of a generation that does not serve`)
+      log.error(facts, `an uncaught error of plugin "${owner.plugin}", of a generation that does not serve`)
       return
     }
-    log.error(facts, `an error of plugin "${owner.plugin}" that nobody caught`)
+    log.error(facts, `an uncaught error of plugin "${owner.plugin}"`)
     const counter = counters.get(owner.plugin) ?? new FaultCounter(parts.faultLimit)
     counters.set(owner.plugin, counter)
     if (counter.count(clock.now())) kernel.fail(owner.plugin, new TooManyFaults(parts.faultLimit, thrown))

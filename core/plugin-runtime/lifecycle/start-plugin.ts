@@ -184,6 +184,6 @@ function findPermissionProblems ({ id, manifest }: Candidate, routes: readonly R
     const route = `${method.toUpperCase()} ${path} names the permission "${permission}", which`
     if (owner !== undefined) return [`${route} belongs to the plugin "${owner}"; add "${owner}" to "requires" or "optional" of the manifest.`]
     const nearest = findNearest(permission, names())
-    return [`${route} nobody declares; ${nearest === undefined ? '' : `write "${nearest}", or `}declare it in "permissions" of the definition.`]
+    return [`${route} no plugin declares; ${nearest === undefined ? '' : `write "${nearest}", or `}declare it in "permissions" of the definition.`]
   })
 }

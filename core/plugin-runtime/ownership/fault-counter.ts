@@ -12,7 +12,7 @@ export class TooManyFaults extends Error {
   readonly code = 'BULKHEAD_TOO_MANY_FAULTS'
 
   constructor ({ max, windowMs }: FaultLimit, last: unknown) {
-    super(`more than ${max} of its errors were caught by nobody within ${windowMs / 1_000} s, the last one: ${describeThrown(last)}`, { cause: last })
+    super(`more than ${max} of its errors were uncaught within ${windowMs / 1_000} s, the last one: ${describeThrown(last)}`, { cause: last })
     this.name = 'TooManyFaults'
   }
 }

@@ -64,7 +64,7 @@ export const isRedirect = (status: number): boolean => [301, 302, 303, 307, 308]
 
 /** Returns the request that follows the redirect; throws when this redirect is not permitted. */
 export function followTo (location: string, status: number, { url, method, headers, body }: EgressRequest): EgressRequest {
-  if (!URL.canParse(location, url.href)) throw new FetchFailed(`${url.host} redirects to what is no URL.`)
+  if (!URL.canParse(location, url.href)) throw new FetchFailed(`${url.host} redirects to something that is not a URL.`)
   const next = readUrl(new URL(location, url).href)
   if (url.protocol === 'https:' && next.protocol === 'http:') throw new FetchFailed(`${url.host} redirects from https to http, to ${next.host}.`)
   const kept = new Headers(headers)

@@ -29,7 +29,7 @@ export async function chooseServerUser (dataOwner: number | undefined, reads: re
   const user = users.find(({ uid }) => uid !== 0 && uid === dataOwner) ??
     users.find(({ name }) => name === 'postgres') ?? users.find(({ name }) => name === 'nobody')
   if (user === undefined) {
-    throw new Error('PostgreSQL does not run as root, and /etc/passwd has neither a user postgres nor nobody to run it as. ' +
+    throw new Error('PostgreSQL does not run as root, and /etc/passwd has neither the user postgres nor the user nobody to run it as. ' +
       'Start the host as another user, or set DATABASE_URL.')
   }
   const owner = { uid: user.uid, gid: user.gid }

@@ -148,7 +148,7 @@ function loadFile (config: KubeConfig, path: string): void {
   try {
     config.loadFromFile(path)
   } catch (cause) {
-    throw new Error(`KUBECONFIG names ${path}, which is no kubeconfig: ${reasonOf(cause)}`, { cause })
+    throw new Error(`KUBECONFIG names ${path}, which is not a kubeconfig: ${reasonOf(cause)}`, { cause })
   }
 }
 

@@ -50,7 +50,7 @@ const pathPattern = /^(\/api\/v1|\/apis\/[a-z0-9.-]+\/[a-z0-9]+)\/([a-z0-9.-]+)$
 export function pathOf ({ path, namespace, labelSelector, fieldSelector }: KubernetesWatchTarget): (query: Record<string, string>) => string {
   const [, group, resource] = pathPattern.exec(path) ?? []
   if (group === undefined || resource === undefined) {
-    throw new TypeError(`"${path}" is no path of a resource: it is like /api/v1/pods or /apis/apps/v1/deployments, and the namespace goes into \`namespace\``)
+    throw new TypeError(`"${path}" is not the path of a resource such as /api/v1/pods or /apis/apps/v1/deployments; the namespace goes into \`namespace\``)
   }
   const place = namespace === undefined ? path : `${group}/namespaces/${encodeURIComponent(namespace)}/${resource}`
   const selectors = { ...labelSelector !== undefined && { labelSelector }, ...fieldSelector !== undefined && { fieldSelector } }

@@ -131,7 +131,7 @@ class Watch {
     // An expired version (410) is normal and needs no warning.
     if (this.#hasComplained || (isAnswer(error) && error.code === 410)) return
     this.#hasComplained = true
-    this.#parts.log.warn({ err: error, path: this.#path({}) }, 'a watch of the Kubernetes cluster broke; it is taken up again')
+    this.#parts.log.warn({ err: error, path: this.#path({}) }, 'a watch of the Kubernetes cluster broke; the host resumes it')
   }
 
   #pauseMs (error: unknown): number {

@@ -87,7 +87,7 @@ function readText (path: string): string | undefined {
   }
 }
 
-const notText = (path: string): string => `${path} is not text in UTF-8. Save it as that.`
+const notText = (path: string): string => `${path} is not UTF-8 text. Save it as UTF-8.`
 
 function findNameProblems (name: string, first: string, path: string): string[] {
   const number = namePattern.exec(name)?.groups?.number

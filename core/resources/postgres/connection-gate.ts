@@ -83,8 +83,8 @@ export function createGate ({ name, limit, queueMax, waitMs, hostReserve = 0, sh
   let refusal: (() => Error) | undefined
   const closed = new AbortController()
 
-  const ended = () => new ServiceUnavailable(`There is no way to ${name} any more: the host is stopping.`)
-  const busy = (owner: Owner) => new ServiceUnavailable(`There is more to do for ${name} than it can do at the moment. Try again later.`, {
+  const ended = () => new ServiceUnavailable(`No more calls to ${name} are possible: the host is stopping.`)
+  const busy = (owner: Owner) => new ServiceUnavailable(`There are more calls to ${name} than it can take at the moment. Try again later.`, {
     retryAfterMs: waitMs, cause: new Error(describe(owner))
   })
   const describe = ({ id, running: own, waiting }: Owner): string => id === undefined

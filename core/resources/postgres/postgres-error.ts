@@ -13,7 +13,7 @@ const retryAfterMs = 1_000
 export const isRetried = (error: unknown): boolean => isServerError(error) && error.code.startsWith('40')
 
 export function toAnswerable (error: unknown): unknown {
-  if (error instanceof NotFoundError) return new NotFound('There is no such thing.', { cause: error })
+  if (error instanceof NotFoundError) return new NotFound('There is no such record.', { cause: error })
   if (error instanceof ConnectionError || error instanceof BackendTerminatedError) return away(error)
   return isServerError(error) ? answers.find(({ codes }) => codes.test(error.code))?.answer(error) ?? error : error
 }
@@ -21,7 +21,7 @@ export function toAnswerable (error: unknown): unknown {
 const isServerError = (error: unknown): error is ServerError => Error.isError(error) && 'code' in error && typeof error.code === 'string'
 
 export const away = (cause?: Error) => new ServiceUnavailable('The database does not answer at the moment. Try again later.', { cause, retryAfterMs })
-const busy = (cause: Error) => new ServiceUnavailable('The database did not get to it in time. Try again later.', { cause, retryAfterMs })
+const busy = (cause: Error) => new ServiceUnavailable('The database did not answer in time. Try again later.', { cause, retryAfterMs })
 
 const answers: readonly { codes: RegExp, answer: (error: ServerError) => Error }[] = [
   { codes: /^(23505|23P01)$/, answer: cause => new Conflict('There is one like it already.', { cause }) },

@@ -25,7 +25,7 @@ export function createStorageClient (place: Place, pulse: Pulse, limits: Storage
   return {
     host: new PrefixedStorage(place, pulse, '', limits),
     scoped: id => {
-      if (!/^[a-z0-9-]+$/.test(id)) throw new TypeError(`"${id}" is no plugin id: lower case letters, digits and dashes`)
+      if (!/^[a-z0-9-]+$/.test(id)) throw new TypeError(`"${id}" is not a plugin id: use lower case letters, digits and dashes`)
       return new PrefixedStorage(place, pulse, `${id}/`, limits)
     }
   }

@@ -64,7 +64,7 @@ export function explainBucket ({ endpoint, bucket }: { endpoint: string, bucket:
   if (code === 'InvalidAccessKeyId') return `The object storage ${at} does not know the access key. Check MINIO_ACCESS_KEY.`
   if (code === 'SignatureDoesNotMatch') return `The object storage ${at} refused the signature. Check MINIO_SECRET_KEY (and MINIO_REGION).`
   if (kind === 'PermissionDenied') {
-    return `The object storage ${at} lets this access key not list the bucket "${bucket}". Check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and the key's policy.`
+    return `The object storage ${at} does not permit this access key to list the bucket "${bucket}". Check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and the key's policy.`
   }
   if (kind === 'ConfigInvalid') return `The object storage ${at} refused the settings (${code ?? message}). Check MINIO_BUCKET and MINIO_REGION.`
   return `The object storage ${at} does not answer as it should: ${message}. Check MINIO_ENDPOINT, and that the server can be reached from here.`

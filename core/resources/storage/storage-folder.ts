@@ -50,7 +50,7 @@ async function removeAbandoned (incoming: string): Promise<void> {
  */
 export async function checkPath (root: string, key: string): Promise<void> {
   if (key.split('/').some(segment => Buffer.byteLength(segment) > segmentBytes)) {
-    throw new BadRequest(`A folder keeps no key with a segment longer than ${segmentBytes} bytes.`)
+    throw new BadRequest(`A folder cannot store a key with a segment longer than ${segmentBytes} bytes.`)
   }
   for (let path = join(root, key); path !== root; path = dirname(path)) {
     const real = await findRealPath(path)

@@ -7,7 +7,7 @@ const keyBytes = 1_024
 /** Throws `BadRequest` with the rule that was broken. The key includes the prefix of its plugin, which counts. */
 export function checkStorageKey (key: string): void {
   const broken = brokenRule(key, key.split('/'))
-  if (broken !== undefined) throw new BadRequest(`This is no key for an object: it ${broken}.`)
+  if (broken !== undefined) throw new BadRequest(`This is not a valid object key: it ${broken}.`)
 }
 
 /** A prefix is the beginning of keys, so it may be empty and may end with a slash. */
@@ -15,7 +15,7 @@ export function checkStoragePrefix (prefix: string): void {
   const segments = prefix.split('/')
   if (segments.at(-1) === '') segments.pop()
   const broken = brokenRule(prefix, segments)
-  if (broken !== undefined) throw new BadRequest(`This is no prefix of keys: it ${broken}.`)
+  if (broken !== undefined) throw new BadRequest(`This is not a valid key prefix: it ${broken}.`)
 }
 
 function brokenRule (key: string, segments: string[]): string | undefined {

@@ -70,7 +70,7 @@ export function createValkeyClient (store: TextStore, parts: ValkeyClientDeps): 
   return {
     host: new PrefixedValkey(store, '', parts.log, complaint),
     scoped: id => {
-      if (!/^[a-z0-9-]+$/.test(id)) throw new TypeError(`"${id}" is no plugin id: lower case letters, digits and dashes`)
+      if (!/^[a-z0-9-]+$/.test(id)) throw new TypeError(`"${id}" is not a plugin id: use lower case letters, digits and dashes`)
       return new PrefixedValkey(store, `${id}:`, parts.log, complaint)
     }
   }
@@ -151,7 +151,7 @@ class PrefixedValkey implements Valkey {
     const text = write(key, loaded)
     const checked = schema.safeParse(JSON.parse(text))
     if (!checked.success) {
-      throw new TypeError(`what was loaded for the cache key "${key}" does not fit its schema once it is JSON: ${checked.error.message}`)
+      throw new TypeError(`the value loaded for the cache key "${key}" does not fit its schema once it is JSON: ${checked.error.message}`)
     }
     const lifeMs = typeof ttlMs === 'function' ? ttlMs(loaded) : ttlMs
     const result = { text, value: checked.data }

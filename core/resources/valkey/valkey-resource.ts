@@ -136,7 +136,7 @@ class ServerStore implements TextStore {
     try {
       if (channels.length > 0) await this.#news.subscribe(...channels)
     } catch (err) {
-      this.#log.warn({ err }, 'the channels of Valkey could not be joined again; trying with a new connection')
+      this.#log.warn({ err }, 'the channels of Valkey could not be subscribed to again; the host retries with a new connection')
       this.#news.disconnect(true)
       return
     }

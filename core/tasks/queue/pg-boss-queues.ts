@@ -117,7 +117,7 @@ function createQueues (boss: PgBoss, { keepSeconds, connections, clock }: Queues
   // Each of the two leaves one connection free: a flood of sends, or of failed runs, must not delay heartbeats until all claims are lost.
   const createPlaces = (): Limit => createLimit({
     clock, atOnce: connections - 1, waitingMax: Infinity, waitMs: callTimeoutMs,
-    refusal: () => new ServiceUnavailable('The task queue has more to do than it can at the moment. Try again later.', { retryAfterMs: callTimeoutMs })
+    refusal: () => new ServiceUnavailable('There are more calls to the task queue than it can take at the moment. Try again later.', { retryAfterMs: callTimeoutMs })
   })
   const sending = createPlaces()
   const transacting = createPlaces()

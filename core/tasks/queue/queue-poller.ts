@@ -32,10 +32,10 @@ export function openLookout ({ queues, clock, log }: { queues: Queues, clock: Cl
   const step = async (): Promise<void> => {
     try {
       await look()
-      if (isBlind) log.info('the queues of tasks can be looked at again')
+      if (isBlind) log.info('the task queues can be polled again')
       isBlind = false
     } catch (err) {
-      if (!isBlind) log.error({ err }, `the queues of tasks cannot be looked at: what is due waits. It is tried again within ${lookWithinMs / 1_000} s`)
+      if (!isBlind) log.error({ err }, `the task queues cannot be polled: due jobs wait. The host retries within ${lookWithinMs / 1_000} s`)
       isBlind = true
     }
   }

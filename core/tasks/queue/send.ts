@@ -35,7 +35,7 @@ export function createSender (reach: () => Promise<Queues>): Sender {
       const plan = queuePlanOf(plugin, record)
       const job = { ...readSend(`a job of "${plan.name}"`, input, options), ...retryPolicyOf(plan), sender: plugin, version: plan.version }
       const id = await put(await reach(), plan.name, job, options)
-      if (id === undefined) throw new Error(`the job for "${plan.name}" was not kept`)
+      if (id === undefined) throw new Error(`the job for "${plan.name}" was not stored`)
       return id
     },
     publish: async (plugin, event, payload, options = {}) => {
@@ -53,7 +53,7 @@ function queuePlanOf (plugin: string, record: QueueRecord): QueueDefinition {
   const known = queuePlans.get(record)
   if (known !== undefined) return known
   const [plan] = readTasks(plugin, [record])
-  if (plan === undefined || isScheduled(plan)) throw new TypeError(`"${record.name}" is no queue`)
+  if (plan === undefined || isScheduled(plan)) throw new TypeError(`"${record.name}" is not a queue`)
   queuePlans.set(record, plan)
   return plan
 }

@@ -47,7 +47,7 @@ function fieldProblem (text: string, { least, most, names = [] }: Field): string
   for (const part of numbers.split(',')) {
     const [, from = least, to = most, step] = /^(?:[*?]|(\d+)(?:-(\d+))?)\/(\d+)$/.exec(part) ?? []
     const count = Number(to) - Number(from) + 1
-    if (step !== undefined && Number(step) > count) return `a step of ${step} leaves the range at once, which has ${count} values`
+    if (step !== undefined && Number(step) > count) return `a step of ${step} is larger than the range, which has ${count} values`
   }
   return undefined
 }

@@ -23,11 +23,11 @@ export function createCompletion ({ queues, pause, log, task }: CompletionDeps):
       try {
         const ours = await queues.complete(queue, claims)
         const lost = claims.length - ours.size
-        if (lost > 0) log.warn({ task, count: lost }, `${lost} runs of task "${task}" were over when another replica had taken them over already, or they were cancelled`)
+        if (lost > 0) log.warn({ task, count: lost }, `${lost} runs of task "${task}" ended after another replica had taken them over, or after they were cancelled`)
         return
       } catch (err) {
         if (tries === triesMax) throw err
-        log.warn({ err, task }, `the end of runs of task "${task}" could not be told to the queue; it is tried again`)
+        log.warn({ err, task }, `the end of runs of task "${task}" could not be recorded in the queue; the host retries`)
         await pause()
       }
     }

@@ -13,7 +13,7 @@ export interface Deadlines {
 
 interface Waiting { readonly atMs: number, readonly late: () => void }
 
-const closed = 'nobody waits for a time-out any more'
+const closed = 'the run has ended'
 
 export function createDeadlines (clock: Clock, timeoutMs: number): Deadlines {
   const waiting = new Set<Waiting>()

@@ -28,7 +28,7 @@ export class ClaimLost extends Error {
   override readonly name = 'ClaimLost'
 
   constructor (task: string) {
-    super(`Task "${task}" was taken over by another replica, or cancelled, so this run of it counts no more`)
+    super(`Task "${task}" was taken over by another replica, or cancelled, so this run no longer counts`)
   }
 }
 
@@ -63,7 +63,7 @@ export async function run (
     late?.abort(lateness)
     void heed(clock, over.promise).then(isHeeded => {
       if (isHeeded) return
-      log().error({ attempt }, `task "${plan.name}" does not mind its signal: it may go on, but nobody waits for it`)
+      log().error({ attempt }, `task "${plan.name}" ignores its signal: it may still run, but the host no longer waits for it`)
       giveUp(lateness)
     })
   })

@@ -110,7 +110,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     try {
       await settle(hold, outcome)
     } catch (err) {
-      log.error({ err, task: name, attempt: claim.retryCount + 1 }, `a run of task "${name}" is over, but that could not be told to the queue: it is run again`)
+      log.error({ err, task: name, attempt: claim.retryCount + 1 }, `a run of task "${name}" has ended, but that could not be recorded in the queue: the job runs again`)
     } finally {
       held.delete(claim)
       if (claim.queue === keyed) due.add(keyed)
@@ -156,7 +156,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
       claims = await putOffSuspects(source, claims)
     } catch (err) {
       // The poller wakes the worker again.
-      log.error({ err, task: name }, `work for task "${name}" could not be claimed; it is tried again`)
+      log.error({ err, task: name }, `jobs of task "${name}" could not be claimed; the host retries`)
       return
     }
     if (isLeaving) {
@@ -217,7 +217,7 @@ export function startWorker ({ queues, name, sources, keyed, concurrency, run, f
     pauseMs: touchEveryMs,
     step: async () => {
       if (!isLeaving) await letGo().catch((err: unknown) => log.warn({ err, task: name }, `jobs of task "${name}" that wait here could not be given back`))
-      if (held.size > 0) await touch().catch((err: unknown) => log.warn({ err, task: name }, `the queue could not be told that task "${name}" is being worked on`))
+      if (held.size > 0) await touch().catch((err: unknown) => log.warn({ err, task: name }, `the heartbeat of task "${name}" could not be recorded in the queue`))
     }
   })
 

@@ -74,7 +74,7 @@ test('an answer that does not fit returns is not sent but a 500, and the log say
   assert.equal(answer.status, 500)
   assert.doesNotMatch(await answer.text(), /secret|expected/)
   const line = host.lines.find(({ level }) => level === 'error')
-  assert.match(String(line?.err), /GET \/api\/notes answered something else.*id: .*expected number.*title: .*expected string/)
+  assert.match(String(line?.err), /GET \/api\/notes answered a value that does not match.*id: .*expected number.*title: .*expected string/)
   assert.equal(line?.plugin, 'notes')
 })
 

@@ -28,7 +28,7 @@ test('right routes have no problems', () => {
 })
 
 const wrong: [string, RouteRecord[], RegExp][] = [
-  ['no guard', [raw('get', '/', {})], /^GET \/ says nowhere who may call it; add "permission"/],
+  ['no guard', [raw('get', '/', {})], /^GET \/ does not say who may call it; add "permission"/],
   ['two guards', [raw('get', '/', { public: 'yes', permission: 'a:b' })], /names "permission" and "public"; keep one/],
   ['a reason without words', [raw('get', '/', { public: ' ' })], /does not say why it is "public"/],
   ['a guard that is no text', [raw('get', '/', { signedIn: true })], /does not say why it is "signedIn"/],
@@ -41,7 +41,7 @@ const wrong: [string, RouteRecord[], RegExp][] = [
     `a body limit of ${bodyLimitBytes}`, [raw('post', '/', { ...anyone, body: z.object({}), bodyLimitBytes })], /has the bodyLimitBytes .+; give a whole number of bytes/
   ]),
   ['a body limit without a body', [raw('post', '/', { ...anyone, bodyLimitBytes: 5 })], /has a "bodyLimitBytes" and no "body"/],
-  ['a schema that is none', [raw('get', '/', { ...anyone, query: { a: 1 } })], /a "query" that is no zod schema/],
+  ['a schema that is none', [raw('get', '/', { ...anyone, query: { a: 1 } })], /a "query" that is not a zod schema/],
   ['no leading slash', [raw('get', 'a', anyone)], /does not begin with "\/"/],
   ['a path that is no text', [raw('get', 5 as unknown as string, anyone)], /does not begin with "\/"/],
   ['a trailing slash', [raw('get', '/a/', anyone)], /a trailing slash is another path; drop it/],
@@ -56,11 +56,11 @@ const wrong: [string, RouteRecord[], RegExp][] = [
   ['a parameter without schema', [raw('get', '/:id', anyone)], /has "id" in its path and no schema for it; add params: z\.object/],
   ['a parameter the schema misses', [raw('get', '/:id/:part', { ...anyone, params: id })], /has "part" in its path but not in "params"/],
   ['a schema for what is not in the path', [raw('get', '/', { ...anyone, params: id })], /has "id" in "params" but not in its path/],
-  ['a project from nowhere', [raw('get', '/:id', { permission: 'a:b', project: 'id', params: id })], /a "project" that is no part of a request; name where the id is: "params/],
+  ['a project from nowhere', [raw('get', '/:id', { permission: 'a:b', project: 'id', params: id })], /a "project" that is not part of a request; name where the id is: "params/],
   ['a project that its part does not have', [raw('get', '/:id', { permission: 'a:b', project: 'params.projectId', params: id })], /which its "params" does not have; add projectId: z\.uuid\(\)/],
   ['a project from a part that is not there', [raw('post', '/', { permission: 'a:b', project: 'body.projectId' })], /from "body\.projectId", which its "body" does not have/],
   ['a project without a permission', [raw('get', '/:id', { ...anyone, project: 'params.id', params: id })], /a "project" and no permission to be held in it/],
-  ['a permission, and a project that the handler narrows', [raw('get', '/', { permission: 'a:b', project: 'narrowed' })], /a "project" that is no part of a request/],
+  ['a permission, and a project that the handler narrows', [raw('get', '/', { permission: 'a:b', project: 'narrowed' })], /a "project" that is not part of a request/],
   ['the same twice', [raw('get', '/a', anyone), raw('get', '/a', anyone)], /^GET \/a answers the same requests as GET \/a; remove one/],
   ['the same under another name', [raw('get', '/:id', { ...anyone, params: id }), raw('get', '/:key', { ...anyone, params: z.object({ key: z.string() }) })], /^GET \/:key answers the same requests as GET \/:id/]
 ]

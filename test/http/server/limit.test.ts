@@ -60,9 +60,9 @@ test('a request that Node cannot parse is refused with a request id, the headers
   const unreadable: Record<string, [status: number, reason: RegExp]> = {
     [`GET /healthz HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(20_000)}\r\n\r\n`]: [431, /larger than 16384 bytes/],
     'GET /healthz HTTP/1.1\r\nHost: a\r\n': [408, /did not arrive in time/],
-    'hello\r\n\r\n': [400, /not a request of HTTP\/1\.1: /],
-    'GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n': [400, /not a request/],
-    'GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n': [400, /not a request/]
+    'hello\r\n\r\n': [400, /not an HTTP\/1\.1 request: /],
+    'GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n': [400, /not an HTTP\/1\.1 request/],
+    'GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n': [400, /not an HTTP\/1\.1 request/]
   }
   for (const [bytes, [status, reason]] of Object.entries(unreadable)) {
     const answer = await sendRaw(host, bytes)
@@ -81,7 +81,7 @@ test('unreadable bytes behind a running request end the connection with one answ
   const host = await startHttp(t, [route('get', '/', anyone, () => sleep(300, []))])
   const answer = await sendRaw(host, 'GET /api/notes HTTP/1.1\r\nHost: a\r\n\r\nhello\r\n\r\n')
   assert.match(answer, /^HTTP\/1\.1 400 /)
-  assert.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1)
+  assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length, 1)
 })
 
 test('connections over the limit are closed', async t => {

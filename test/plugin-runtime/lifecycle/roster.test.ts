@@ -107,7 +107,7 @@ test('too many uncaught errors quarantine a plugin, but only those of the servin
   assert.equal(stateOf(made, 'notes'), 'running')
   fault('notes', new Error('three'))
   await until(() => stateOf(made, 'notes') === 'quarantined')
-  assert.match(made.kernel.unit('notes')?.reason ?? '', /^more than 2 of its errors were caught by nobody within 60 s, the last one: three$/)
+  assert.match(made.kernel.unit('notes')?.reason ?? '', /^more than 2 of its errors were uncaught within 60 s, the last one: three$/)
   assert.equal(stateOf(made, 'mail'), 'running')
 })
 

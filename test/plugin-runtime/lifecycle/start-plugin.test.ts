@@ -91,8 +91,8 @@ test('a route with no guard or a foreign permission stops the plugin\'s start, a
   await host.start()
   assert.equal(reasonOf(host, 'notes'), [
     'Plugin "notes" did not start: its routes in /plugins/notes/index.ts cannot be served.',
-    'GET /open says nowhere who may call it.',
-    'GET /typo names the permission "note:reed", which nobody declares; write "note:read", or declare it in "permissions" of the definition.',
+    'GET /open does not say who may call it.',
+    'GET /typo names the permission "note:reed", which no plugin declares; write "note:read", or declare it in "permissions" of the definition.',
     'GET /other names the permission "mail:send", which belongs to the plugin "mail"; add "mail" to "requires" or "optional" of the manifest.'
   ].join('\n  '))
   assert.deepEqual([stateOf(host, 'notes'), [...host.mounted.keys()]], ['quarantined', ['mail']])

@@ -44,7 +44,7 @@ test('issues', { concurrency: true }, async (t) => {
       assert.deepEqual(numbers.sort((a, b) => a - b), Array.from({ length: 20 }, (_, index) => index + 1))
     }),
 
-    t.test('opened by whoever may write, within its limits', async () => {
+    t.test('opened by users who may write, within its limits', async () => {
       const made = await writer.post(issues, { title: 'é'.repeat(500), body: 'x'.repeat(100_000), labels: ['bug', 'ui', 'bug'], assigneeId: reader.id })
       assert.deepEqual([made.status, made.labels, made.authorId, made.assigneeId], ['open', ['bug', 'ui'], writer.id, reader.id])
       assert.deepEqual(await reader.get(`${issues}/${made.number}`), made)

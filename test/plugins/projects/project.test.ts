@@ -14,7 +14,7 @@ test('projects', { concurrency: true }, async (t) => {
   const make = async (person: Person, name: string, more: object = {}): Promise<string> => (await person.post('/projects', { name, ...more })).id
 
   await Promise.all([
-    t.test('made by whoever may write, under a name of their own', async () => {
+    t.test('made by users who may write, under a name of their own', async () => {
       const made = await ada.post('/projects', { name: 'loom', displayName: 'The Loom', description: 'of cards\nand threads', defaultBranch: 'trunk' })
       assert.deepEqual([made.name, made.ownerId, made.visibility, made.defaultBranch, made.displayName], ['loom', ada.id, 'private', 'trunk', 'The Loom'])
       assert.match(String(made.ownerName), /^p-/)

@@ -44,7 +44,7 @@ test('without a cluster the handle says why, calls get 503, and the client is no
 test('a kubeconfig that is not there, is malformed or leads nowhere is named', async t => {
   const folder = await temporaryFolder(t)
   const texts: Record<string, [string, RegExp]> = {
-    yaml: ['a: [b', /which is no kubeconfig/],
+    yaml: ['a: [b', /which is not a kubeconfig/],
     text: ['hello', /leads to no cluster/],
     empty: ['', /no kubeconfig|leads to no cluster/],
     context: ['apiVersion: v1\nclusters: []\nusers: []\ncontexts: []\ncurrent-context: gone\n', /leads to no cluster: its current-context/]

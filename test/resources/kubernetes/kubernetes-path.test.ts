@@ -81,7 +81,7 @@ test('no watch sends a request when its path or namespace leads elsewhere', asyn
   for (const path of paths) {
     for (const namespace of [undefined, 'default']) {
       const watching = kubernetes.watch({ path, ...namespace !== undefined && { namespace } }, () => undefined)
-      await assert.rejects(watching, /cannot be in the path|is no path of a resource/, path)
+      await assert.rejects(watching, /cannot be in the path|is not the path of a resource/, path)
     }
   }
   assert.equal(asked(standIn).length, before)

@@ -110,7 +110,7 @@ test('what cannot be listed is told at once, as a call would be, and leaves noth
   const watch = (target: KubernetesWatchTarget, on = kubernetes) => on.watch(target, () => undefined)
   await assert.rejects(watch({ path: '/api/v1/unheardof' }), NotFound)
   for (const wrong of ['configmaps', '/api/v1/namespaces/default/configmaps', '/apis/apps/deployments', '/version']) {
-    await assert.rejects(watch({ path: wrong }), /is no path of a resource: it is like \/api\/v1\/pods/)
+    await assert.rejects(watch({ path: wrong }), /is not the path of a resource such as \/api\/v1\/pods/)
   }
   const nobody = await open(t, await changeKubeconfig(t, kubeconfig, text => text.replace('{token:', '{as: nobody, token:')))
   await assert.rejects(watch({ path }, nobody.kubernetes), Forbidden)
@@ -230,7 +230,7 @@ test('whatever the cluster answers to a list or a watch, the watcher resumes whe
     await maps.change('one', `after ${round}`)
     await tells(`MODIFIED one=after ${round}`)
   }
-  assert.match(JSON.stringify(log), /a watch of the Kubernetes cluster broke; it is taken up again/)
+  assert.match(JSON.stringify(log), /a watch of the Kubernetes cluster broke; the host resumes it/)
 })
 
 test('a watch whose rounds end repeats nothing, and a dead one is noticed without any request', async t => {

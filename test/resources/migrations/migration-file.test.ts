@@ -34,7 +34,7 @@ const bad: [fact: string, files: Record<string, string | Uint8Array>, said: RegE
   ['a name in capitals', { '001_Users.sql': 'select 1' }, [/001_Users\.sql is not named/]],
   ['numbers of different width', { '10_b.sql': 'select 1', '9_a.sql': 'select 1' }, [/9_a\.sql is numbered 9 where 10_b\.sql beside it is numbered 10\. Give both as many digits/]],
   ['a down file without its migration', { '001_a.down.sql': 'select 1' }, [/001_a\.down\.sql undoes no migration: there is no 001_a\.sql beside it/]],
-  ['bytes that are not UTF-8', { '001_a.sql': Uint8Array.of(0xff, 0xfe, 0x41) }, [/001_a\.sql is not text in UTF-8/]],
+  ['bytes that are not UTF-8', { '001_a.sql': Uint8Array.of(0xff, 0xfe, 0x41) }, [/001_a\.sql is not UTF-8 text/]],
   ['nothing but comments', { '001_a.sql': '-- select 1;\n/* select 2; */ ;' }, [/001_a\.sql holds no statement/]],
   ['a transaction of its own', { '001_a.sql': '-- a\nBEGIN;\nselect 1;\nCOMMIT;' }, [/001_a\.sql:2 has its own "begin"/, /001_a\.sql:4 has its own "commit"/]],
   ['a start of a transaction', { '001_a.sql': 'start transaction read write; select 1' }, [/has its own "start transaction"/]],

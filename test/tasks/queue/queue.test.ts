@@ -306,7 +306,7 @@ void suite('queues', { concurrency: 6 }, () => {
     await until(() => sleeping === 0)
   })
 
-  test('a run that does not mind its time-out is waited for no longer, and is tried again', async (t) => {
+  test('a run that ignores its time-out is not waited for any longer, and is retried', async (t) => {
     const house = await openHouse(t, await createDatabase(t, { migrated: 'core' }))
     const late = Promise.withResolvers<undefined>()
     undo(t, () => late.resolve(undefined))
@@ -315,7 +315,7 @@ void suite('queues', { concurrency: 6 }, () => {
     await house.register('notes', hang)
     const id = await send(house, hang, 1)
     await until(async () => (await stateOf(house, id))?.state === 'done')
-    assert.match(house.entries.map(({ message }) => message).join('\n'), /does not mind its signal/)
+    assert.match(house.entries.map(({ message }) => message).join('\n'), /ignores its signal/)
   })
 
   test('jobs that wait, run or are dead can be cancelled', async (t) => {
