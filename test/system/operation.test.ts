@@ -348,7 +348,7 @@ test('npm run dev loads what is saved, and goes on with what was there when that
   await until(async () => await says('fresh') === 404)
   // One that is saved before what it requires follows it.
   await writePlugin(folder, 'leans', { requires: { leant: '*' } }, "export default { start ({ routes }) { routes.get('/', { public: 'a test' }, () => 'here') } }")
-  await host.line(({ msg }) => msg.startsWith('not reloaded') && msg.includes('"leant"'))
+  await host.line(({ msg }) => msg.includes('"leans" is held') && msg.includes('"leant"'))
   await writeTalker(folder, 'leant', 'hello')
   await until(async () => await says('leans') === 'here')
   host.signal('SIGTERM')
