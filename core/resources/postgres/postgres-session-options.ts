@@ -48,7 +48,10 @@ export function listSessionOptions (own: string, { searchPath = hostSearchPath, 
 export const writeSessionOptions = (options: readonly Option[]): string =>
   options.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\\s]/g, '\\$&')}`).join(' ')
 
-/** Reads `-c name=value` and `--name=value`, with a backslash before a space or a backslash of the value. */
+/**
+ * Reads `-c name=value` and `--name=value`, with a backslash before a space or a backslash of the value. A name has at
+ * most two parts of 63 letters.
+ */
 function readOptions (own: string): Option[] {
-  return [...own.matchAll(/(?:-c\s*|--)([\w.-]+)=((?:\\.|[^\s\\])*)/g)].map(([, name = '', value = '']) => [name.replaceAll('-', '_'), value.replaceAll(/\\(.)/g, '$1')])
+  return [...own.matchAll(/(?:-c\s*|--)(\w[\w.-]{0,126})=((?:\\.|[^\s\\])*)/g)].map(([, name = '', value = '']) => [name.replaceAll('-', '_'), value.replaceAll(/\\(.)/g, '$1')])
 }

@@ -46,7 +46,7 @@ test('a kubeconfig that is not there, is malformed or leads nowhere is named', a
   const texts: Record<string, [string, RegExp]> = {
     yaml: ['a: [b', /which is not a kubeconfig/],
     text: ['hello', /leads to no cluster/],
-    empty: ['', /no kubeconfig|leads to no cluster/],
+    empty: ['', /not a kubeconfig|leads to no cluster/],
     context: ['apiVersion: v1\nclusters: []\nusers: []\ncontexts: []\ncurrent-context: gone\n', /leads to no cluster: its current-context/]
   }
   for (const [name, [text, message]] of Object.entries(texts)) {

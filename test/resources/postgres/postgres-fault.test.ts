@@ -63,10 +63,10 @@ test('while every connection is busy callers wait, then get 503, and a check is 
 })
 
 test('a transaction that stands idle for too long is ended, and its place is free again', async t => {
-  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1, statementTimeoutMs: 50 })
+  const { plugin: postgres } = await openTestPostgres(t, { url: serverUrl(), poolMax: 1, statementTimeoutMs: 500 })
   await assert.rejects(postgres.transaction(async tx => {
     await findPid(tx)
-    await clock.sleep(200)
+    await clock.sleep(1_500)
     await findPid(tx)
   }), ServiceUnavailable)
   assert.ok(await findPid(postgres))
