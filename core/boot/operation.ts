@@ -1,21 +1,11 @@
-// Reloads, enables and disables plugins in all replicas. The replica that gets the request carries it out and stores it; the other replicas
-// follow.
+// Reloads, enables and disables plugins in all replicas. The replica that gets the request carries it out and stores it; the
+// other replicas follow.
 
-import { backOff } from '../concurrency/back-off.ts'
-import { createLoop } from '../concurrency/loop.ts'
-import { AnswerableError, Conflict, NotFound, type Clock, type Lifecycle, type Log, type PluginOperation, type PluginStatus } from '../contract/index.ts'
-import { describeThrown } from '../contract/thrown.ts'
-import type { Kernel } from '../kernel/index.ts'
-import type { OperatorDecision, OperatorDecisions, PluginEntry, Roster } from '../plugin-runtime/index.ts'
+import { AnswerableError, Conflict, type Lifecycle, type PluginOperation, type PluginStatus } from '../contract/index.ts'
+import type { PluginEntry } from '../plugin-runtime/index.ts'
+import { DecisionFollower, whyDisabled, type Behind, type FollowerParts } from './decision-follower.ts'
 
-export interface OperationParts {
-  readonly kernel: Kernel
-  readonly roster: Roster
-  readonly choices: OperatorDecisions
-  readonly log: Log
-  readonly clock: Clock
-  /** The operators' decisions as the host read them for its start. */
-  readonly read: readonly OperatorDecision[]
+export interface OperationParts extends FollowerParts {
   readonly lifecycle: () => Lifecycle
 }
 
@@ -27,32 +17,12 @@ export interface Operation {
   follow (): Promise<() => Promise<void>>
 }
 
-/**
- * How long a disable request waits for the plugin to end before it answers with the current state. The end of the follow loop waits as long
- * for its last step.
- */
+/** How long a disable request waits for the plugin to end before it answers with the current state. */
 const patienceMs = 1_000
-/** Poll interval. Polling finds a decision whose notification was lost. */
-const lookEveryMs = 2_000
-/** The pause before a decision that could not be carried out is retried. It doubles, because every attempt loads the code again. */
-const retryPause = { firstMs: 10_000, maxMs: 600_000 }
 
-interface Behind {
-  readonly why: string
-  /** How many reloads had been requested at that time. */
-  readonly reloads: number
-  readonly tries: number
-  readonly nextTryAt: number
-}
-
-export const whyDisabled = ({ reason, changedBy }: Pick<OperatorDecision, 'reason' | 'changedBy'>): string => `${changedBy} switched it off${reason === null ? '' : `: ${reason}`}`
-
-export function createOperation ({ kernel, roster, choices, log, clock, read, lifecycle }: OperationParts): Operation {
-  const behind = new Map<string, Behind>()
-  // A reload that was counted while this replica was starting may have been requested after it had read the files, so it is still to be done.
-  const reloadsDone = new Map(read.map(({ plugin, reloads, ageMs }) => [plugin, ageMs < performance.now() ? reloads - 1 : reloads]))
-  /** Plugins whose reload runs here and is not stored yet: polling must not reload them once more. */
-  const reloading = new Set<string>()
+export function createOperation (parts: OperationParts): Operation {
+  const { kernel, roster, choices, log, clock, lifecycle } = parts
+  const follower = new DecisionFollower(parts)
 
   const statusOf = (member: PluginEntry): PluginStatus => {
     const { id, candidate: { version, manifest }, generation } = member
@@ -69,7 +39,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
       mounts: manifest.mounts,
       owns: member.owns(),
       leftBehind: member.leftBehind(),
-      behind: behind.get(id)?.why ?? null
+      behind: follower.behind.get(id)?.why ?? null
     }
   }
 
@@ -78,17 +48,11 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     plugin: id => statusOf(roster.find(id)),
     async reload (id, by) {
       const choice = await choices.find(id)
-      reloading.add(id)
-      try {
-        const member = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined).catch(refuse)
-        const reloads = await choices.countReload(id, by)
-        // Another replica may have received a reload request meanwhile: that reload is still to be done here.
-        if (reloads === (reloadsDone.get(id) ?? 0) + 1) reloadsDone.set(id, reloads)
-        behind.delete(id)
-        return statusOf(member)
-      } finally {
-        reloading.delete(id)
-      }
+      const member = await follower.reloadHere(id, async () => {
+        const result = await roster.reload(id, choice?.isDisabled === true ? whyDisabled(choice) : undefined).catch(refuse)
+        return { result, reloads: await choices.countReload(id, by) }
+      })
+      return statusOf(member)
     },
     async enable (id, by) {
       const member = roster.find(id)
@@ -108,75 +72,7 @@ export function createOperation ({ kernel, roster, choices, log, clock, read, li
     lifecycle
   }
 
-  const stateOf = (id: string): string | undefined => roster.members().some(member => member.id === id) ? kernel.unit(id)?.state : undefined
-
-  const isAsAsked = ({ plugin, isDisabled, reloads }: OperatorDecision): boolean => isDisabled
-    ? [undefined, 'disabled'].includes(stateOf(plugin))
-    : reloads <= (reloadsDone.get(plugin) ?? 0) && stateOf(plugin) !== 'disabled'
-
-  const follow = async (choice: OperatorDecision): Promise<void> => {
-    const { plugin, isDisabled, reloads } = choice
-    // A disabled plugin ends at once, even when a reload is pending; its code is loaded when it is enabled.
-    if (isDisabled) { await roster.disable(plugin, whyDisabled(choice)); return }
-    if (reloads > (reloadsDone.get(plugin) ?? 0)) {
-      await roster.reload(plugin).catch((error: unknown) => {
-        // The plugin was removed, and this replica does not have it any more.
-        if (!(error instanceof NotFound)) throw error
-      })
-      reloadsDone.set(plugin, reloads)
-    }
-    if (stateOf(plugin) === 'disabled') await roster.enable(plugin)
-  }
-
-  const tryToFollow = async (choice: OperatorDecision): Promise<void> => {
-    const { plugin, reloads } = choice
-    try {
-      await follow(choice)
-    } catch (err) {
-      const why = describeThrown(err)
-      const { why: before, tries = 0 } = behind.get(plugin) ?? {}
-      if (why !== before) log.error({ plugin, err }, `plugin "${plugin}" is not in the state that was set for all replicas: ${why}. The host retries; /health reports it, too.`)
-      behind.set(plugin, { why, reloads, tries: tries + 1, nextTryAt: clock.now() + backOff(tries + 1, retryPause) })
-    }
-  }
-
-  /** Follows the decisions one by one and reads them again before each, because following the previous one may have taken long. */
-  const look = async (): Promise<void> => {
-    const tried = new Set<string>()
-    for (;;) {
-      const all = await choices.read()
-      for (const choice of all) {
-        if (isAsAsked(choice) && behind.delete(choice.plugin)) log.info({ plugin: choice.plugin }, `plugin "${choice.plugin}" is now in the state that was set for all replicas`)
-      }
-      const next = all.find(choice => !isAsAsked(choice) && !tried.has(choice.plugin) && !reloading.has(choice.plugin) && isItsTime(choice))
-      if (next === undefined) return
-      tried.add(next.plugin)
-      await tryToFollow(next)
-    }
-  }
-
-  /** A decision that failed waits for its pause, unless it disables the plugin or requests a further reload. */
-  const isItsTime = ({ plugin, isDisabled, reloads }: OperatorDecision): boolean => {
-    const last = behind.get(plugin)
-    return last === undefined || isDisabled || reloads !== last.reloads || clock.now() >= last.nextTryAt
-  }
-
-  return {
-    host,
-    behind,
-    async follow () {
-      const loop = createLoop({
-        clock,
-        pauseMs: lookEveryMs,
-        // The database may be unavailable: the readiness probe reports it, and the next poll finds what this one missed.
-        step: () => look().catch((err: unknown) => log.debug({ err }, 'the state that was set for all replicas could not be read'))
-      })
-      const leave = await choices.onNews(loop.wake)
-      loop.begin()
-      // A plugin that hangs while it is loaded is ended by its own unit, so the end does not wait for it.
-      return async () => { await Promise.all([Promise.race([loop.end(), clock.sleep(patienceMs)]), leave()]) }
-    }
-  }
+  return { host, behind: follower.behind, follow: () => follower.begin() }
 }
 
 /** Turns an error into a `Conflict` with the same message: an operator may know why an action failed. */
