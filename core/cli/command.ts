@@ -11,6 +11,7 @@ import { createMigrations, hostSets, renderStatus, type MigrationSet } from '../
 import { createLog } from '../telemetry/log-writer.ts'
 import { renderSettings } from './setting-table.ts'
 import { printable } from './text-table.ts'
+import { readWords, refuseWords } from './words.ts'
 
 /**
  * Prints all settings. Those of the plugins are known only once their definitions have been read, so the plugins are
@@ -38,15 +39,13 @@ const usage = 'npm run migrate -- status | up | down [n], each for the tables of
  * Migrates the host's own schemas, or one of them, or that of one plugin. `down` without a name undoes steps of the core
  * schema only. Every start of the host also brings all of them up to date.
  */
-export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: string[], root: string): Promise<void> {
+export async function migrate (loaded: Loaded, args: string[], root: string): Promise<void> {
   const { settings } = loaded
-  const isSure = rest.includes('--yes')
-  const words = rest.filter(word => word !== '--yes')
-  const count = /^[1-9]\d*$/.test(words[0] ?? '') && verb === 'down' ? words.shift() ?? '1' : '1'
-  const [owner, ...more] = words
+  const { words: [verb = 'status', ...rest], isSure } = readWords(args)
+  const count = verb === 'down' && /^[1-9]\d*$/.test(rest[0] ?? '') ? Number(rest.shift()) : 1
+  const [owner, ...more] = rest
   if (!['status', 'up', 'down'].includes(verb) || more.length > 0 || owner?.startsWith('-') === true || (verb === 'down' && !isSure)) {
-    console.error(`"${[verb, ...rest].join(' ')}" is not understood: ${usage}`)
-    process.exitCode = exitCodes.settings
+    refuseWords(args, usage)
     return
   }
   const log = createLog({ level: 'warn', format: settings.log.format })
@@ -61,7 +60,7 @@ export async function migrate (loaded: Loaded, [verb = 'status', ...rest]: strin
     for (const set of await findSets(owner ?? (verb === 'down' ? 'core' : undefined), loaded, root)) {
       const migrations = createMigrations({ url, ...set, log, clock })
       if (verb !== 'status') {
-        const names = verb === 'up' ? await migrations.up() : await migrations.down(Number(count))
+        const names = verb === 'up' ? await migrations.up() : await migrations.down(count)
         console.log(names.length === 0 ? 'Nothing to do.' : names.map(name => `${verb}: ${name}`).join('\n'))
       }
       console.log(renderStatus(await migrations.status()))

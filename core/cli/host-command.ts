@@ -9,61 +9,46 @@ import { renderKeys } from './key-table.ts'
 import { renderPlugins } from './plugin-table.ts'
 import { renderJobs } from './task-table.ts'
 import { printable } from './text-table.ts'
+import { readWords, refuseWords } from './words.ts'
 
 const pluginsUsage = 'npm run plugins [-- list | check [id] | reload <id> | enable <id> | disable <id> [reason]]'
 
 /** Lists, reloads, enables and disables plugins through the host that runs on the same data folder, on this machine. */
-export async function plugins ({ settings }: Loaded, [word = 'list', id, ...words]: string[]): Promise<void> {
+export async function plugins (loaded: Loaded, args: string[]): Promise<void> {
+  const { words: [word = 'list', id, ...more] } = readWords(args)
   const verb = verbs.find(known => known === word)
-  const isUnderstood = verb === 'list' ? id === undefined : id !== undefined && (verb === 'disable' || words.length === 0)
-  if (verb === undefined || !isUnderstood) {
-    console.error(`"${[word, id, ...words].filter(part => part !== undefined).join(' ')}" is not understood: ${pluginsUsage}`)
-    process.exitCode = exitCodes.settings
-    return
-  }
-  try {
-    const reason = words.length === 0 ? {} : { reason: words.join(' ') }
-    console.log(renderPlugins(await askHost(settings.dataPath, { about: 'plugins', verb, ...id !== undefined && { id }, ...reason }) as readonly PluginStatus[]))
-  } catch (error) {
-    console.error(printable((error as Error).message))
-    process.exitCode = exitCodes.fatal
-  }
+  const isUnderstood = verb === 'list' ? id === undefined : id !== undefined && (verb === 'disable' || more.length === 0)
+  if (verb === undefined || !isUnderstood) { refuseWords(args, pluginsUsage); return }
+  const reason = more.length === 0 ? {} : { reason: more.join(' ') }
+  await ask(loaded, { about: 'plugins', verb, ...id !== undefined && { id }, ...reason }, answer => renderPlugins(answer as readonly PluginStatus[]))
 }
 
 const tasksUsage = `npm run tasks [-- list [${jobStates.join(' | ')}] | retry <job> | cancel <job> | run <plugin>/<task> | forget <plugin>]`
 
 /** Lists and changes the jobs of all plugins and replicas, through the host that runs on the same data folder. */
-export async function tasks ({ settings }: Loaded, [word = 'list', what, ...more]: string[]): Promise<void> {
+export async function tasks (loaded: Loaded, args: string[]): Promise<void> {
+  const { words: [word = 'list', what, ...more] } = readWords(args)
   const verb = taskVerbs.find(known => known === word)
   const state = jobStates.find(known => known === what)
-  if (verb === undefined || more.length > 0 || (verb === 'list' ? what !== state : what === undefined)) {
-    console.error(`"${[word, what, ...more].filter(part => part !== undefined).join(' ')}" is not understood: ${tasksUsage}`)
-    process.exitCode = exitCodes.settings
-    return
-  }
-  try {
-    const question = verb === 'list' ? { verb, state } : { verb, id: what }
-    console.log(renderJobs(await askHost(settings.dataPath, { about: 'tasks', ...question }) as readonly Job[]))
-  } catch (error) {
-    console.error(printable((error as Error).message))
-    process.exitCode = exitCodes.fatal
-  }
+  if (verb === undefined || more.length > 0 || (verb === 'list' ? what !== state : what === undefined)) { refuseWords(args, tasksUsage); return }
+  const question = verb === 'list' ? { verb, state } : { verb, id: what }
+  await ask(loaded, { about: 'tasks', ...question }, answer => renderJobs(answer as readonly Job[]))
 }
 
 const keysUsage = 'npm run keys [-- status | rewrap | forget <plugin> --yes]; forget: what that plugin kept sealed is lost with the key it is under'
 
 /** Shows and changes the master keys of all replicas, through the host that runs on the same data folder. */
-export async function keys ({ settings }: Loaded, [word = 'status', ...rest]: string[]): Promise<void> {
+export async function keys (loaded: Loaded, args: string[]): Promise<void> {
+  const { words: [word = 'status', id, ...more], isSure } = readWords(args)
   const verb = keyVerbs.find(known => known === word)
-  const [id, ...more] = rest.filter(part => part !== '--yes')
-  const isUnderstood = verb === 'forget' ? id !== undefined && rest.includes('--yes') : rest.length === 0
-  if (verb === undefined || more.length > 0 || !isUnderstood) {
-    console.error(`"${[word, ...rest].join(' ')}" is not understood: ${keysUsage}`)
-    process.exitCode = exitCodes.settings
-    return
-  }
+  const isUnderstood = verb === 'forget' ? id !== undefined && isSure : id === undefined
+  if (verb === undefined || more.length > 0 || !isUnderstood) { refuseWords(args, keysUsage); return }
+  await ask(loaded, { about: 'keys', verb, ...id !== undefined && { id } }, answer => renderKeys(answer as KeyStatus))
+}
+
+async function ask ({ settings }: Loaded, question: Parameters<typeof askHost>[1], render: (answer: unknown) => string): Promise<void> {
   try {
-    console.log(renderKeys(await askHost(settings.dataPath, { about: 'keys', verb, ...id !== undefined && { id } }) as KeyStatus))
+    console.log(render(await askHost(settings.dataPath, question)))
   } catch (error) {
     console.error(printable((error as Error).message))
     process.exitCode = exitCodes.fatal

@@ -4,14 +4,13 @@ import type { Loaded } from '../../config/schema.ts'
 import { exitCodes } from '../boot/exit-code.ts'
 import { examinePlugins } from '../boot/plugin-units.ts'
 import { registerBulkhead, type Problem } from '../plugin-runtime/index.ts'
+import { printable } from './text-table.ts'
+import { readWords, refuseWords } from './words.ts'
 
 /** Checks all plugins, or the one with this id. The exit code is 0 when the host and each of them would start. */
-export async function checkPlugins (loaded: Loaded, [id, ...more]: string[], root: string): Promise<void> {
-  if (more.length > 0) {
-    console.error(`"check ${[id, ...more].join(' ')}" is not understood: npm run plugins -- check [id]`)
-    process.exitCode = exitCodes.settings
-    return
-  }
+export async function checkPlugins (loaded: Loaded, args: string[], root: string): Promise<void> {
+  const { words: [id, ...more] } = readWords(args)
+  if (more.length > 0) { refuseWords(['check', ...args], 'npm run plugins -- check [id]'); return }
   const forget = registerBulkhead()
   const { discovery: { candidates, broken, skipped }, found, unmet, fatal, wrongSettings } = await examinePlugins({ loaded, root }).finally(forget)
   const all = [...candidates, ...broken].filter(candidate => id === undefined || candidate.id === id)
@@ -30,11 +29,13 @@ export async function checkPlugins (loaded: Loaded, [id, ...more]: string[], roo
     return [`${name} ${version} would be started`]
   })
   const mattering = id === undefined ? fatal : fatal.filter(({ plugin }) => plugin === id)
-  console.log([...lines, ...leftOut].join('\n'))
-  if (mattering.length > 0) console.error(['The host would not start (exit code 4):', ...mattering.map(({ file, what, mend }) => `    ${file}: ${what} ${mend}`)].join('\n'))
-  if (wrongSettings.length > 0) console.error(['The host would not start (exit code 2):', ...wrongSettings.map(problem => `    ${problem}`)].join('\n'))
+  console.log(printable([...lines, ...leftOut].join('\n')))
+  if (mattering.length > 0) sayWhyNot(['The host would not start (exit code 4):', ...mattering.map(({ file, what, mend }) => `    ${file}: ${what} ${mend}`)])
+  if (wrongSettings.length > 0) sayWhyNot(['The host would not start (exit code 2):', ...wrongSettings.map(problem => `    ${problem}`)])
   const isSound = mattering.length === 0 && all.every(({ id: name }) => ![...failures, ...unmet].some(({ plugin }) => plugin === name))
   process.exitCode = !isSound ? exitCodes.pluginsInvalid : wrongSettings.length > 0 ? exitCodes.settings : exitCodes.clean
   // A plugin may have begun something when it was imported, and this command does not wait for its end.
   process.exit()
 }
+
+const sayWhyNot = (lines: readonly string[]): void => { console.error(printable(lines.join('\n'))) }
