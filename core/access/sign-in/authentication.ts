@@ -12,7 +12,7 @@ import { hashOf, kindOf, type TokenKind } from '../credential/token.ts'
 import type { EffectivePermissionFinder, EffectivePermissions } from '../permission/effective-permission.ts'
 import { narrow } from '../permission/project-permission.ts'
 import { createLookupLimit } from './lookup-limit.ts'
-import { extendEveryMs, sessionEndMs } from './session-life.ts'
+import { extendEveryMs, sessionEndMs } from './session.ts'
 
 export interface Authentication {
   /** Returns undefined when no user is behind the token. The result is not a promise while the answer is cached. */

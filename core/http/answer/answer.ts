@@ -3,7 +3,7 @@
 import { endBesideUnreadBody, leaveLongBody } from '../body/unread-body.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Problem } from './problem-details.ts'
-import type { SecurityHeaders } from './security-headers.ts'
+import type { SecurityHeaders } from './browser-headers.ts'
 
 export interface Answering {
   /** Sets the common headers on an answer that koa or the handler writes. Headers that the handler has set stay. */

@@ -1,7 +1,8 @@
-// Creates the security headers of every answer with helmet. They are the same for every request, so they are computed
-// once.
+// The headers that browsers respect: which pages may read an answer (CORS), and what a page of this host may load and do.
+// The security headers are the same for every answer, so they are computed once, with helmet.
 
 import helmet from 'koa-helmet'
+import type { Exchange } from '../exchange.ts'
 
 export type SecurityHeaders = ReadonlyMap<string, string>
 
@@ -37,4 +38,22 @@ export function createSecurityHeaders ({ isSecure }: { isSecure: boolean }): Sec
   void middleware({ req: {}, res } as unknown as Parameters<typeof middleware>[0], async () => undefined)
   if (!headers.has('Content-Security-Policy')) throw new Error('helmet set no headers; look at what its new version does')
   return headers
+}
+
+/** Lets pages of the configured origins, and no others, read the answer. When no origin is configured, no answer has CORS headers. */
+export function allowOrigin ({ req, res }: Exchange, origins: ReadonlySet<string>): void {
+  res.setHeader('Vary', 'Origin')
+  const { origin } = req.headers
+  if (origin === undefined || !origins.has(origin)) return
+  res.setHeader('Access-Control-Allow-Origin', origin)
+  res.setHeader('Access-Control-Allow-Credentials', 'true')
+  res.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Retry-After')
+}
+
+/** Sets the headers that answer a browser's preflight request. */
+export function allowMethods ({ req, res }: Exchange, allow: string): void {
+  if (!res.hasHeader('Access-Control-Allow-Origin') || req.headers['access-control-request-method'] === undefined) return
+  res.setHeader('Access-Control-Allow-Methods', allow)
+  res.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, X-Request-Id')
+  res.setHeader('Access-Control-Max-Age', '600')
 }
