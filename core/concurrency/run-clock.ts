@@ -1,5 +1,5 @@
 // A clock that counts the time in which this process ran, for budgets: a process that was frozen, or that got no processor on a busy machine,
-// has used up nobody's budget meanwhile.
+// has used up no budget meanwhile.
 
 import type { Sleeper } from './loop.ts'
 

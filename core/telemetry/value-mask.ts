@@ -30,7 +30,7 @@ const prefixLength = secretLengthMin
  */
 function createFilter (forms: readonly string[]): (text: string) => boolean {
   const last = prefixLength - 2
-  /** By the hash of two characters, how far the search may move on when it meets them. */
+  /** How far the search may move on when it meets two characters, by their hash. */
   const shifts = new Uint8Array(0x1_0000).fill(last + 1)
   const hash = (text: string, at: number): number => ((text.charCodeAt(at) << 8) ^ text.charCodeAt(at + 1)) & 0xffff
   const prefixes = new Set(forms.map(form => form.slice(0, prefixLength)))

@@ -1,4 +1,4 @@
-// What a unit is handed: the values of the units that it names, and of no others.
+// A unit is handed the values of the units that it names, and of no others.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

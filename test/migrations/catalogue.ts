@@ -1,4 +1,4 @@
-// What a schema of a database is made of, as lines in the form of schema/*.tsv.
+// Reads the parts of a database schema, as lines in the form of schema/*.tsv.
 
 import pg from 'pg'
 

@@ -19,10 +19,10 @@ const parts = { log: createLog(), clock }
 const sets = hostSets(join(import.meta.dirname, '../..'))
 const [core, tables] = sets as [MigrationSet, MigrationSet]
 const earlier = (name: string): string => readFileSync(join(import.meta.dirname, `earlier/${name}.sql`), 'utf8')
-/** What one start of each version runs on a database that lacks its tables. */
+/** The statements that one start of each version runs on a database that lacks its tables. */
 const starts = { '1.2.0': earlier('1.2.0-start'), '1.3.0': earlier('1.2.0-start') + earlier('1.3.0-start') }
 
-/** What each start does after the migrations. */
+/** Does the same as each start after the migrations. */
 async function prepare (t: TestContext, url: string): Promise<void> {
   const { postgres, close } = await openTestPostgres(t, { url })
   await prepareAccess(postgres, undefined, { auditIsArchived: true })

@@ -16,13 +16,13 @@ export interface Wanted {
   readonly package: string
   /** Path of the program in the package. */
   readonly path: string
-  /** What the tests need, for the message: `a Valkey or Redis server`. */
+  /** The need in words, for the message: `a Valkey or Redis server`. */
   readonly needs: string
 }
 
 export interface Program {
   readonly command: string
-  /** What to add to its environment, so that it finds its libraries. */
+  /** Variables for its environment, so that it finds its libraries. */
   readonly env: Record<string, string>
 }
 
@@ -60,7 +60,7 @@ async function fetchPackage ({ names, package: name, path, needs }: Wanted, root
       if (archive.endsWith('.deb')) await run('dpkg', ['-x', join(archives, archive), unpacked], { withinMs: unpackMs })
     }
     if (!await exists(join(unpacked, path))) throw new Error(`the package ${name} brought no ${path}`)
-    // Of two runs that fetch at once the second finds the folder taken, and uses it.
+    // When two runs fetch at once, the second one finds the folder taken, and uses it.
     await rename(unpacked, root).catch(async (error: unknown) => { if (!await exists(root)) throw error })
   } catch (cause) {
     throw new Error(`The tests need ${needs}, there is none on PATH, and Debian's package could not be fetched. ` +

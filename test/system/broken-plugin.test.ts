@@ -1,4 +1,4 @@
-// What is wrong with one plugin concerns this plugin: it is quarantined or held, at the start as at a reload, with the same words.
+// A fault of one plugin concerns this plugin alone: it is quarantined or held, at the start as at a reload, with the same words.
 
 import assert from 'node:assert/strict'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
@@ -68,7 +68,7 @@ test('broken plugins that are degraded: the others serve, and start, reload and 
   assert.match((await status('unfit')).reason ?? '', /requires "good" \^2\.0\.0, and 1\.0\.0 is here/)
   assert.match((await status('lonely')).reason ?? '', /nobody/)
 
-  // What is fixed comes back by itself, and what comes later starts those that wait for it.
+  // A fixed plugin comes back by itself, and a plugin that comes later starts those that wait for it.
   for (const id of ids) await writePlugin(folder, id, {}, pong)
   await writePlugin(folder, 'nobody', {}, pong)
   assert.equal((await admin.post('/api/plugins/nobody/reload')).status, 200)
